@@ -1,0 +1,88 @@
+package abi
+
+// ImportModule is the module name of every host function.
+const ImportModule = "weft"
+
+// Capability is a set of host functions that the operator grants as one.
+type Capability string
+
+// The capabilities. Publish, Subscribe, HTTP and Filter are reserved names of
+// version 1 whose functions are added in later minor versions.
+const (
+	CapLog       Capability = "log"
+	CapMetrics   Capability = "metrics"
+	CapClock     Capability = "clock"
+	CapRandom    Capability = "random"
+	CapKV        Capability = "kv"
+	CapPublish   Capability = "publish"
+	CapSubscribe Capability = "subscribe"
+	CapHTTP      Capability = "http"
+	CapFilter    Capability = "filter"
+	// CapWASI lets in a guest whose compiler insists on WASI preview 1 (Go's
+	// own does). It opens nothing: no file, no argument, no variable; its
+	// clock and random answer only as far as those capabilities are granted.
+	CapWASI Capability = "wasi"
+)
+
+// Import describes one host function.
+type Import struct {
+	Name       string
+	Capability Capability
+	Signature  Signature
+}
+
+// Imports lists every host function of this version, all in ImportModule.
+// SPEC.md describes each.
+var Imports = []Import{
+	{"log", CapLog, Signature{[]ValueType{I32, I32, I32}, nil}},
+	{"metric", CapMetrics, Signature{[]ValueType{I32, I32, I32}, []ValueType{I32}}},
+	{"metric_add", CapMetrics, Signature{[]ValueType{I32, I64}, []ValueType{I32}}},
+	{"metric_set", CapMetrics, Signature{[]ValueType{I32, F64}, []ValueType{I32}}},
+	{"metric_observe", CapMetrics, Signature{[]ValueType{I32, F64}, []ValueType{I32}}},
+	{"clock_wall", CapClock, Signature{nil, []ValueType{I64}}},
+	{"clock_monotonic", CapClock, Signature{nil, []ValueType{I64}}},
+	{"random", CapRandom, Signature{[]ValueType{I32, I32}, []ValueType{I32}}},
+	{"kv_get", CapKV, Signature{[]ValueType{I32, I32, I32, I32}, []ValueType{I64}}},
+	{"kv_set", CapKV, Signature{[]ValueType{I32, I32, I32, I32, I64}, []ValueType{I32}}},
+	{"kv_cas", CapKV, Signature{[]ValueType{I32, I32, I64, I32, I32, I64}, []ValueType{I64}}},
+	{"kv_delete", CapKV, Signature{[]ValueType{I32, I32}, []ValueType{I32}}},
+	{"kv_add", CapKV, Signature{[]ValueType{I32, I32, I64, I64}, []ValueType{I64}}},
+	{"kv_revision", CapKV, Signature{[]ValueType{I32, I32}, []ValueType{I64}}},
+}
+
+// Status is what a host function answers when it has no other result, and the
+// negative half of one that does. A guest takes a negative number that it does
+// not know for StatusFailed.
+type Status int32
+
+// The statuses of host functions.
+const (
+	StatusOK       Status = 0
+	StatusNotFound Status = -1 // no such key
+	StatusDenied   Status = -2 // outside the granted scope
+	StatusLimit    Status = -3 // a limit of the grant or of the ABI would be exceeded
+	StatusInvalid  Status = -4 // a pointer outside the memory, a malformed argument
+	StatusConflict Status = -5 // compare-and-set: another revision is there
+	StatusFailed   Status = -6 // the host could not do it
+)
+
+// LogLevel is the first argument of the host function log.
+type LogLevel int32
+
+// The levels of a log line.
+const (
+	LogDebug LogLevel = 0
+	LogInfo  LogLevel = 1
+	LogWarn  LogLevel = 2
+	LogError LogLevel = 3
+)
+
+// MetricKind is the first argument of the host function metric.
+type MetricKind int32
+
+// The kinds of metrics.
+const (
+	MetricCounter   MetricKind = 0
+	MetricGauge     MetricKind = 1
+	MetricHistogram MetricKind = 2
+)
