@@ -1,0 +1,70 @@
+// Package admin is weft's API: publish and subscribe by gRPC, gRPC-Web and HTTP
+// with JSON, the metrics and the health endpoints, all on one address.
+package admin
+
+import (
+	"context"
+	"errors"
+
+	"github.com/weftrun/weft/abi"
+)
+
+// Bus is the part of weft that the API publishes to and subscribes at.
+type Bus interface {
+	// Publish delivers a message as if it had come in by a listener's chain's
+	// end: the routes decide where it goes. The message's bytes belong to the
+	// callee from here on. It returns when it is known what became of the
+	// message locally. Errors wrap those of this package, or the context's.
+	Publish(ctx context.Context, m *abi.Message) (Receipt, error)
+	// Subscribe returns a subscription to every message whose topic matches one
+	// of the patterns; a message that matches several comes once. At most buffer
+	// messages wait for the reader; what comes while they do is counted as
+	// missed. The subscription is effective when Subscribe returns.
+	Subscribe(ctx context.Context, patterns []string, buffer int) (Subscription, error)
+}
+
+// Receipt is what became of a published message.
+type Receipt struct {
+	// Delivered is how many local sessions and subscriptions took the message.
+	Delivered int
+	// Dropped is why the message went nowhere; empty if it did not. It is a
+	// value of the label "reason" of the drop counters.
+	Dropped string
+}
+
+// Subscription is a stream of messages. Next is called by one goroutine; Close
+// may be called by any, more than once, and makes Next return ErrEnded.
+type Subscription interface {
+	// Next waits for the next message. It returns ErrEnded after Close,
+	// ErrDraining when weft shuts down and the buffer is empty, or the
+	// context's error.
+	Next(ctx context.Context) (Delivery, error)
+	Close()
+}
+
+// Delivery is one message of a subscription.
+type Delivery struct {
+	// Message belongs to the receiver and shares no bytes with anybody.
+	Message *abi.Message
+	// Listener is the name of the listener that the message came in by; empty
+	// for one that was published through the API or made by weft.
+	Listener string
+	// Missed is how many messages this subscription has missed before this one
+	// since it began, because its buffer was full.
+	Missed uint64
+}
+
+// The errors of a Bus. Each is wrapped with what exactly is wrong; the text goes
+// to the client.
+var (
+	// ErrInvalidPattern: a subscription's pattern is malformed.
+	ErrInvalidPattern = errors.New("invalid pattern")
+	// ErrInvalidMessage: the topic or another field of a message is malformed.
+	ErrInvalidMessage = errors.New("invalid message")
+	// ErrBusy: a queue is full; the client should try again later.
+	ErrBusy = errors.New("busy")
+	// ErrDraining: weft shuts down.
+	ErrDraining = errors.New("draining")
+	// ErrEnded: the subscription was closed.
+	ErrEnded = errors.New("subscription ended")
+)

@@ -1,0 +1,86 @@
+// Package config reads weft's configuration: defaults, then a file, then the
+// environment, then overrides, merged into one plain struct and checked as far
+// as that is possible without knowing the rest of weft.
+package config
+
+// Config is the whole configuration. A Config that Load returned has every
+// default filled in and is never changed afterwards: a reload makes a new one.
+//
+// The tags are the single description of the shape: koanf and yaml hold the key,
+// default the value of an absent key (in the form in which a file would hold
+// it), enum the allowed values, min and max the bounds of numbers, sizes and
+// durations.
+type Config struct {
+	// Loops is the number of event loops; 0 lets weft choose.
+	Loops int `koanf:"loops" yaml:"loops" default:"0" min:"0" max:"1024"`
+	// Limits holds for all listeners together.
+	Limits Limits `koanf:"limits" yaml:"limits"`
+	// Drain is how long a shutdown waits for queues to empty before it closes
+	// the connections that are left.
+	Drain Duration `koanf:"drain" yaml:"drain" default:"10s" min:"0s" max:"1h"`
+	// Listeners are the sockets on which weft accepts connections.
+	Listeners []Listener `koanf:"listeners" yaml:"listeners"`
+	// Plugins are the declared plugins by name. A plugin that no chain names is
+	// loaded and checked, but never called.
+	Plugins map[string]Plugin `koanf:"plugins" yaml:"plugins"`
+	// Routes are asked in order; the first one that matches decides.
+	Routes []Route `koanf:"routes" yaml:"routes"`
+	// DefaultRoute is where a message goes that no route matches: the text of
+	// destinations.
+	DefaultRoute []string `koanf:"default_route" yaml:"default_route" default:"[subscribers]"`
+	// Requests is about matching responses to requests.
+	Requests Requests `koanf:"requests" yaml:"requests"`
+	// DeadLetter is about messages that could not be delivered.
+	DeadLetter DeadLetter `koanf:"dead_letter" yaml:"dead_letter"`
+	// Frames are the operator's own frame formats by name.
+	Frames map[string]Frame `koanf:"frames" yaml:"frames"`
+	// API is about the admin API, the metrics and the health endpoints.
+	API API `koanf:"api" yaml:"api"`
+	// Log is about weft's own log.
+	Log Log `koanf:"log" yaml:"log"`
+
+	origin *origin
+}
+
+// Limits bounds the connections of all listeners together.
+type Limits struct {
+	// Connections is the highest number of open connections.
+	Connections int `koanf:"connections" yaml:"connections" default:"100000" min:"1" max:"100000000"`
+	// PerSource is the highest number of open connections from one source
+	// address; 0 is no limit.
+	PerSource int `koanf:"per_source" yaml:"per_source" default:"0" min:"0" max:"100000000"`
+}
+
+// Requests is about matching responses to requests.
+type Requests struct {
+	// Timeout is how long weft waits for the response to a request.
+	Timeout Duration `koanf:"timeout" yaml:"timeout" default:"10s" min:"1ms" max:"24h"`
+}
+
+// DeadLetter is about messages that could not be delivered.
+type DeadLetter struct {
+	// Topic is where such a message is published, with the reason as an
+	// attribute. Empty: it is counted only.
+	Topic string `koanf:"topic" yaml:"topic" default:"weft/dead-letter"`
+}
+
+// API is about the admin API, the metrics and the health endpoints, which share
+// one address.
+type API struct {
+	// Address is the IP address and port to listen on. Empty: no API.
+	Address string `koanf:"address" yaml:"address" default:"127.0.0.1:7480"`
+	// AllowRemote permits an address that is not a loopback one. Whoever
+	// reaches the address can then publish, subscribe and read metrics.
+	AllowRemote bool `koanf:"allow_remote" yaml:"allow_remote" default:"false"`
+	// Hosts are further host names under which clients may address the API;
+	// IP addresses and localhost are always accepted.
+	Hosts []string `koanf:"hosts" yaml:"hosts"`
+}
+
+// Log is about weft's own log.
+type Log struct {
+	// Level is the lowest level that is written.
+	Level string `koanf:"level" yaml:"level" default:"info" enum:"debug,info,warn,error"`
+	// Format is text for people or json for programs.
+	Format string `koanf:"format" yaml:"format" default:"text" enum:"text,json"`
+}

@@ -1,0 +1,96 @@
+package config
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+)
+
+// Plugin declares one plugin.
+type Plugin struct {
+	// File is where the module lies: "std:NAME" for one that ships with weft,
+	// or a path, which is relative to the configuration file's folder.
+	File string `koanf:"file" yaml:"file" required:"true"`
+	// Config is handed to the plugin's init. Nil: no configuration. Any shape
+	// is allowed; weft does not look into it.
+	Config PluginConfig `koanf:"config" yaml:"config"`
+	// Grants is what the plugin may call. What is not granted is refused.
+	Grants Grants `koanf:"grants" yaml:"grants"`
+	// Memory is the most that one instance of the plugin may have.
+	Memory Size `koanf:"memory" yaml:"memory" default:"16MiB" min:"64KiB" max:"4GiB"`
+	// OnFailure is what becomes of a message that the plugin could not handle:
+	// closed drops it, open lets it pass unchanged.
+	OnFailure string `koanf:"on_failure" yaml:"on_failure" default:"closed" enum:"closed,open"`
+	// Tick is how often the plugin's tick is called, if it has one.
+	Tick Duration `koanf:"tick" yaml:"tick" default:"1s" min:"10ms" max:"24h"`
+	// SHA256 is the expected SHA-256 of the module in hexadecimal. Empty: not
+	// checked.
+	SHA256 string `koanf:"sha256" yaml:"sha256"`
+
+	// Path is the module's resolved path; empty for a plugin that ships with
+	// weft. Load sets it.
+	Path string `koanf:"-" yaml:"-"`
+}
+
+const stdPrefix = "std:"
+
+// Std returns the name of a plugin that ships with weft; ok is false where File
+// is a path.
+func (p Plugin) Std() (name string, ok bool) { return strings.CutPrefix(p.File, stdPrefix) }
+
+// The values of Plugin.OnFailure.
+const (
+	OnFailureClosed = "closed"
+	OnFailureOpen   = "open"
+)
+
+// Grants is what a plugin may call, one field a capability; nil is not granted.
+type Grants struct {
+	// Log lets the plugin write to weft's log.
+	Log *Grant `koanf:"log" yaml:"log"`
+	// Metrics lets the plugin keep metrics of its own.
+	Metrics *Grant `koanf:"metrics" yaml:"metrics"`
+	// Clock lets the plugin read the time.
+	Clock *Grant `koanf:"clock" yaml:"clock"`
+	// Random lets the plugin draw random bytes.
+	Random *Grant `koanf:"random" yaml:"random"`
+	// KV lets the plugin keep values that outlive its instances.
+	KV *KVGrant `koanf:"kv" yaml:"kv"`
+	// WASI lets in a module whose compiler insists on WASI. It opens nothing.
+	WASI *Grant `koanf:"wasi" yaml:"wasi"`
+}
+
+// Grant is a capability without a scope.
+type Grant struct{}
+
+// KVGrant is the scope of the key-value capability.
+type KVGrant struct {
+	// Namespace separates keys. Plugins with the same namespace share them.
+	// Empty: the plugin's name.
+	Namespace string `koanf:"namespace" yaml:"namespace"`
+	// Size bounds the bytes of all keys and values of the namespace.
+	Size Size `koanf:"size" yaml:"size" default:"1MiB" min:"1KiB" max:"1GiB"`
+}
+
+// PluginConfig is a plugin's configuration as JSON. It may hold secrets: every
+// way of printing it shows only how long it is. Convert it to []byte to hand it
+// on.
+type PluginConfig []byte
+
+// String tells how long the configuration is, and nothing else.
+func (c PluginConfig) String() string {
+	if c == nil {
+		return "none"
+	}
+	return fmt.Sprintf("(%d bytes, not shown)", len(c))
+}
+
+// Format makes every verb of fmt print what String returns.
+func (c PluginConfig) Format(w fmt.State, _ rune) { _, _ = io.WriteString(w, c.String()) }
+
+// LogValue makes log/slog write what String returns.
+func (c PluginConfig) LogValue() slog.Value { return slog.StringValue(c.String()) }
+
+// MarshalText makes encoders write what String returns.
+func (c PluginConfig) MarshalText() ([]byte, error) { return []byte(c.String()), nil }

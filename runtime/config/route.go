@@ -1,0 +1,75 @@
+package config
+
+// Route sends the messages that match When to the destinations in To.
+type Route struct {
+	// Name is unique among the routes and well formed like a listener's.
+	Name string `koanf:"name" yaml:"name" required:"true"`
+	// When is what a message must be like; every given condition must hold.
+	When When `koanf:"when" yaml:"when"`
+	// To is where the message goes: to every entry, or, where entries have
+	// weights, to one of them.
+	To []Target `koanf:"to" yaml:"to" required:"true"`
+	// Hash is a template; messages for which it gives the same text go to the
+	// same one of the weighted entries. Empty: chosen at random by weight.
+	Hash string `koanf:"hash" yaml:"hash"`
+	// QoS is the delivery guarantee of the route.
+	QoS int `koanf:"qos" yaml:"qos" default:"0" min:"0" max:"2"`
+}
+
+// When is what a message must be like for a route to match.
+type When struct {
+	// Topic is a pattern with the wildcards '*' or '+' (one level) and '#'
+	// (the rest). Empty: any topic.
+	Topic string `koanf:"topic" yaml:"topic"`
+	// Attributes are the values that attributes must have.
+	Attributes map[string]string `koanf:"attributes" yaml:"attributes"`
+	// Match says whether all of Attributes or any one of them must be there.
+	Match string `koanf:"match" yaml:"match" default:"all" enum:"all,any"`
+	// Priority bounds the message's priority; nil is any.
+	Priority *Priorities `koanf:"priority" yaml:"priority"`
+	// Listener is the name of the listener that the message came in by. Empty:
+	// any.
+	Listener string `koanf:"listener" yaml:"listener"`
+	// Type is the message's type: event, request, response or ack. Empty: any.
+	Type string `koanf:"type" yaml:"type" enum:"event,request,response,ack"`
+}
+
+// The values of When.Match.
+const (
+	MatchAll = "all"
+	MatchAny = "any"
+)
+
+// Priorities is a range of priorities, both ends included. In a file it is a
+// number (4), a comparison (">=4", "<3") or a range ("2-5").
+type Priorities struct{ Min, Max uint8 }
+
+// Target is one destination of a route. In a file it is the destination's text
+// alone, or {to: TEXT, weight: N}.
+type Target struct {
+	// To is the destination's text, such as subscribers, queue:ops, node:17,
+	// topic:alarm/{identity} or reply; placeholders are allowed in the name.
+	To string `koanf:"to" yaml:"to" required:"true"`
+	// Weight is the share of messages among the entries with a weight; 0 is an
+	// entry without one. Either every entry of a route has a weight or none.
+	Weight int `koanf:"weight" yaml:"weight" default:"0" min:"0" max:"1000000"`
+}
+
+// Frame is the declaration of a frame format, kept as YAML because only
+// runtime/frame understands it.
+type Frame struct {
+	// Doc is the declaration as a YAML document.
+	Doc []byte
+	// Line is the line of the configuration file on which Doc begins, counted
+	// from 1; 0 where it did not come from a file.
+	Line int
+}
+
+// FileLine turns a line of Doc, counted from 1, into a line of the
+// configuration file; 0 where that is not known.
+func (f Frame) FileLine(line int) int {
+	if f.Line == 0 || line < 1 {
+		return f.Line
+	}
+	return f.Line + line - 1
+}

@@ -1,0 +1,86 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Size is a number of bytes. In a file it is a whole number or a number with a
+// unit: B, KiB, MiB, GiB (powers of 1024), kB, MB, GB (powers of 1000).
+type Size int64
+
+// Duration is a length of time. In a file it is a number with a unit (ms, s, m,
+// h), or several of them: 15s, 1m30s.
+type Duration time.Duration
+
+// ErrUnit is wrapped by every error about a size or duration that cannot be read.
+var ErrUnit = errors.New("not a quantity")
+
+var sizeUnits = []struct {
+	name   string
+	factor int64
+}{
+	{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10},
+	{"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}, {"KB", 1e3}, {"B", 1},
+}
+
+// ParseSize reads a size as it stands in a file.
+func ParseSize(text string) (Size, error) {
+	number, factor := strings.TrimSpace(text), int64(1)
+	for _, unit := range sizeUnits {
+		if rest, ok := strings.CutSuffix(number, unit.name); ok {
+			number, factor = strings.TrimSpace(rest), unit.factor
+			break
+		}
+	}
+	if n, err := strconv.ParseInt(number, 10, 64); err == nil {
+		if n < 0 || n > math.MaxInt64/factor {
+			return 0, fmt.Errorf("%w: size %.40q is out of range", ErrUnit, text)
+		}
+		return Size(n * factor), nil
+	}
+	f, err := strconv.ParseFloat(number, 64)
+	if err != nil || !(f >= 0 && f*float64(factor) < math.MaxInt64) {
+		return 0, fmt.Errorf("%w: size %.40q", ErrUnit, text)
+	}
+	return Size(f * float64(factor)), nil
+}
+
+// String is the size with the largest unit that divides it.
+func (s Size) String() string {
+	for _, unit := range sizeUnits[:3] {
+		if s != 0 && int64(s)%unit.factor == 0 {
+			return strconv.FormatInt(int64(s)/unit.factor, 10) + unit.name
+		}
+	}
+	return strconv.FormatInt(int64(s), 10)
+}
+
+// ParseDuration reads a duration as it stands in a file. A number without a unit
+// is refused unless it is 0.
+func ParseDuration(text string) (Duration, error) {
+	d, err := time.ParseDuration(strings.TrimSpace(text))
+	if err != nil {
+		return 0, fmt.Errorf("%w: duration %.40q", ErrUnit, text)
+	}
+	return Duration(d), nil
+}
+
+// Std is the duration as the standard library's type.
+func (d Duration) Std() time.Duration { return time.Duration(d) }
+
+// String is the duration without empty parts: 1m30s, 15s, 10m, 1h.
+func (d Duration) String() string {
+	text := time.Duration(d).String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
