@@ -1,0 +1,179 @@
+package router
+
+import (
+	"hash/maphash"
+)
+
+// Entry is what is known about one topic. The slices are shared and must not be
+// changed; they stay as they are for as long as somebody holds them.
+type Entry[T comparable] struct {
+	// Subscribers are the items whose patterns match the topic, each once.
+	Subscribers []T
+	// Rules are the rules whose topic pattern matches.
+	Rules Candidates
+	// Err says why the topic is malformed; the other fields are nil then.
+	Err error
+}
+
+// CacheLimits bound a cache. Zero values stand for the defaults.
+type CacheLimits struct {
+	// Topics is how many topics are remembered, rounded up to a power of two; 4096 by default.
+	Topics int
+	// Bytes is about how many bytes their texts and results may take; 4 MiB by default.
+	Bytes int
+}
+
+// CacheStats counts a cache's life.
+type CacheStats struct {
+	Hits, Misses  uint64
+	Topics, Bytes int
+}
+
+// Cache remembers what a trie and a table say about topics. It belongs to one
+// loop: no method may run beside another. Every change of the trie outdates what
+// is remembered, each topic is matched anew when it is next asked for.
+//
+// A topic has the choice of a few places, and the one unused for longest in its
+// neighbourhood makes room: a hit allocates nothing, a miss only its result.
+type Cache[T comparable] struct {
+	trie   *Trie[T]
+	table  *Table
+	limits CacheLimits
+	seed   maphash.Seed
+	slots  []slot[T]
+	last   *slot[T]
+	clock  uint32
+	bytes  int
+	stats  CacheStats
+	found  []T
+	rules  Candidates
+	seen   map[T]struct{}
+}
+
+// slot remembers one topic.
+type slot[T comparable] struct {
+	topic   []byte
+	hash    uint64
+	version uint64
+	used    uint32
+	size    int
+	entry   Entry[T]
+}
+
+// ways is how many places a topic has the choice of.
+const ways = 4
+
+const (
+	defaultTopics = 4096
+	defaultBytes  = 4 << 20
+)
+
+// NewCache returns an empty cache. The table may be nil: no rule matches then.
+func NewCache[T comparable](trie *Trie[T], table *Table, limits CacheLimits) *Cache[T] {
+	if limits.Topics <= 0 {
+		limits.Topics = defaultTopics
+	}
+	if limits.Bytes <= 0 {
+		limits.Bytes = defaultBytes
+	}
+	size := ways
+	for size < limits.Topics {
+		size *= 2
+	}
+	return &Cache[T]{trie: trie, table: table, limits: limits, seed: maphash.MakeSeed(), slots: make([]slot[T], size), seen: map[T]struct{}{}}
+}
+
+// SetTable puts other rules into force.
+func (c *Cache[T]) SetTable(table *Table) {
+	c.table = table
+	clear(c.slots)
+	c.last, c.bytes, c.stats.Topics = nil, 0, 0
+}
+
+// Stats returns the counts.
+func (c *Cache[T]) Stats() CacheStats {
+	c.stats.Bytes = c.bytes
+	return c.stats
+}
+
+// Lookup returns what is known about the topic, matching it if need be.
+func (c *Cache[T]) Lookup(topic []byte) Entry[T] {
+	version := c.trie.Version()
+	if s := c.last; s != nil && s.version == version && string(s.topic) == string(topic) {
+		c.stats.Hits++
+		return s.entry
+	}
+	hash := maphash.Bytes(c.seed, topic)
+	base := hash & uint64(len(c.slots)-1) &^ (ways - 1)
+	places := c.slots[base : base+ways]
+	c.clock++
+	victim := &places[0]
+	for i := range places {
+		s := &places[i]
+		if s.hash == hash && string(s.topic) == string(topic) {
+			s.used = c.clock
+			if s.version == version && len(topic) > 0 {
+				c.last = s
+				c.stats.Hits++
+				return s.entry
+			}
+			victim = s
+			break
+		}
+		if c.clock-s.used > c.clock-victim.used {
+			victim = s
+		}
+	}
+	c.stats.Misses++
+	return c.fill(victim, topic, hash, version)
+}
+
+// fill puts what is known about the topic into the place.
+func (c *Cache[T]) fill(s *slot[T], topic []byte, hash, version uint64) Entry[T] {
+	c.evict(s)
+	entry := c.match(topic)
+	size := len(topic) + 8*len(entry.Subscribers) + 2*len(entry.Rules)
+	if size > c.limits.Bytes/16 || entry.Err != nil {
+		return entry
+	}
+	if c.bytes+size > c.limits.Bytes {
+		clear(c.slots)
+		c.bytes, c.stats.Topics = 0, 0
+	}
+	*s = slot[T]{append(s.topic[:0], topic...), hash, version, c.clock, size, entry}
+	c.last = s
+	c.bytes += size
+	c.stats.Topics++
+	return entry
+}
+
+// evict empties the place, keeping the topic's buffer.
+func (c *Cache[T]) evict(s *slot[T]) {
+	if c.last == s {
+		c.last = nil
+	}
+	if s.size > 0 {
+		c.bytes -= s.size
+		c.stats.Topics--
+	}
+	*s = slot[T]{topic: s.topic[:0]}
+}
+
+// match asks the trie and the table.
+func (c *Cache[T]) match(topic []byte) Entry[T] {
+	if err := ValidateTopic(topic); err != nil {
+		return Entry[T]{Err: err}
+	}
+	var e Entry[T]
+	c.found = c.trie.MatchUnique(topic, c.found[:0], c.seen)
+	if len(c.found) > 0 {
+		e.Subscribers = append(make([]T, 0, len(c.found)), c.found...)
+	}
+	if c.table != nil {
+		c.rules = c.table.Candidates(topic, c.rules[:0])
+		if len(c.rules) > 0 {
+			e.Rules = append(make(Candidates, 0, len(c.rules)), c.rules...)
+		}
+	}
+	return e
+}

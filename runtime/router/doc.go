@@ -1,0 +1,41 @@
+// Package router says where a message goes: a trie of subscriptions, a table of
+// rules, a cache of both for each loop, and the templates that make topics. It
+// is pure: no goroutine, no clock, no input or output.
+//
+//	ValidateTopic(topic []byte) error
+//	ValidatePattern(pattern string) error
+//	Canonical(pattern string) string
+//	Matches(pattern, topic string) bool
+//
+//	NewTrie[T comparable]() *Trie[T]
+//	(*Trie[T]).Add(pattern string, item T) (added bool, err error)
+//	(*Trie[T]).Remove(pattern string, item T) (removed bool)
+//	(*Trie[T]).Match(topic []byte, dst []T) []T
+//	(*Trie[T]).MatchUnique(topic []byte, dst []T, seen map[T]struct{}) []T
+//	(*Trie[T]).Len() int
+//	(*Trie[T]).Version() uint64
+//	(*Trie[T]).Walk(visit func(pattern string, item T) bool)
+//
+//	NewCache[T comparable](trie *Trie[T], table *Table, limits CacheLimits) *Cache[T]
+//	(*Cache[T]).Lookup(topic []byte) Entry[T]      // {Subscribers []T; Rules Candidates; Err error}
+//	(*Cache[T]).SetTable(table *Table)
+//	(*Cache[T]).Stats() CacheStats
+//
+//	TopicTemplate, PatternTemplate, TextTemplate(text string) (*Template, error)
+//	(*Template).Append(dst []byte, values Values) ([]byte, error)
+//	(*Template).Names() []string
+//	(*Template).Fixed() bool
+//
+//	Compile(rules []Rule, fallback []Target, listeners []string) (*Table, error)
+//	(*Table).Candidates(topic []byte, dst Candidates) Candidates
+//	(*Table).Route(in *Input, rules Candidates, dst []Choice) []Choice
+//
+// # A message's way through this package
+//
+//	entry := cache.Lookup(m.Topic)                    // one comparison when the topic is the last one's
+//	if entry.Err != nil { ... }                       // the topic is malformed: drop, bad_topic
+//	choices = table.Route(&in, entry.Rules, choices[:0])
+//	for _, choice := range choices {
+//		for i := range choice.To { ... }          // entry.Subscribers for abi.ToSubscribers without a name
+//	}
+package router
