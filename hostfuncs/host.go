@@ -1,0 +1,199 @@
+package hostfuncs
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+
+	"github.com/weftrun/weft/abi"
+)
+
+// ErrConfig is wrapped by the errors of [New].
+var ErrConfig = errors.New("host functions cannot be set up")
+
+// Config is what the host functions of one plugin stand on. Only Plugin is
+// required; what is nil gets the default named beside it.
+type Config struct {
+	Plugin  string
+	Grants  Grants
+	Logger  *slog.Logger // discards; every line carries plugin=Plugin
+	Metrics MetricsSink  // discards
+	Clock   Clock        // the system's
+	Random  io.Reader    // crypto/rand.Reader
+	KV      *KV          // required if kv is granted
+}
+
+// Host is the host functions of one plugin, shared by all its instances. Its
+// methods may be called from any goroutine.
+type Host struct {
+	log     *logFuncs
+	metrics *metricFuncs
+	clock   *clockFuncs
+	random  *randomFuncs
+	kv      *kvFuncs
+	wasi    *wasiFuncs
+}
+
+// New makes the host functions that the grants name.
+func New(cfg Config) (*Host, error) {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Metrics == nil {
+		cfg.Metrics = DiscardMetrics{}
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = SystemClock{}
+	}
+	if cfg.Random == nil {
+		cfg.Random = rand.Reader
+	}
+	h := &Host{}
+	g := cfg.Grants
+	if g.Log != nil {
+		h.log = newLogFuncs(*g.Log, cfg.Logger.With("plugin", cfg.Plugin), cfg.Clock)
+	}
+	if g.Metrics != nil {
+		h.metrics = newMetricFuncs(*g.Metrics, cfg.Plugin, cfg.Metrics)
+	}
+	if g.Clock != nil {
+		h.clock = &clockFuncs{cfg.Clock}
+	}
+	if g.Random != nil {
+		h.random = &randomFuncs{cfg.Random}
+	}
+	if g.KV != nil {
+		if cfg.KV == nil {
+			return nil, fmt.Errorf("%w: plugin %s is granted kv, but there is no store", ErrConfig, cfg.Plugin)
+		}
+		space, err := cfg.KV.Namespace(g.KV.Namespace, g.KV.Size)
+		if err != nil {
+			return nil, fmt.Errorf("%w: plugin %s: %w", ErrConfig, cfg.Plugin, err)
+		}
+		h.kv = &kvFuncs{space}
+	}
+	if g.WASI != nil {
+		h.wasi = newWASIFuncs(h.log, h.clock, h.random)
+	}
+	return h, nil
+}
+
+// Register puts the granted functions into the runtime, as the modules weft and,
+// if wasi is granted, wasi_snapshot_preview1. A runtime takes one Host.
+func (h *Host) Register(ctx context.Context, rt wazero.Runtime) error {
+	r := newRegistrar(rt, abi.ImportModule)
+	if h.log != nil {
+		h.log.register(r)
+	}
+	if h.metrics != nil {
+		h.metrics.register(r)
+	}
+	if h.clock != nil {
+		h.clock.register(r)
+	}
+	if h.random != nil {
+		h.random.register(r)
+	}
+	if h.kv != nil {
+		h.kv.register(r)
+	}
+	if err := r.instantiate(ctx); err != nil {
+		return err
+	}
+	if h.wasi == nil {
+		return nil
+	}
+	r = newRegistrar(rt, WASIModule)
+	h.wasi.register(r)
+	return r.instantiate(ctx)
+}
+
+// Stats is what the host functions of a plugin have counted since they were made.
+type Stats struct {
+	// LogLines were written; LogLimited were over the rate and were not.
+	LogLines, LogLimited uint64
+	// Metrics is how many metrics the plugin has; MetricsRefused how often it
+	// was refused one.
+	Metrics, MetricsRefused uint64
+}
+
+// Stats reads the counters.
+func (h *Host) Stats() Stats {
+	var s Stats
+	if h.log != nil {
+		s.LogLines, s.LogLimited = h.log.lines.Load(), h.log.limited.Load()
+	}
+	if h.metrics != nil {
+		s.Metrics, s.MetricsRefused = h.metrics.counts()
+	}
+	return s
+}
+
+// registrar collects the functions of one host module.
+type registrar struct {
+	module string
+	build  wazero.HostModuleBuilder
+	count  int
+	err    error
+}
+
+func newRegistrar(rt wazero.Runtime, module string) *registrar {
+	return &registrar{module: module, build: rt.NewHostModuleBuilder(module)}
+}
+
+// add registers the function of the ABI called name with the signature that the
+// ABI gives it.
+func (r *registrar) add(name string, fn api.GoModuleFunc) {
+	for _, im := range abi.Imports {
+		if im.Name == name {
+			r.export(name, im.Signature, fn)
+			return
+		}
+	}
+	r.err = errors.Join(r.err, fmt.Errorf("%w: the ABI has no function %s", ErrConfig, name))
+}
+
+func (r *registrar) export(name string, sig abi.Signature, fn api.GoModuleFunc) {
+	r.build.NewFunctionBuilder().WithGoModuleFunction(fn, valueTypes(sig.Params), valueTypes(sig.Results)).Export(name)
+	r.count++
+}
+
+func (r *registrar) instantiate(ctx context.Context) error {
+	if r.err != nil || r.count == 0 {
+		return r.err
+	}
+	if _, err := r.build.Instantiate(ctx); err != nil {
+		return fmt.Errorf("%w: module %s: %w", ErrConfig, r.module, err)
+	}
+	return nil
+}
+
+func valueTypes(types []abi.ValueType) []api.ValueType {
+	out := make([]api.ValueType, len(types))
+	for i, t := range types {
+		out[i] = api.ValueType(t)
+	}
+	return out
+}
+
+// guestBytes is a view of length bytes of the caller's memory at pointer; it is
+// valid until the guest runs again. Both come from the guest.
+func guestBytes(m api.Module, pointer, length uint64) ([]byte, bool) {
+	mem := m.Memory()
+	if mem == nil {
+		return nil, false
+	}
+	return mem.Read(uint32(pointer), uint32(length))
+}
+
+// result encodes a status as the i32 result of a host function.
+func result(s abi.Status) uint64 { return uint64(uint32(s)) }
+
+// result64 encodes a status as the i64 result of a host function.
+func result64(s abi.Status) uint64 { return uint64(int64(s)) }

@@ -1,0 +1,104 @@
+package hostfuncs
+
+import (
+	"context"
+	"math"
+
+	"github.com/tetratelabs/wazero/api"
+
+	"github.com/weftrun/weft/abi"
+)
+
+type kvFuncs struct{ space *Namespace }
+
+func (f *kvFuncs) register(r *registrar) {
+	r.add("kv_get", func(_ context.Context, m api.Module, stack []uint64) {
+		stack[0] = f.get(m, stack)
+	})
+	r.add("kv_set", func(_ context.Context, m api.Module, stack []uint64) {
+		key, value, status := keyAndValue(m, stack[0], stack[1], stack[2], stack[3])
+		if status == abi.StatusOK {
+			_, status = f.space.Set(key, value, int64(stack[4]))
+		}
+		stack[0] = result(status)
+	})
+	r.add("kv_cas", func(_ context.Context, m api.Module, stack []uint64) {
+		key, value, status := keyAndValue(m, stack[0], stack[1], stack[3], stack[4])
+		revision := int64(0)
+		if status == abi.StatusOK {
+			revision, status = f.space.CompareAndSet(key, int64(stack[2]), value, int64(stack[5]))
+		}
+		stack[0] = valueOr(revision, status)
+	})
+	r.add("kv_revision", func(_ context.Context, m api.Module, stack []uint64) {
+		key, status := guestKey(m, stack[0], stack[1])
+		revision := int64(0)
+		if status == abi.StatusOK {
+			revision, status = f.space.Revision(key)
+		}
+		stack[0] = valueOr(revision, status)
+	})
+	r.add("kv_delete", func(_ context.Context, m api.Module, stack []uint64) {
+		key, status := guestKey(m, stack[0], stack[1])
+		if status == abi.StatusOK {
+			status = f.space.Delete(key)
+		}
+		stack[0] = result(status)
+	})
+	r.add("kv_add", func(_ context.Context, m api.Module, stack []uint64) {
+		key, status := guestKey(m, stack[0], stack[1])
+		sum := int64(0)
+		if status == abi.StatusOK {
+			sum, status = f.space.Add(key, int64(stack[2]), int64(stack[3]))
+		}
+		if status != abi.StatusOK {
+			sum = math.MinInt64 - int64(status)
+		}
+		stack[0] = uint64(sum)
+	})
+}
+
+func (f *kvFuncs) get(m api.Module, stack []uint64) uint64 {
+	key, status := guestKey(m, stack[0], stack[1])
+	if status != abi.StatusOK {
+		return result64(status)
+	}
+	buffer, ok := guestBytes(m, stack[2], stack[3])
+	if !ok {
+		return result64(abi.StatusInvalid)
+	}
+	n, status := f.space.Get(key, buffer)
+	return valueOr(int64(n), status)
+}
+
+func valueOr(v int64, s abi.Status) uint64 {
+	if s != abi.StatusOK {
+		return result64(s)
+	}
+	return uint64(v)
+}
+
+func guestKey(m api.Module, pointer, length uint64) ([]byte, abi.Status) {
+	if uint32(length) > abi.MaxKVKey {
+		return nil, abi.StatusLimit
+	}
+	key, ok := guestBytes(m, pointer, length)
+	if !ok || len(key) == 0 {
+		return nil, abi.StatusInvalid
+	}
+	return key, abi.StatusOK
+}
+
+func keyAndValue(m api.Module, key, keyLen, value, valueLen uint64) (k, v []byte, status abi.Status) {
+	if k, status = guestKey(m, key, keyLen); status != abi.StatusOK {
+		return nil, nil, status
+	}
+	if uint32(valueLen) > abi.MaxKVValue {
+		return nil, nil, abi.StatusLimit
+	}
+	v, ok := guestBytes(m, value, valueLen)
+	if !ok {
+		return nil, nil, abi.StatusInvalid
+	}
+	return k, v, abi.StatusOK
+}

@@ -1,0 +1,275 @@
+package hostfuncs
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"math"
+	"sync"
+	"sync/atomic"
+
+	"github.com/weftrun/weft/abi"
+)
+
+// KV is the key-value store of the process: in memory, bounded by namespace,
+// shared by every plugin and loop. Its methods may be called from any goroutine.
+type KV struct {
+	clock  Clock
+	mu     sync.Mutex
+	spaces map[string]*Namespace
+}
+
+// ErrNamespace is wrapped by the errors of [KV.Namespace].
+var ErrNamespace = errors.New("bad namespace")
+
+// NewKV makes an empty store. A nil clock is the system's.
+func NewKV(clock Clock) *KV {
+	if clock == nil {
+		clock = SystemClock{}
+	}
+	return &KV{clock: clock, spaces: make(map[string]*Namespace)}
+}
+
+// Namespace returns the namespace of that name, making it if need be. Its bound
+// is the largest size in bytes it was ever asked for with; 0 is DefaultKVSize.
+func (kv *KV) Namespace(name string, size int64) (*Namespace, error) {
+	if name == "" || size < 0 {
+		return nil, fmt.Errorf("%w: name %q, size %d: expected a name and a size that is not negative", ErrNamespace, name, size)
+	}
+	if size == 0 {
+		size = DefaultKVSize
+	}
+	kv.mu.Lock()
+	defer kv.mu.Unlock()
+	s := kv.spaces[name]
+	if s == nil {
+		s = &Namespace{clock: kv.clock, seed: maphash.MakeSeed()}
+		s.earliest.Store(math.MaxInt64)
+		for i := range s.shards {
+			s.shards[i].entries = make(map[string]entry)
+		}
+		kv.spaces[name] = s
+	}
+	s.limit.Store(max(s.limit.Load(), size))
+	return s, nil
+}
+
+const shards = 16
+
+// entryCost is what an entry counts beside the bytes of its key and value:
+// about what the map and the headers take.
+const entryCost = 96
+
+// Namespace is keys and values under one bound in bytes. A key has a revision
+// that grows with every change anywhere in the namespace and is never 0, so a key
+// that was deleted and set again does not repeat one.
+type Namespace struct {
+	clock    Clock
+	seed     maphash.Seed
+	limit    atomic.Int64
+	used     atomic.Int64
+	revision atomic.Int64
+	earliest atomic.Int64 // no entry expires before: Clock.Monotonic
+	shards   [shards]shard
+}
+
+type shard struct {
+	mu      sync.Mutex
+	entries map[string]entry
+}
+
+type entry struct {
+	value    []byte
+	revision int64
+	expires  int64 // Clock.Monotonic, 0 for never
+}
+
+func (e entry) alive(now int64) bool { return e.expires == 0 || now < e.expires }
+
+func cost(key string, e entry) int64 { return int64(len(key)+len(e.value)) + entryCost }
+
+// Used is how many bytes the namespace counts, expired entries that were not
+// swept yet included.
+func (s *Namespace) Used() int64 { return s.used.Load() }
+
+// Get copies the key's value into buffer, if it fits, and returns its length.
+func (s *Namespace) Get(key, buffer []byte) (int, abi.Status) {
+	sh := s.shard(key)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	e, ok := s.lookup(sh, key)
+	if !ok {
+		return 0, abi.StatusNotFound
+	}
+	if len(e.value) <= len(buffer) {
+		copy(buffer, e.value)
+	}
+	return len(e.value), abi.StatusOK
+}
+
+// Revision returns the key's revision.
+func (s *Namespace) Revision(key []byte) (int64, abi.Status) {
+	sh := s.shard(key)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	e, ok := s.lookup(sh, key)
+	if !ok {
+		return 0, abi.StatusNotFound
+	}
+	return e.revision, abi.StatusOK
+}
+
+// Set sets the key for ttl milliseconds, 0 for ever, and returns its revision.
+// The value is copied.
+func (s *Namespace) Set(key, value []byte, ttl int64) (int64, abi.Status) {
+	return s.update(key, ttl, func(entry, bool) ([]byte, abi.Status) { return value, abi.StatusOK })
+}
+
+// CompareAndSet is Set if the key's revision is the given one; 0 says that the
+// key must not exist.
+func (s *Namespace) CompareAndSet(key []byte, revision int64, value []byte, ttl int64) (int64, abi.Status) {
+	return s.update(key, ttl, func(old entry, _ bool) ([]byte, abi.Status) {
+		if old.revision != revision {
+			return nil, abi.StatusConflict
+		}
+		return value, abi.StatusOK
+	})
+}
+
+// Add adds delta to the key's value, an 8-byte little-endian integer, and
+// returns the sum. A missing key counts as 0 and gets the ttl; one that exists
+// keeps its own. A sum that an int64 does not hold is refused.
+func (s *Namespace) Add(key []byte, delta, ttl int64) (sum int64, status abi.Status) {
+	_, status = s.update(key, ttl, func(old entry, exists bool) ([]byte, abi.Status) {
+		if exists && len(old.value) != 8 {
+			return nil, abi.StatusInvalid
+		}
+		before := int64(0)
+		if exists {
+			before = int64(binary.LittleEndian.Uint64(old.value))
+		}
+		sum = before + delta
+		if (delta > 0) != (sum > before) && delta != 0 || sum < math.MinInt64+16 {
+			return nil, abi.StatusLimit
+		}
+		return binary.LittleEndian.AppendUint64(nil, uint64(sum)), abi.StatusOK
+	}, keepTTL)
+	return sum, status
+}
+
+// Delete removes the key.
+func (s *Namespace) Delete(key []byte) abi.Status {
+	sh := s.shard(key)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	e, ok := s.lookup(sh, key)
+	if !ok {
+		return abi.StatusNotFound
+	}
+	s.remove(sh, string(key), e)
+	return abi.StatusOK
+}
+
+type ttlRule int
+
+// keepTTL leaves the time at which an existing key expires as it is.
+const keepTTL ttlRule = 1
+
+// update replaces the key's entry by what change makes of it, which is copied.
+// When the bound is reached it sweeps once and tries again.
+func (s *Namespace) update(key []byte, ttl int64, change func(old entry, exists bool) ([]byte, abi.Status), rules ...ttlRule) (int64, abi.Status) {
+	if ttl < 0 || ttl > math.MaxInt64/2_000_000 {
+		return 0, abi.StatusInvalid
+	}
+	revision, status := s.tryUpdate(key, ttl, change, len(rules) > 0)
+	if status == abi.StatusLimit && s.sweep() {
+		revision, status = s.tryUpdate(key, ttl, change, len(rules) > 0)
+	}
+	return revision, status
+}
+
+func (s *Namespace) tryUpdate(key []byte, ttl int64, change func(entry, bool) ([]byte, abi.Status), keep bool) (int64, abi.Status) {
+	sh := s.shard(key)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	old, exists := s.lookup(sh, key)
+	value, status := change(old, exists)
+	if status != abi.StatusOK {
+		return 0, status
+	}
+	e := entry{value: bytes.Clone(value)}
+	switch {
+	case exists && keep:
+		e.expires = old.expires
+	case ttl > 0:
+		e.expires = s.clock.Monotonic() + ttl*1e6
+	}
+	name := string(key)
+	delta := cost(name, e)
+	if exists {
+		delta -= cost(name, old)
+	}
+	if s.used.Add(delta) > s.limit.Load() && delta > 0 {
+		s.used.Add(-delta)
+		return 0, abi.StatusLimit
+	}
+	e.revision = s.revision.Add(1)
+	sh.entries[name] = e
+	if e.expires != 0 {
+		s.lowerEarliest(e.expires)
+	}
+	return e.revision, abi.StatusOK
+}
+
+func (s *Namespace) shard(key []byte) *shard {
+	return &s.shards[maphash.Bytes(s.seed, key)%shards]
+}
+
+// lookup finds a living entry and removes an expired one.
+func (s *Namespace) lookup(sh *shard, key []byte) (entry, bool) {
+	e, ok := sh.entries[string(key)]
+	if ok && e.expires != 0 && !e.alive(s.clock.Monotonic()) {
+		s.remove(sh, string(key), e)
+		return entry{}, false
+	}
+	return e, ok
+}
+
+func (s *Namespace) remove(sh *shard, key string, e entry) {
+	delete(sh.entries, key)
+	s.used.Add(-cost(key, e))
+}
+
+// sweep removes what has expired, if anything can have, and reports whether it
+// looked.
+func (s *Namespace) sweep() bool {
+	now := s.clock.Monotonic()
+	if s.earliest.Load() > now {
+		return false
+	}
+	s.earliest.Store(math.MaxInt64)
+	for i := range s.shards {
+		sh := &s.shards[i]
+		sh.mu.Lock()
+		for key, e := range sh.entries {
+			if !e.alive(now) {
+				s.remove(sh, key, e)
+			} else if e.expires != 0 {
+				s.lowerEarliest(e.expires)
+			}
+		}
+		sh.mu.Unlock()
+	}
+	return true
+}
+
+func (s *Namespace) lowerEarliest(to int64) {
+	for {
+		was := s.earliest.Load()
+		if was <= to || s.earliest.CompareAndSwap(was, to) {
+			return
+		}
+	}
+}
