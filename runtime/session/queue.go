@@ -39,7 +39,9 @@ func (g *Group) Next() (id uint64, ok bool) {
 
 // queues is the groups by name. Groups are few and change seldom: each change
 // copies the map.
-type queues struct{ groups atomic.Pointer[map[string]*Group] }
+type queues struct {
+	groups atomic.Pointer[map[string]*Group]
+}
 
 func (q *queues) init() { q.groups.Store(&map[string]*Group{}) }
 

@@ -1,0 +1,81 @@
+package delivery
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/weftrun/weft/abi"
+	"github.com/weftrun/weft/runtime/router"
+)
+
+// The attributes of a dead letter, beside those of the message itself.
+const (
+	AttrReason   = "dead.reason"   // why, a Reason's name or a plugin's text
+	AttrPlugin   = "dead.plugin"   // the plugin it happened in, if any
+	AttrTopic    = "dead.topic"    // the message's topic
+	AttrSession  = "dead.session"  // the message's session, decimal
+	AttrListener = "dead.listener" // the name of the listener it came by
+)
+
+// DeadLetters makes dead letters: what is published in the place of a message
+// that could not be handled.
+type DeadLetters struct{ topic []byte }
+
+// NewDeadLetters returns a maker of dead letters for the topic.
+func NewDeadLetters(topic string) (*DeadLetters, error) {
+	if err := router.ValidateTopic([]byte(topic)); err != nil {
+		return nil, fmt.Errorf("dead_letter.topic: %w", err)
+	}
+	return &DeadLetters{topic: []byte(topic)}, nil
+}
+
+// Topic is the topic of dead letters. The caller must not change it.
+func (d *DeadLetters) Topic() []byte { return d.topic }
+
+// Letter is what a dead letter says beside its message. Empty texts are left out.
+type Letter struct {
+	Reason   string
+	Plugin   string
+	Listener string
+}
+
+// Build turns m into its dead letter: an event on the dead-letter topic with the
+// payload, priority, QoS, session and time of the message, the attributes above,
+// and behind them those of the message as far as abi.MaxAttrs allows. The new
+// attribute block is appended to scratch, which m.Attrs then aliases; grown is
+// scratch afterwards. It allocates only to grow scratch.
+//
+// ok is false, and m unchanged, if m is a dead letter already: a dead letter
+// that cannot be delivered is counted (DeadLetterLost) and that is its end.
+func (d *DeadLetters) Build(scratch []byte, letter Letter, m *abi.Message) (grown []byte, ok bool) {
+	if string(m.Topic) == string(d.topic) {
+		return scratch, false
+	}
+	start := len(scratch)
+	attrs := abi.Attributes(scratch)
+	var digits [20]byte
+	attrs = appendPresent(attrs, AttrReason, letter.Reason)
+	attrs = appendPresent(attrs, AttrPlugin, letter.Plugin)
+	if m.Session != 0 {
+		attrs = attrs.Append(AttrSession, strconv.AppendUint(digits[:0], m.Session, 10))
+	}
+	attrs = appendPresent(attrs, AttrListener, letter.Listener)
+	if room := abi.MaxAttrs - (len(attrs) - start) - 4 - len(AttrTopic); len(m.Topic) > 0 && room > 0 {
+		attrs = attrs.Append(AttrTopic, m.Topic[:min(len(m.Topic), room)])
+	}
+	if len(attrs)-start+len(m.Attrs) <= abi.MaxAttrs {
+		attrs = append(attrs, m.Attrs...)
+	}
+	m.Attrs = attrs[start:len(attrs):len(attrs)]
+	m.Topic, m.Type, m.Seq = d.topic, abi.TypeEvent, 0
+	m.Flags = m.Flags&^abi.FlagRetain | abi.FlagEmitted
+	m.Frame = nil
+	return attrs, true
+}
+
+func appendPresent(attrs abi.Attributes, name, value string) abi.Attributes {
+	if value == "" {
+		return attrs
+	}
+	return attrs.AppendString(name, value[:min(len(value), abi.MaxReason)])
+}

@@ -1,0 +1,120 @@
+package delivery
+
+import "iter"
+
+// Reason is why a message, or one copy of it, was not delivered.
+type Reason uint8
+
+// The reasons. Their names are the values of the label "reason" in metrics.
+const (
+	// BadFrame: what was received is no frame of the listener's format.
+	BadFrame Reason = iota
+	// BadTopic: the message's topic is malformed.
+	BadTopic
+	// NoTopic: a placeholder of the listener's topic has no value.
+	NoTopic
+	// UnsafeTopic: a placeholder's value would have reached beyond its level.
+	UnsafeTopic
+	// PluginDrop: a plugin said drop.
+	PluginDrop
+	// PluginClose: a plugin closed the session.
+	PluginClose
+	// PluginTrap: a plugin trapped on the message and its policy is closed.
+	PluginTrap
+	// PluginFault: a plugin's answer broke the contract and its policy is closed.
+	PluginFault
+	// PluginUnavailable: a plugin is in back-off and its policy is closed.
+	PluginUnavailable
+	// BadDestination: a destination's text or name is malformed.
+	BadDestination
+	// NoRoute: no destination is left after the rules were asked.
+	NoRoute
+	// NoSubscriber: no subscription matches the topic.
+	NoSubscriber
+	// NoNode: nobody holds the node's name.
+	NoNode
+	// NoMember: the queue group has no member that takes the message.
+	NoMember
+	// NoUpstream: the upstream pool is not there, or no member of it is.
+	NoUpstream
+	// NoReply: the message has no session to reply to, or it is gone.
+	NoReply
+	// OutboxFull: the receiver is slow and its listener drops.
+	OutboxFull
+	// Closed: the receiver's connection closed.
+	Closed
+	// LoopBusy: the queue to the receiver's loop is full.
+	LoopBusy
+	// Unencodable: the message does not fit the receiver's frame format.
+	Unencodable
+	// RequestBusy: too many requests wait for the receiver's answers.
+	RequestBusy
+	// RequestTimeout: the request was not answered in time.
+	RequestTimeout
+	// RequestLost: the receiver's connection closed before it answered.
+	RequestLost
+	// UnmatchedResponse: nobody asked for the response.
+	UnmatchedResponse
+	// LateResponse: the response came after its request had timed out, or
+	// after another receiver had answered.
+	LateResponse
+	// Draining: the process is ending.
+	Draining
+	// DeadLetterLost: a dead letter that could not be delivered.
+	DeadLetterLost
+	// Internal: a fault of weft itself.
+	Internal
+
+	// NumReasons is how many reasons there are.
+	NumReasons = int(iota)
+)
+
+var reasonNames = [NumReasons]string{
+	BadFrame:          "bad_frame",
+	BadTopic:          "bad_topic",
+	NoTopic:           "no_topic",
+	UnsafeTopic:       "unsafe_topic",
+	PluginDrop:        "plugin_drop",
+	PluginClose:       "plugin_close",
+	PluginTrap:        "plugin_trap",
+	PluginFault:       "plugin_fault",
+	PluginUnavailable: "plugin_unavailable",
+	BadDestination:    "bad_destination",
+	NoRoute:           "no_route",
+	NoSubscriber:      "no_subscriber",
+	NoNode:            "no_node",
+	NoMember:          "no_member",
+	NoUpstream:        "no_upstream",
+	NoReply:           "no_reply",
+	OutboxFull:        "outbox_full",
+	Closed:            "closed",
+	LoopBusy:          "loop_busy",
+	Unencodable:       "unencodable",
+	RequestBusy:       "request_busy",
+	RequestTimeout:    "request_timeout",
+	RequestLost:       "request_lost",
+	UnmatchedResponse: "unmatched_response",
+	LateResponse:      "late_response",
+	Draining:          "draining",
+	DeadLetterLost:    "dead_letter_lost",
+	Internal:          "internal",
+}
+
+// String is the reason's name in metrics, logs and dead letters.
+func (r Reason) String() string {
+	if int(r) < NumReasons {
+		return reasonNames[r]
+	}
+	return "unknown"
+}
+
+// Reasons yields every reason in order.
+func Reasons() iter.Seq[Reason] {
+	return func(yield func(Reason) bool) {
+		for r := range Reason(NumReasons) {
+			if !yield(r) {
+				return
+			}
+		}
+	}
+}
