@@ -4,7 +4,7 @@
 // turn's deliveries.
 //
 //	NewRequests(limits RequestLimits) *Requests                      // safe for all loops
-//	(*Requests).Begin(now int64, q Request) (wireSeq uint64, err error)
+//	(*Requests).Begin(q Request) (wireSeq uint64, err error)
 //	(*Requests).Finish(destination, wireSeq uint64) (Origin, Match)   // Matched, Late or Unknown
 //	(*Requests).Cancel(destination, wireSeq uint64)
 //	(*Requests).Expire(now int64, dst []Pending) []Pending
@@ -14,7 +14,7 @@
 //
 //	type Reason uint8; Reasons() iter.Seq[Reason]; (Reason).String() string
 //	type Ledger struct{...}                                           // one per loop, plain
-//	(*Ledger).Publish(p *Published); (*Published).Snapshot() Ledger; (*Ledger).Add(Ledger); InFlight() int64
+//	(*Ledger).Publish(p *Published); (*Published).Snapshot() Ledger; (*Ledger).Add(Ledger); Filtered, Lost, Ended() uint64; InFlight() int64
 //
 //	NewDeadLetters(topic string) (*DeadLetters, error)
 //	(*DeadLetters).Build(scratch []byte, letter Letter, m *abi.Message) (grown []byte, ok bool)

@@ -5,7 +5,7 @@ import "sync/atomic"
 // Ledger counts a loop's messages so that nothing is lost without a trace. Each
 // message that enters, by a frame, the API or a plugin, ends exactly once:
 //
-//	In + Emitted = Delivered + Replied + Filtered + Dropped + Dead + in flight
+//	In + Emitted = Delivered + Replied + Dead + Filtered() + Lost() + InFlight()
 //
 // A message that goes to several receivers is delivered if one of them took it;
 // what became of its copies is counted apart. The owner raises the fields
@@ -19,11 +19,10 @@ type Ledger struct {
 	Delivered uint64
 	// Replied is the messages that a plugin answered itself.
 	Replied uint64
-	// Filtered is the messages that a plugin ended on purpose: drop and close.
-	Filtered uint64
 	// Dead is the messages that went on as dead letters.
 	Dead uint64
-	// Dropped is the messages that ended otherwise, by reason.
+	// Dropped is the messages that ended otherwise, by reason: filtered on
+	// purpose (PluginDrop, PluginClose) or lost.
 	Dropped [NumReasons]uint64
 
 	// Copies is the copies that an outbox took: one for each receiver.
@@ -38,14 +37,26 @@ func (l *Ledger) Drop(r Reason) { l.Dropped[r]++ }
 // DropCopy counts a receiver that did not get its copy.
 func (l *Ledger) DropCopy(r Reason) { l.CopiesDropped[r]++ }
 
-// InFlight is the messages that have entered and not ended yet.
-func (l *Ledger) InFlight() int64 {
-	ended := l.Delivered + l.Replied + l.Filtered + l.Dead
+// Filtered is the messages that a plugin ended on purpose.
+func (l *Ledger) Filtered() uint64 { return l.Dropped[PluginDrop] + l.Dropped[PluginClose] }
+
+// Lost is the messages that were dropped and not filtered.
+func (l *Ledger) Lost() uint64 {
+	var sum uint64
 	for _, n := range l.Dropped {
-		ended += n
+		sum += n
 	}
-	return int64(l.In + l.Emitted - ended)
+	return sum - l.Filtered()
 }
+
+// Ended is the messages whose end is known.
+func (l *Ledger) Ended() uint64 {
+	return l.Delivered + l.Replied + l.Dead + l.Filtered() + l.Lost()
+}
+
+// InFlight is the messages that have entered and not ended yet. A negative
+// number means that some ended twice.
+func (l *Ledger) InFlight() int64 { return int64(l.In + l.Emitted - l.Ended()) }
 
 // Add adds the counts of another loop.
 func (l *Ledger) Add(other Ledger) {
@@ -61,10 +72,10 @@ func (l *Ledger) Add(other Ledger) {
 
 // fields is every count that is not by reason, in a fixed order.
 func (l *Ledger) fields() [ledgerFields]*uint64 {
-	return [ledgerFields]*uint64{&l.In, &l.Emitted, &l.Delivered, &l.Replied, &l.Filtered, &l.Dead, &l.Copies}
+	return [ledgerFields]*uint64{&l.In, &l.Emitted, &l.Delivered, &l.Replied, &l.Dead, &l.Copies}
 }
 
-const ledgerFields = 7
+const ledgerFields = 6
 
 // Published is a ledger that any goroutine may read. The loop writes it once a
 // turn.

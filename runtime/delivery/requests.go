@@ -110,7 +110,7 @@ func (r *Requests) shard(destination uint64) *requestShard {
 
 // Begin notes that a request is handed to a receiver and returns the sequence
 // id to put on its wire. The error is ErrRequestsFull.
-func (r *Requests) Begin(now int64, q Request) (wireSeq uint64, err error) {
+func (r *Requests) Begin(q Request) (wireSeq uint64, err error) {
 	if r.total.Add(1) > int64(r.limits.Total) {
 		r.total.Add(-1)
 		return 0, ErrRequestsFull

@@ -2,6 +2,7 @@ package router
 
 import (
 	"hash/maphash"
+	"reflect"
 )
 
 // Entry is what is known about one topic. The slices are shared and must not be
@@ -44,10 +45,12 @@ type Cache[T comparable] struct {
 	last   *slot[T]
 	clock  uint32
 	bytes  int
-	stats  CacheStats
-	found  []T
-	rules  Candidates
-	seen   map[T]struct{}
+	// itemSize is the size of a T in bytes.
+	itemSize int
+	stats    CacheStats
+	found    []T
+	rules    Candidates
+	seen     map[T]struct{}
 }
 
 // slot remembers one topic.
@@ -59,6 +62,9 @@ type slot[T comparable] struct {
 	size    int
 	entry   Entry[T]
 }
+
+// ruleSize is the size of one of an entry's rules in bytes.
+const ruleSize = 2
 
 // ways is how many places a topic has the choice of.
 const ways = 4
@@ -80,7 +86,11 @@ func NewCache[T comparable](trie *Trie[T], table *Table, limits CacheLimits) *Ca
 	for size < limits.Topics {
 		size *= 2
 	}
-	return &Cache[T]{trie: trie, table: table, limits: limits, seed: maphash.MakeSeed(), slots: make([]slot[T], size), seen: map[T]struct{}{}}
+	return &Cache[T]{
+		trie: trie, table: table, limits: limits,
+		seed: maphash.MakeSeed(), slots: make([]slot[T], size), seen: map[T]struct{}{},
+		itemSize: int(reflect.TypeFor[T]().Size()),
+	}
 }
 
 // SetTable puts other rules into force.
@@ -130,12 +140,12 @@ func (c *Cache[T]) Lookup(topic []byte) Entry[T] {
 
 // fill puts what is known about the topic into the place.
 func (c *Cache[T]) fill(s *slot[T], topic []byte, hash, version uint64) Entry[T] {
-	c.evict(s)
 	entry := c.match(topic)
-	size := len(topic) + 8*len(entry.Subscribers) + 2*len(entry.Rules)
+	size := len(topic) + c.itemSize*len(entry.Subscribers) + ruleSize*len(entry.Rules)
 	if size > c.limits.Bytes/16 || entry.Err != nil {
-		return entry
+		return entry // neither worth the room of others
 	}
+	c.evict(s)
 	if c.bytes+size > c.limits.Bytes {
 		clear(c.slots)
 		c.bytes, c.stats.Topics = 0, 0
