@@ -1,5 +1,19 @@
 package config
 
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/knadh/koanf/providers/confmap"
+	"github.com/knadh/koanf/v2"
+)
+
 // Options says where the configuration comes from.
 type Options struct {
 	// File is the path of a YAML (.yaml, .yml), TOML (.toml) or JSON (.json)
@@ -8,10 +22,11 @@ type Options struct {
 	// Data is the file's content; if it is not nil, File is only its name and
 	// nothing is read.
 	Data []byte
-	// Env is the environment in the form of os.Environ; variables that do not
-	// begin with WEFT_ are ignored. Nil: none.
+	// Env is the environment in the form of os.Environ; nil: none. See the
+	// documentation of Load.
 	Env []string
 	// Reserved names further variables that begin with WEFT_ and are no keys.
+	// WEFT_CONFIG always is one.
 	Reserved []string
 	// Overrides are keys with their values as text, such as those of flags:
 	// "api.address" to "127.0.0.1:0". They win over everything else.
@@ -22,4 +37,232 @@ type Options struct {
 	// StdPlugins are the names of the plugins that ship with weft. Nil: it is
 	// not checked whether a std: plugin exists.
 	StdPlugins []string
+}
+
+// maxFile is the largest configuration file that is read.
+const maxFile = 16 << 20
+
+// ErrFile is wrapped by the error about a file that cannot be read at all.
+var ErrFile = errors.New("cannot read the configuration file")
+
+// Load reads and checks the configuration: defaults, then the file, then the
+// environment, then the overrides. It reports everything that is wrong at once,
+// as Problems; ErrFile where there is no file to check.
+//
+// In the environment a key's name is WEFT_ and its path in upper case with '_'
+// between: WEFT_API_ADDRESS is api.address. An entry of a list goes by its name
+// or its index, an entry of a mapping by its name, and both must be in the file:
+// WEFT_LISTENERS_TRUCKS_OUTBOX_SIZE, WEFT_ROUTES_0_HASH,
+// WEFT_PLUGINS_AUTH_CONFIG_KEY. A plugin's configuration may get new keys, in
+// lower case. A list is given whole, divided by commas or in YAML's flow style:
+// WEFT_DEFAULT_ROUTE=subscribers,queue:ops. A variable that begins with WEFT_ and
+// is no key is refused, except for those that Kubernetes sets for a service
+// called weft. Overrides take the same values; their keys are dotted paths:
+// listeners.trucks.address.
+func Load(o Options) (*Config, error) {
+	src, problems, err := read(o)
+	if err != nil {
+		return nil, err
+	}
+	layers := koanf.New(".")
+	if err := layers.Load(confmap.Provider(src.tree, ""), nil); err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrFile, o.File, err)
+	}
+	l := &loader{tree: layers.Raw(), src: src, problems: problems}
+	l.environment(o)
+	l.overrides(o.Overrides)
+	if err := layers.Load(confmap.Provider(l.tree, ""), nil); err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrFile, o.File, err)
+	}
+
+	d := &decoder{places: src.places, frames: src.frames, problems: l.problems}
+	c := &Config{origin: &origin{file: o.File, places: src.places, presets: o.Presets, std: o.StdPlugins}}
+	d.structure(reflect.ValueOf(c).Elem(), layers.Raw(), "")
+	c.complete(layers.Raw())
+	all := append(d.problems, c.validate()...)
+	if len(all) > 0 {
+		return nil, c.arrange(all)
+	}
+	return c, nil
+}
+
+// Default is the configuration without a file, an environment or overrides.
+func Default() *Config {
+	c := &Config{}
+	d := &decoder{}
+	d.structure(reflect.ValueOf(c).Elem(), nil, "")
+	c.complete(nil)
+	return c
+}
+
+// read reads the file into a tree.
+func read(o Options) (source, Problems, error) {
+	data := o.Data
+	if data == nil && o.File == "" {
+		return source{tree: map[string]any{}, places: map[string]Place{}}, nil, nil
+	}
+	if data == nil {
+		info, err := os.Stat(o.File)
+		if err != nil {
+			return source{}, nil, fmt.Errorf("%w: %w", ErrFile, err)
+		}
+		if info.Size() > maxFile {
+			return source{}, nil, fmt.Errorf("%w: %s has %d bytes, at most %d are read", ErrFile, o.File, info.Size(), maxFile)
+		}
+		if data, err = os.ReadFile(o.File); err != nil {
+			return source{}, nil, fmt.Errorf("%w: %w", ErrFile, err)
+		}
+	}
+	switch ext := strings.ToLower(filepath.Ext(o.File)); ext {
+	case ".yaml", ".yml":
+		src, problems := readYAML(o.File, data)
+		return src, problems, nil
+	case ".toml":
+		src, problems := readTOML(o.File, data)
+		return src, problems, nil
+	case ".json":
+		src, problems := readJSON(o.File, data)
+		return src, problems, nil
+	default:
+		return source{}, nil, fmt.Errorf("%w: %s: unknown kind of file %q; expected .yaml, .yml, .toml or .json", ErrFile, o.File, ext)
+	}
+}
+
+// loader puts text from the environment and from overrides into the tree.
+type loader struct {
+	tree     map[string]any
+	src      source
+	problems Problems
+}
+
+func (l *loader) environment(o Options) {
+	reserved := append([]string{"WEFT_CONFIG"}, o.Reserved...)
+	for _, variable := range slices.Sorted(slices.Values(o.Env)) {
+		name, text, _ := strings.Cut(variable, "=")
+		rest, ours := strings.CutPrefix(name, envPrefix)
+		if !ours || slices.Contains(reserved, name) || ofKubernetes(rest) {
+			continue
+		}
+		path, ok := envPath(reflect.TypeFor[Config](), l.tree, rest)
+		if !ok {
+			l.problems = append(l.problems, Problem{Cause: "unknown key", Key: name, Fix: didYouMean(name, EnvKeys()), File: "environment"})
+			continue
+		}
+		l.set(path, text, Place{File: "environment " + name})
+	}
+}
+
+// ofKubernetes recognises the variables that Kubernetes sets in every container
+// for a service called weft: WEFT_SERVICE_HOST, WEFT_PORT_7400_TCP and so on.
+func ofKubernetes(rest string) bool {
+	return rest == "PORT" || strings.HasPrefix(rest, "PORT_") || strings.HasPrefix(rest, "SERVICE_")
+}
+
+func (l *loader) overrides(overrides map[string]string) {
+	for _, key := range sortedKeys(overrides) {
+		l.set(strings.Split(key, "."), overrides[key], Place{File: "override"})
+	}
+}
+
+// set puts the text, in the form that its key wants, into the tree.
+func (l *loader) set(path []string, text string, from Place) {
+	at, p, ok := locate(reflect.TypeFor[Config](), l.tree, path)
+	if !ok {
+		p.File = from.File
+		l.problems = append(l.problems, p)
+		return
+	}
+	var value any
+	if at.t != nil {
+		value = coerce(at.t, text)
+	} else {
+		value = l.untyped(at.path, text)
+	}
+	if _, err := put(l.tree, at.path, value); err != nil {
+		l.problems = append(l.problems, Problem{Cause: "cannot be set", Key: strings.Join(path, "."), Found: err.Error(), File: from.File})
+		return
+	}
+	joined := strings.Join(at.path, ".")
+	for known := range l.src.places {
+		if strings.HasPrefix(known, joined+".") {
+			delete(l.src.places, known)
+		}
+	}
+	l.src.places[joined] = from
+	if at.path[0] == "frames" && len(at.path) > 1 {
+		delete(l.src.frames, at.path[1])
+	}
+}
+
+// untyped is the value of a key of a plugin's configuration: text, unless the
+// file has a number or truth value there or the text is in flow style.
+func (l *loader) untyped(path []string, text string) any {
+	var old any = l.tree
+	for _, segment := range path {
+		_, old, _ = child(old, segment)
+	}
+	switch old.(type) {
+	case bool, int64, uint64, float64:
+		if value, err := parseValue(text); err == nil {
+			return value
+		}
+	}
+	return structured(text)
+}
+
+// complete sets what depends on more than one key. The tree tells which keys
+// were given.
+func (c *Config) complete(tree map[string]any) {
+	listeners, _ := tree["listeners"].([]any)
+	for i := range c.Listeners {
+		keys, _ := listeners[i].(map[string]any)
+		if _, given := keys["acknowledge"]; !given && c.Listeners[i].Frame == "line" {
+			c.Listeners[i].Acknowledge = "ACK: {payload}"
+		}
+	}
+	folder := "."
+	if c.origin != nil && c.origin.file != "" {
+		folder = filepath.Dir(c.origin.file)
+	}
+	for name, plugin := range c.Plugins {
+		if _, std := plugin.Std(); !std && plugin.File != "" {
+			if plugin.Path = plugin.File; !filepath.IsAbs(plugin.Path) {
+				plugin.Path = filepath.Join(folder, plugin.Path)
+			}
+		}
+		if plugin.Grants.KV != nil && plugin.Grants.KV.Namespace == "" {
+			plugin.Grants.KV.Namespace = name
+		}
+		c.Plugins[name] = plugin
+	}
+}
+
+// arrange gives each problem its place and readable key and sorts them as they
+// stand in the file; what has no line comes last. Of several problems with one
+// key only the first is kept: the others mostly follow from it.
+func (c *Config) arrange(problems Problems) Problems {
+	seen := make(map[string]bool)
+	problems = slices.DeleteFunc(problems, func(p Problem) bool {
+		again := p.Key != "" && seen[p.Key]
+		seen[p.Key] = true
+		return again
+	})
+	for i, p := range problems {
+		if p.File == "" && p.Key != "" {
+			at := c.Place(p.Key)
+			problems[i].File, problems[i].Line = at.File, at.Line
+		}
+		problems[i].Key = c.readable(p.Key)
+	}
+	slices.SortStableFunc(problems, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(order(a), order(b)), cmp.Compare(a.Key, b.Key))
+	})
+	return problems
+}
+
+func order(p Problem) int {
+	if p.Line == 0 {
+		return 1 << 30
+	}
+	return p.Line
 }

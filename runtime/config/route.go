@@ -63,12 +63,15 @@ type Frame struct {
 	// Line is the line of the configuration file on which Doc begins, counted
 	// from 1; 0 where it did not come from a file.
 	Line int
+
+	exact bool // Doc is the file's own text
 }
 
 // FileLine turns a line of Doc, counted from 1, into a line of the
-// configuration file; 0 where that is not known.
+// configuration file: the declaration's first one where the exact line is not
+// known, 0 where it did not come from a file.
 func (f Frame) FileLine(line int) int {
-	if f.Line == 0 || line < 1 {
+	if !f.exact || line < 1 {
 		return f.Line
 	}
 	return f.Line + line - 1

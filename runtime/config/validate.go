@@ -1,0 +1,348 @@
+package config
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/weftrun/weft/abi"
+)
+
+// Validate checks what can be checked without the rest of weft. Load has done it
+// already; it is for a Config that was made or changed by hand. The error is
+// Problems.
+func (c *Config) Validate() error {
+	if problems := c.validate(); len(problems) > 0 {
+		return c.arrange(problems)
+	}
+	return nil
+}
+
+// checker collects problems.
+type checker struct {
+	c        *Config
+	problems Problems
+}
+
+func (k *checker) add(path string, p Problem) {
+	p.Key = path
+	k.problems = append(k.problems, p)
+}
+
+func (c *Config) validate() Problems {
+	k := &checker{c: c}
+	for i := range c.Listeners {
+		k.listener(join("listeners", strconv.Itoa(i)), &c.Listeners[i])
+	}
+	k.unique("listeners")
+	for _, name := range sortedKeys(c.Plugins) {
+		k.plugin(join("plugins", name), name, c.Plugins[name])
+	}
+	for i := range c.Routes {
+		k.route(join("routes", strconv.Itoa(i)), &c.Routes[i])
+	}
+	k.unique("routes")
+	for i, text := range c.DefaultRoute {
+		k.destination(join("default_route", strconv.Itoa(i)), text)
+	}
+	for _, name := range sortedKeys(c.Frames) {
+		k.name(join("frames", name), name)
+	}
+	if c.DeadLetter.Topic != "" {
+		k.topic("dead_letter.topic", c.DeadLetter.Topic)
+	}
+	k.api()
+	k.addresses()
+	return k.problems
+}
+
+func (k *checker) listener(path string, l *Listener) {
+	if l.Name != "" {
+		k.name(join(path, "name"), l.Name)
+	}
+	k.address(join(path, "address"), l.Address)
+	if l.Frame != "" && k.c.origin != nil && k.c.origin.presets != nil {
+		known := slices.Concat(k.c.origin.presets, sortedKeys(k.c.Frames))
+		k.oneOf(join(path, "frame"), l.Frame, known, "unknown frame", "a preset or a key of frames")
+	}
+	for i, entry := range l.Chain {
+		if entry.Plugin != "" {
+			k.oneOf(join(path, fmt.Sprintf("chain.%d", i)), entry.Plugin, sortedKeys(k.c.Plugins), "unknown plugin", "a key of plugins")
+		}
+	}
+	if l.Topic != "" {
+		k.topic(join(path, "topic"), l.Topic)
+	} else {
+		k.add(join(path, "topic"), Problem{Cause: "missing value", Expected: "a topic", Fix: "remove the key for raw/{listener}"})
+	}
+	for i, pattern := range l.Subscribe {
+		k.pattern(join(path, fmt.Sprintf("subscribe.%d", i)), pattern)
+	}
+	k.template(join(path, "node"), l.Node)
+	k.template(join(path, "acknowledge"), l.Acknowledge)
+	if h := l.Heartbeat; h.Every > 0 && h.CloseAfter > 0 && h.CloseAfter <= h.Every {
+		k.add(join(path, "heartbeat.close_after"), Problem{Cause: "out of range", Value: h.CloseAfter.String(),
+			Expected: fmt.Sprintf("more than heartbeat.every, which is %s", h.Every), Fix: fmt.Sprintf("write %s for three missed heartbeats", 3*h.Every)})
+	}
+	if l.Outbox.Size < l.Limits.Frame {
+		k.add(join(path, "outbox.size"), Problem{Cause: "out of range", Value: l.Outbox.Size.String(),
+			Expected: fmt.Sprintf("at least limits.frame, which is %s", l.Limits.Frame), Fix: "make the outbox larger or the frames smaller"})
+	}
+}
+
+func (k *checker) plugin(path, name string, p Plugin) {
+	k.name(path, name)
+	if len(p.Config) > abi.MaxConfig {
+		k.add(join(path, "config"), Problem{Cause: "out of range", Value: Size(len(p.Config)).String(), Expected: fmt.Sprintf("at most %s", Size(abi.MaxConfig))})
+	}
+	if std, ok := p.Std(); ok {
+		if k.c.origin != nil && k.c.origin.std != nil {
+			k.oneOf(join(path, "file"), std, k.c.origin.std, "unknown standard plugin", "a plugin that ships with weft")
+		}
+	} else if p.Path != "" {
+		k.module(join(path, "file"), p.Path)
+	}
+	if p.SHA256 != "" {
+		if sum, err := hex.DecodeString(p.SHA256); err != nil || len(sum) != 32 {
+			k.add(join(path, "sha256"), Problem{Cause: "not a SHA-256", Value: show(p.SHA256), Expected: "64 hexadecimal digits"})
+		}
+	}
+	if kv := p.Grants.KV; kv != nil && kv.Namespace != "" {
+		k.name(join(path, "grants.kv.namespace"), kv.Namespace)
+	}
+}
+
+func (k *checker) module(path, file string) {
+	info, err := os.Stat(file)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		k.add(path, Problem{Cause: "no such file", Value: show(file), Fix: `build it, correct the path (relative to this file's folder), or name one that ships with weft: "std:NAME"`})
+	case err != nil:
+		k.add(path, Problem{Cause: "cannot read the file", Value: show(file), Found: err.Error()})
+	case info.IsDir():
+		k.add(path, Problem{Cause: "not a file", Value: show(file), Found: "a folder", Expected: "a .wasm file"})
+	}
+}
+
+func (k *checker) route(path string, r *Route) {
+	if r.Name != "" {
+		k.name(join(path, "name"), r.Name)
+	}
+	if r.When.Topic != "" {
+		k.pattern(join(path, "when.topic"), r.When.Topic)
+	}
+	if r.When.Listener != "" {
+		k.oneOf(join(path, "when.listener"), r.When.Listener, k.c.names("listeners"), "unknown listener", "the name of a listener")
+	}
+	k.template(join(path, "hash"), r.Hash)
+	weighted := 0
+	for i, target := range r.To {
+		if target.To != "" {
+			k.destination(join(path, fmt.Sprintf("to.%d", i)), target.To)
+		}
+		if target.Weight > 0 {
+			weighted++
+		}
+	}
+	switch {
+	case len(r.To) == 0:
+		k.add(join(path, "to"), Problem{Cause: "missing value", Expected: "at least one destination", Fix: "write [subscribers]"})
+	case weighted > 0 && weighted < len(r.To):
+		k.add(join(path, "to"), Problem{Cause: "weights are incomplete", Found: fmt.Sprintf("%d of %d destinations with a weight", weighted, len(r.To)), Expected: "a weight for each or for none", Fix: "split the route in two if some of them shall get every message"})
+	case weighted == 0 && r.Hash != "":
+		k.add(join(path, "hash"), Problem{Cause: "has no effect", Value: show(r.Hash), Expected: "destinations with weights, among which it chooses"})
+	}
+}
+
+func (k *checker) destination(path, text string) {
+	if _, err := abi.ParseDestination([]byte(text)); err != nil {
+		head, _, _ := strings.Cut(text, ":")
+		kinds := []string{"subscribers", "all", "reply", "dead-letter", "topic", "node", "queue", "upstream"}
+		p := Problem{Cause: "unknown destination", Value: show(text), Expected: "subscribers, topic:NAME, node:NAME, all, queue:NAME, upstream:NAME, reply or dead-letter"}
+		if !slices.Contains(kinds, head) {
+			p.Fix = didYouMean(head, kinds)
+		}
+		k.add(path, p)
+		return
+	}
+	k.template(path, text)
+}
+
+func (k *checker) api() {
+	if k.c.API.Address == "" {
+		return
+	}
+	at, ok := k.address("api.address", k.c.API.Address)
+	if ok && !at.Addr().IsLoopback() && !k.c.API.AllowRemote {
+		k.add("api.address", Problem{Cause: "the API would be open to everybody who can reach the address", Value: k.c.API.Address, Expected: "a loopback address",
+			Fix: fmt.Sprintf("write 127.0.0.1:%d, or set api.allow_remote to true if a firewall protects it", at.Port())})
+	}
+	for i, host := range k.c.API.Hosts {
+		if host == "" || strings.ContainsAny(host, "/:@ ") {
+			k.add(fmt.Sprintf("api.hosts.%d", i), Problem{Cause: "not a host name", Value: show(host), Expected: "a name without scheme and port, such as weft.example.org"})
+		}
+	}
+}
+
+// address checks one that is not empty; ok is false where it cannot be used.
+func (k *checker) address(path, text string) (at netip.AddrPort, ok bool) {
+	if text == "" {
+		return at, false
+	}
+	at, err := netip.ParseAddrPort(text)
+	if err == nil {
+		return at, true
+	}
+	p := Problem{Cause: "not an address", Value: show(text), Expected: "an IP address and a port, such as 127.0.0.1:7400"}
+	host, port, cut := strings.Cut(text, ":")
+	number, portErr := strconv.ParseUint(port, 10, 16)
+	_, hostErr := netip.ParseAddr(text)
+	switch {
+	case hostErr == nil && strings.Contains(text, ":"):
+		p.Fix = fmt.Sprintf("write the address in brackets and add a port: [%s]:7400", text)
+	case hostErr == nil:
+		p.Fix = fmt.Sprintf("add a port: %s:7400", text)
+	case !cut || portErr != nil:
+	case host == "":
+		p.Fix = fmt.Sprintf("write 127.0.0.1:%d for this machine only, 0.0.0.0:%d or [::]:%d for every network", number, number, number)
+	case host == "localhost":
+		p.Fix = fmt.Sprintf("write 127.0.0.1:%d", number)
+	}
+	k.add(path, p)
+	return at, false
+}
+
+// addresses finds sockets that would collide.
+func (k *checker) addresses() {
+	type socket struct {
+		path string
+		at   netip.AddrPort
+	}
+	var taken []socket
+	take := func(path, text string) {
+		at, err := netip.ParseAddrPort(text)
+		if err != nil || at.Port() == 0 {
+			return
+		}
+		for _, other := range taken {
+			a, b := at.Addr(), other.at.Addr()
+			if at.Port() == other.at.Port() && (a == b || (a.IsUnspecified() || b.IsUnspecified()) && (a.Is4() == b.Is4() || a.Is6() && a.IsUnspecified() || b.Is6() && b.IsUnspecified())) {
+				k.add(path, Problem{Cause: "address used twice", Value: text, Found: fmt.Sprintf("%s has %s", k.c.readable(other.path), other.at), Fix: "give one of them another port"})
+				return
+			}
+		}
+		taken = append(taken, socket{path, at})
+	}
+	for i, l := range k.c.Listeners {
+		take(fmt.Sprintf("listeners.%d.address", i), l.Address)
+	}
+	take("api.address", k.c.API.Address)
+}
+
+func (k *checker) oneOf(path, word string, known []string, cause, expected string) {
+	if slices.Contains(known, word) {
+		return
+	}
+	p := Problem{Cause: cause, Value: show(word), Expected: expected, Fix: didYouMean(word, known)}
+	if p.Fix == "" && len(known) > 0 && len(known) <= 12 {
+		p.Expected += ": " + anyOf(slices.Sorted(slices.Values(known)))
+	}
+	k.add(path, p)
+}
+
+// unique finds names that are given twice.
+func (k *checker) unique(list string) {
+	first := make(map[string]int)
+	for i, name := range k.c.names(list) {
+		at, twice := first[name]
+		if !twice {
+			first[name] = i
+		} else if name != "" {
+			p := Problem{Cause: "name given twice", Value: show(name), Fix: "choose another name"}
+			if place := k.c.Place(fmt.Sprintf("%s.%d.name", list, at)); place.Line > 0 {
+				p.Found = "the same in " + place.String()
+			}
+			k.add(fmt.Sprintf("%s.%d.name", list, i), p)
+		}
+	}
+}
+
+const maxName = 64
+
+// wellFormed names are safe in topics, metrics, variables and file names.
+func wellFormed(name string) bool {
+	if name == "" || len(name) > maxName || name[0] < 'a' || name[0] > 'z' {
+		return false
+	}
+	for _, b := range []byte(name) {
+		if !(b >= 'a' && b <= 'z' || b >= '0' && b <= '9' || b == '-' || b == '_') {
+			return false
+		}
+	}
+	return true
+}
+
+func (k *checker) name(path, name string) {
+	if !wellFormed(name) {
+		k.add(path, Problem{Cause: "not a name", Value: show(name), Expected: "a lower-case letter, then lower-case letters, digits, '-' and '_', at most 64 in all"})
+	}
+}
+
+// template checks the braces of a text with placeholders.
+func (k *checker) template(path, text string) bool {
+	for rest := text; ; {
+		open := strings.IndexAny(rest, "{}")
+		if open < 0 {
+			return true
+		}
+		end := strings.IndexByte(rest, '}')
+		if rest[open] == '}' || end < 0 || end == open+1 || strings.IndexByte(rest[open+1:end], '{') >= 0 {
+			k.add(path, Problem{Cause: "not a template", Value: show(text), Expected: "placeholders in braces, such as {identity}"})
+			return false
+		}
+		rest = rest[end+1:]
+	}
+}
+
+// topic checks a template of a topic.
+func (k *checker) topic(path, text string) {
+	switch {
+	case !k.template(path, text):
+	case strings.ContainsAny(text, "#+*"):
+		k.add(path, Problem{Cause: "not a topic", Value: show(text), Found: "a wildcard", Expected: "levels divided by '/'"})
+	case len(text) > abi.MaxTopic || strings.ContainsRune(text, 0) || !utf8.ValidString(text):
+		k.add(path, Problem{Cause: "not a topic", Value: show(text), Expected: "UTF-8 without NUL, at most 65535 bytes"})
+	}
+}
+
+// pattern checks a template of a subscription's pattern.
+func (k *checker) pattern(path, text string) {
+	p := Problem{Cause: "not a pattern", Value: show(text), Expected: "levels divided by '/'"}
+	levels := strings.Split(text, "/")
+	for i, level := range levels {
+		switch {
+		case !strings.ContainsAny(level, "#+*"):
+		case len(level) > 1:
+			p.Found, p.Fix = "a wildcard beside other characters", "give the wildcard a level of its own, as in a/*/b or a/#"
+		case level == "#" && i < len(levels)-1:
+			p.Found, p.Fix = "# before the end", "'#' stands for the rest and comes last; '*' stands for one level"
+		}
+	}
+	switch {
+	case text == "":
+		k.add(path, Problem{Cause: "missing value", Expected: "a pattern, such as alarm/#"})
+	case p.Found != "":
+		k.add(path, p)
+	case len(text) > abi.MaxTopic || strings.ContainsRune(text, 0) || !utf8.ValidString(text):
+		p.Expected = "UTF-8 without NUL, at most 65535 bytes"
+		k.add(path, p)
+	default:
+		k.template(path, text)
+	}
+}
