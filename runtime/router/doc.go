@@ -21,7 +21,7 @@
 //	(*Cache[T]).SetTable(table *Table)
 //	(*Cache[T]).Stats() CacheStats
 //
-//	TopicTemplate, PatternTemplate, TextTemplate(text string) (*Template, error)
+//	TopicTemplate, PatternTemplate, TextTemplate, RawTemplate(text string) (*Template, error)
 //	(*Template).Append(dst []byte, values Values) ([]byte, error)
 //	(*Template).Names() []string
 //	(*Template).Fixed() bool

@@ -52,9 +52,18 @@ func (v *AttributeValues) Value(name string) ([]byte, bool) {
 type Template struct {
 	text   string
 	parts  []part
-	topic  bool
+	kind   templateKind
 	unsafe [256]bool
 }
+
+// templateKind is what a template's values are held to.
+type templateKind uint8
+
+const (
+	raw       templateKind = iota // anything goes
+	plainText                     // not empty, no zero byte, bounded
+	levelled                      // and within its level
+)
 
 // part is a literal, or a placeholder if it has a name.
 type part struct {
@@ -67,7 +76,7 @@ type part struct {
 
 // TopicTemplate parses a template whose result is a topic.
 func TopicTemplate(text string) (*Template, error) {
-	t, err := parseTemplate(text, "#+*\x00")
+	t, err := parseTemplate(text, levelled, "#+*\x00")
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +89,7 @@ func TopicTemplate(text string) (*Template, error) {
 // PatternTemplate parses a template whose result is a pattern. Wildcards stand
 // in the template's text, never in a value.
 func PatternTemplate(text string) (*Template, error) {
-	t, err := parseTemplate(text, "#+*\x00")
+	t, err := parseTemplate(text, levelled, "#+*\x00")
 	if err != nil {
 		return nil, err
 	}
@@ -93,13 +102,13 @@ func PatternTemplate(text string) (*Template, error) {
 // TextTemplate parses a template whose result is a name or a key, or any other
 // text without levels: only the zero byte is refused in values.
 func TextTemplate(text string) (*Template, error) {
-	t, err := parseTemplate(text, "\x00")
-	if err != nil {
-		return nil, err
-	}
-	t.topic = false
-	return t, nil
+	return parseTemplate(text, plainText, "\x00")
 }
+
+// RawTemplate parses a template whose result is any bytes, such as a payload: no
+// value is refused for what it holds, an empty one stands, and the result may be
+// of any length.
+func RawTemplate(text string) (*Template, error) { return parseTemplate(text, raw, "") }
 
 // sample is the template with a harmless value in each placeholder.
 func (t *Template) sample() string {
@@ -113,11 +122,11 @@ func (t *Template) sample() string {
 	return b.String()
 }
 
-func parseTemplate(text, refused string) (*Template, error) {
+func parseTemplate(text string, kind templateKind, refused string) (*Template, error) {
 	if text == "" {
 		return nil, fmt.Errorf("%w: it is empty", ErrTemplate)
 	}
-	t := &Template{text: text, topic: true}
+	t := &Template{text: text, kind: kind}
 	for _, c := range []byte(refused) {
 		t.unsafe[c] = true
 	}
@@ -201,7 +210,7 @@ func (t *Template) Append(dst []byte, values Values) ([]byte, error) {
 			continue
 		}
 		value, ok := values.Value(p.name)
-		if !ok || len(value) == 0 {
+		if !ok || len(value) == 0 && t.kind != raw {
 			return dst[:start], p.missing
 		}
 		if !t.safe(p, value, len(dst) == start) {
@@ -209,19 +218,22 @@ func (t *Template) Append(dst []byte, values Values) ([]byte, error) {
 		}
 		dst = append(dst, value...)
 	}
-	if len(dst)-start > abi.MaxTopic {
+	if len(dst)-start > abi.MaxTopic && t.kind != raw {
 		return dst[:start], ErrTooLong
 	}
 	return dst, nil
 }
 
 func (t *Template) safe(p *part, value []byte, first bool) bool {
+	if t.kind == raw {
+		return true
+	}
 	for _, c := range value {
 		if t.unsafe[c] {
 			return false
 		}
 	}
-	if !t.topic {
+	if t.kind != levelled {
 		return true
 	}
 	return (p.levels || bytes.IndexByte(value, '/') < 0) && !(first && value[0] == '$')
