@@ -1,0 +1,216 @@
+package plugins
+
+import (
+	"github.com/weftrun/weft/abi"
+)
+
+// Batch is what a chain runs over: messages in, messages and outcomes out. The
+// caller appends to Messages and calls one of the chain's hooks, which fills in
+// the rest; Reset makes it ready for the next turn and keeps its memory.
+//
+// All bytes that a run puts into a batch (changed fields, emitted messages, what
+// verdicts carry) lie in the batch's own scratch memory and are valid until
+// Reset. Bytes that no plugin changed are the caller's own, untouched.
+//
+// For the hooks open and close a message stands for a session: Session,
+// Listener, Time, Attrs and Context count, the rest is empty.
+type Batch struct {
+	// Messages holds the messages in order. A run changes them in place and
+	// inserts what plugins emit right behind the message that caused it. A
+	// message of which a plugin changed the payload loses its Frame; whether
+	// another change makes the frame stale the caller knows by
+	// Outcome.Changes.
+	Messages []abi.Message
+	// Outcomes says for each message what became of it; filled in by the run.
+	Outcomes []Outcome
+	// Subscriptions that plugins began and ended, in order.
+	Subscriptions []Subscription
+	// Contexts lists the contexts that plugins changed, in order: the last one
+	// of a session is what the caller keeps for it.
+	Contexts []ContextChange
+
+	bytes         arena
+	spareMessages []abi.Message
+	spareOutcomes []Outcome
+	emits         []emit
+}
+
+// Outcome is what the chain decided about one message.
+type Outcome struct {
+	// Verdict is Continue if the message is to take the configured routes. A
+	// failure policy shows as Drop (closed), Continue (open) or Route with the
+	// destination dead-letter (quarantine).
+	Verdict abi.Verdict
+	// Changes gathers what all plugins changed in the message.
+	Changes abi.Changes
+	// Out is what the verdict carries: a reason, an answer's payload, or
+	// destinations, one a line, each of which abi.ParseDestination accepts.
+	Out []byte
+	// Origin is the index that the message had when the run began, or for an
+	// emitted message the index of the one that caused it; -1 for what a tick
+	// emitted.
+	Origin int32
+	// Plugin is the index in the chain of the plugin that decided, -1 if none
+	// did: the message went through all of them.
+	Plugin int16
+	// Cause says why; CauseNone if the message simply went through.
+	Cause Cause
+	// Emitted says that a plugin made the message. After Open and Close such a
+	// message is among those that stand for sessions.
+	Emitted bool
+
+	hook abi.Hook // what the next plugins are called with
+	next int16    // the first plugin that has not seen it
+	only int16    // tick: the one plugin that is called
+}
+
+// Cause is why a message left the chain as it did.
+type Cause uint8
+
+// The causes.
+const (
+	CauseNone    Cause = iota // nothing happened
+	CausePlugin               // the plugin's own verdict
+	CauseTrap                 // the plugin trapped on the message twice; its policy answered
+	CauseFault                // the plugin's answer broke the contract twice; its policy answered
+	CauseBackOff              // the plugin fails too often and is resting; its policy answered
+	CauseBuffer               // the plugin had no buffer for so large a message; its policy answered
+)
+
+// String is the cause's name as it appears in logs and metrics.
+func (c Cause) String() string {
+	switch c {
+	case CauseNone:
+		return "none"
+	case CausePlugin:
+		return "plugin"
+	case CauseTrap:
+		return "trap"
+	case CauseFault:
+		return "fault"
+	case CauseBackOff:
+		return "back_off"
+	case CauseBuffer:
+		return "buffer"
+	}
+	return "unknown"
+}
+
+// Subscription is a plugin's wish that a session be subscribed to a pattern.
+type Subscription struct {
+	Session uint64
+	Pattern []byte
+	QoS     uint8
+	// Remove ends the subscription instead.
+	Remove bool
+	// Plugin is the index in the chain of the plugin.
+	Plugin int16
+}
+
+// ContextChange is a new context of a session. It replaces the whole block.
+type ContextChange struct {
+	Session uint64
+	Context abi.Attributes
+}
+
+// emit is a message that waits to be put behind the one at index after.
+type emit struct {
+	message abi.Message
+	origin  int32
+	after   int32
+}
+
+// Reset empties the batch and keeps its memory.
+func (b *Batch) Reset() {
+	clear(b.Messages)
+	b.Messages = b.Messages[:0]
+	b.Outcomes = b.Outcomes[:0]
+	b.Subscriptions = b.Subscriptions[:0]
+	b.Contexts = b.Contexts[:0]
+	b.emits = b.emits[:0]
+	b.bytes.reset()
+}
+
+// begin prepares the outcomes of a run.
+func (b *Batch) begin(hook abi.Hook) {
+	n := len(b.Messages)
+	if cap(b.Outcomes) < n {
+		b.Outcomes = make([]Outcome, n, max(n, 64))
+	}
+	b.Outcomes = b.Outcomes[:n]
+	for i := range b.Outcomes {
+		b.Outcomes[i] = Outcome{Origin: int32(i), Plugin: -1, hook: hook}
+	}
+}
+
+// insertEmits puts the waiting messages to their places. They lie in b.emits in
+// the order of the messages that caused them.
+func (b *Batch) insertEmits(next int16) {
+	if len(b.emits) == 0 {
+		return
+	}
+	messages, outcomes := b.spareMessages[:0], b.spareOutcomes[:0]
+	at := 0
+	for i := range b.Messages {
+		messages, outcomes = append(messages, b.Messages[i]), append(outcomes, b.Outcomes[i])
+		for at < len(b.emits) && int(b.emits[at].after) == i {
+			e := &b.emits[at]
+			messages = append(messages, e.message)
+			outcomes = append(outcomes, Outcome{
+				Origin: e.origin, Plugin: -1, Emitted: true, hook: abi.HookMessages, next: next,
+			})
+			at++
+		}
+	}
+	clear(b.Messages)
+	b.spareMessages, b.Messages = b.Messages[:0], messages
+	b.spareOutcomes, b.Outcomes = b.Outcomes[:0], outcomes
+	b.emits = b.emits[:0]
+}
+
+// dropTicks removes what stood for ticks.
+func (b *Batch) dropTicks() {
+	n := 0
+	for i := range b.Messages {
+		if b.Outcomes[i].hook == abi.HookTick {
+			continue
+		}
+		b.Messages[n], b.Outcomes[n] = b.Messages[i], b.Outcomes[i]
+		b.Outcomes[n].Origin = -1
+		n++
+	}
+	clear(b.Messages[n:])
+	b.Messages, b.Outcomes = b.Messages[:n], b.Outcomes[:n]
+}
+
+// arena is scratch memory: what is copied into it stays valid until reset.
+type arena struct {
+	buf  []byte
+	used int // bytes since reset, over all arrays
+}
+
+const (
+	arenaMin  = 16 << 10
+	arenaKeep = 8 << 20 // what reset keeps at most
+)
+
+// copy returns a copy of b. Its capacity is its length.
+func (a *arena) copy(b []byte) []byte {
+	if len(b) == 0 {
+		return nil
+	}
+	if len(a.buf)+len(b) > cap(a.buf) {
+		a.buf = make([]byte, 0, max(2*cap(a.buf), len(b), arenaMin))
+	}
+	start := len(a.buf)
+	a.buf = append(a.buf, b...)
+	a.used += len(b)
+	return a.buf[start:len(a.buf):len(a.buf)]
+}
+
+func (a *arena) reset() {
+	if cap(a.buf) > arenaKeep {
+		a.buf = nil
+	}
+	a.buf, a.used = a.buf[:0], 0
+}

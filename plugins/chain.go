@@ -1,0 +1,225 @@
+package plugins
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/weftrun/weft/abi"
+)
+
+// Chain is plugins in onion order with one instance of each. It belongs to one
+// goroutine, that of its loop, from NewChain to Close.
+type Chain struct {
+	listeners [][]byte
+	longest   int // bytes of the longest listener name
+	hops      []*hop
+	live      []int32 // messages that the next call is about
+	dirty     []int32 // of a call: which records the guest touched
+	changed   map[uint64]abi.Attributes
+}
+
+const (
+	// maxRecords and maxCallBytes bound one call: more are split. 512 records
+	// of 128 bytes with as many bytes of payload still fit a core's cache.
+	maxRecords   = 512
+	maxCallBytes = 1 << 20
+	// maxBatchMessages bounds what emitting can make of a batch.
+	maxBatchMessages = 16384
+)
+
+// NewChain makes an instance of each plugin. listenerNames are the names that
+// Message.Listener counts. If one plugin cannot be instantiated, nothing is left
+// behind. A chain without plugins is allowed: everything passes through.
+func NewChain(ctx context.Context, listenerNames []string, plugins ...*Plugin) (*Chain, error) {
+	c := &Chain{changed: make(map[uint64]abi.Attributes)}
+	for _, name := range listenerNames {
+		c.listeners = append(c.listeners, []byte(name))
+		c.longest = max(c.longest, len(name))
+	}
+	for i, p := range plugins {
+		if err := ctx.Err(); err != nil {
+			return nil, errors.Join(err, c.Close(ctx))
+		}
+		h := newHop(p, int16(i))
+		c.hops = append(c.hops, h)
+		if err := h.build(); err != nil {
+			return nil, errors.Join(fmt.Errorf("%s: %w", p.spec.source(), err), c.Close(ctx))
+		}
+	}
+	return c, nil
+}
+
+// Len is how many plugins the chain has.
+func (c *Chain) Len() int { return len(c.hops) }
+
+// Plugin is the plugin at that place of the chain, as Outcome.Plugin counts.
+func (c *Chain) Plugin(i int) *Plugin { return c.hops[i].plugin }
+
+// Close closes the chain's instances. The guests are not told.
+func (c *Chain) Close(context.Context) error {
+	for _, h := range c.hops {
+		h.close()
+	}
+	c.hops = nil
+	return nil
+}
+
+// Messages runs the batch's messages through the plugins, one call a plugin
+// unless the batch is large.
+func (c *Chain) Messages(b *Batch) { c.run(b, abi.HookMessages) }
+
+// Open asks the plugins whether the batch's sessions may begin. Continue accepts
+// one, Drop and Close refuse it, Reply accepts it and greets it with Out; the
+// plugins behind the one that replied are not asked.
+func (c *Chain) Open(b *Batch) { c.run(b, abi.HookOpen) }
+
+// CloseSessions tells the plugins that the batch's sessions
+// have ended. Every outcome is Continue.
+func (c *Chain) CloseSessions(b *Batch) { c.run(b, abi.HookClose) }
+
+// Tick calls the plugins whose interval is over. The batch should be empty; what
+// it holds afterwards was emitted and has passed the plugins that follow. It is
+// cheap when nothing is due.
+func (c *Chain) Tick(b *Batch, now time.Time) {
+	due := false
+	for i, h := range c.hops {
+		if !h.tickDue(now) {
+			continue
+		}
+		if !due {
+			due = true
+			b.begin(abi.HookMessages)
+		}
+		b.Messages = append(b.Messages, abi.Message{Time: now.UnixNano()})
+		b.Outcomes = append(b.Outcomes, Outcome{Origin: -1, Plugin: -1, hook: abi.HookTick, next: int16(i), only: int16(i)})
+	}
+	if !due {
+		b.begin(abi.HookMessages)
+		return
+	}
+	c.steps(b)
+	b.dropTicks()
+}
+
+func (c *Chain) run(b *Batch, hook abi.Hook) {
+	b.begin(hook)
+	c.steps(b)
+}
+
+func (c *Chain) steps(b *Batch) {
+	for k, h := range c.hops {
+		k := int16(k)
+		for hook := abi.HookMessages; hook <= abi.HookTick; hook++ {
+			if h.wants(hook) && c.collect(b, k, hook) {
+				c.deliver(h, b, hook)
+				b.insertEmits(k + 1)
+			}
+		}
+	}
+}
+
+// collect lists the messages that plugin k is to see through the hook.
+func (c *Chain) collect(b *Batch, k int16, hook abi.Hook) bool {
+	c.live = c.live[:0]
+	for i := range b.Outcomes {
+		o := &b.Outcomes[i]
+		if o.Verdict == abi.VerdictContinue && o.hook == hook && o.next <= k && (hook != abi.HookTick || o.only == k) {
+			c.live = append(c.live, int32(i))
+		}
+	}
+	return len(c.live) > 0
+}
+
+// deliver hands the listed messages to one plugin and applies its answers.
+func (c *Chain) deliver(h *hop, b *Batch, hook abi.Hook) {
+	clear(c.changed)
+	h.counters.messages.add(uint64(len(c.live)))
+	for rest := c.live; len(rest) > 0; {
+		if !h.ready() {
+			c.answerByPolicy(h, b, rest, CauseBackOff)
+			return
+		}
+		c.refresh(b, rest)
+		p := c.plan(h.instance, b, rest)
+		err := c.call(h, b, hook, rest[:p.count], &p)
+		switch {
+		case err == nil:
+			h.good(p.count)
+		case errors.Is(err, errNoBuffer) && p.count > 1:
+			continue // the instance knows now what it can hold
+		case errors.Is(err, errNoBuffer):
+			c.answerByPolicy(h, b, rest[:1], CauseBuffer)
+		default:
+			h.discard(err, hook, &b.Messages[rest[0]], p.count)
+			c.replay(h, b, hook, rest[:p.count])
+		}
+		rest = rest[p.count:]
+	}
+}
+
+// replay runs messages again one at a time; only those that fail again meet the
+// policy.
+func (c *Chain) replay(h *hop, b *Batch, hook abi.Hook, indices []int32) {
+	for i := range indices {
+		if !h.ready() {
+			c.answerByPolicy(h, b, indices[i:], CauseBackOff)
+			return
+		}
+		one := indices[i : i+1]
+		c.refresh(b, one)
+		p := c.plan(h.instance, b, one)
+		err := c.call(h, b, hook, one, &p)
+		switch {
+		case err == nil:
+			h.good(1)
+		case errors.Is(err, errNoBuffer):
+			c.answerByPolicy(h, b, one, CauseBuffer)
+		default:
+			h.discard(err, hook, &b.Messages[one[0]], 1)
+			h.strike()
+			cause := CauseTrap
+			if isFault(err) {
+				cause = CauseFault
+			}
+			c.answerByPolicy(h, b, one, cause)
+		}
+	}
+}
+
+// refresh gives messages the contexts that earlier messages of this step brought.
+func (c *Chain) refresh(b *Batch, indices []int32) {
+	if len(c.changed) == 0 {
+		return
+	}
+	for _, i := range indices {
+		if context, ok := c.changed[b.Messages[i].Session]; ok {
+			b.Messages[i].Context = context
+		}
+	}
+}
+
+// answerByPolicy decides messages in the plugin's stead.
+func (c *Chain) answerByPolicy(h *hop, b *Batch, indices []int32, cause Cause) {
+	h.counters.policy.add(uint64(len(indices)))
+	for _, i := range indices {
+		o := &b.Outcomes[i]
+		o.Plugin, o.Cause = h.index, cause
+		if o.hook == abi.HookClose || o.hook == abi.HookTick {
+			continue
+		}
+		switch h.plugin.spec.OnFailure {
+		case FailOpen:
+		case FailQuarantine:
+			o.Verdict, o.Out = abi.VerdictRoute, quarantine
+			if o.hook == abi.HookOpen {
+				o.Verdict, o.Out = abi.VerdictDrop, nil
+			}
+		default:
+			o.Verdict, o.Out = abi.VerdictDrop, nil
+		}
+	}
+}
+
+var quarantine = []byte("dead-letter")

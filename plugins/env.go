@@ -1,0 +1,140 @@
+package plugins
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/tetratelabs/wazero"
+
+	"github.com/weftrun/weft/hostfuncs"
+)
+
+// EnvConfig is what an [Env] is made of. Every field may be zero; what is nil
+// gets the default named beside it.
+type EnvConfig struct {
+	// CacheDir keeps compiled plugins from one start to the next; empty keeps
+	// them in memory only. Nobody else may write there.
+	CacheDir string
+	Logger   *slog.Logger          // discards
+	KV       *hostfuncs.KV         // a new one with Clock
+	Metrics  hostfuncs.MetricsSink // discards
+	Clock    hostfuncs.Clock       // the system's
+	// Rewrite is applied to every verified binary before it is compiled; nil
+	// leaves it as it is. What it returns must export and import the same.
+	Rewrite func(wasm []byte) ([]byte, error)
+}
+
+// Env is what all plugins of a process share: compiled code, the key-value
+// store, metrics, the clock. Its methods may be called from any goroutine.
+type Env struct {
+	cfg   EnvConfig
+	cache wazero.CompilationCache
+
+	compiling sync.Mutex // wazero compiles one module at a time into a shared cache
+	mu        sync.Mutex // guards the two below
+	plugins   map[*Plugin]struct{}
+	closed    bool
+}
+
+// NewEnv makes an environment. It fails only if CacheDir cannot be used.
+func NewEnv(cfg EnvConfig) (*Env, error) {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = hostfuncs.SystemClock{}
+	}
+	if cfg.KV == nil {
+		cfg.KV = hostfuncs.NewKV(cfg.Clock)
+	}
+	if cfg.Metrics == nil {
+		cfg.Metrics = hostfuncs.DiscardMetrics{}
+	}
+	e := &Env{cfg: cfg, plugins: make(map[*Plugin]struct{})}
+	if cfg.CacheDir == "" {
+		e.cache = wazero.NewCompilationCache()
+		return e, nil
+	}
+	cache, err := wazero.NewCompilationCacheWithDir(cfg.CacheDir)
+	if err != nil {
+		return nil, fmt.Errorf("%w: the cache directory %s: %w", ErrSpec, cfg.CacheDir, err)
+	}
+	e.cache = cache
+	return e, nil
+}
+
+// KV is the key-value store that the plugins share.
+func (e *Env) KV() *hostfuncs.KV { return e.cfg.KV }
+
+// Close closes every plugin that is left. Close the chains first: a plugin with
+// living instances goes when the last of them does.
+func (e *Env) Close(ctx context.Context) error {
+	e.mu.Lock()
+	e.closed = true
+	left := make([]*Plugin, 0, len(e.plugins))
+	for p := range e.plugins {
+		left = append(left, p)
+	}
+	e.mu.Unlock()
+	var errs []error
+	for _, p := range left {
+		errs = append(errs, p.Close(ctx))
+	}
+	return errors.Join(append(errs, e.cache.Close(ctx))...)
+}
+
+func (e *Env) add(p *Plugin) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return fmt.Errorf("%w: the environment", ErrClosed)
+	}
+	e.plugins[p] = struct{}{}
+	return nil
+}
+
+func (e *Env) remove(p *Plugin) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.plugins, p)
+}
+
+// LoadFolder loads every file of the folder that ends in .wasm, in the order of
+// their names; a plugin is named after its file. base gives everything else. If
+// one does not load, none is loaded; the error names each that failed.
+func (e *Env) LoadFolder(ctx context.Context, folder string, base Spec) ([]*Plugin, error) {
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return nil, fmt.Errorf("%w: folder %s: %w", ErrFile, folder, err)
+	}
+	var loaded []*Plugin
+	var errs []error
+	for _, entry := range entries {
+		name, ok := strings.CutSuffix(entry.Name(), ".wasm")
+		if !ok || entry.IsDir() || strings.HasPrefix(name, ".") {
+			continue
+		}
+		spec := base
+		spec.Name, spec.File, spec.Wasm = name, filepath.Join(folder, entry.Name()), nil
+		p, err := e.Load(ctx, spec)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		loaded = append(loaded, p)
+	}
+	if len(errs) == 0 {
+		return loaded, nil
+	}
+	for _, p := range slices.Backward(loaded) {
+		errs = append(errs, p.Close(ctx))
+	}
+	return nil, errors.Join(errs...)
+}

@@ -1,0 +1,200 @@
+package plugins
+
+import (
+	"encoding/binary"
+	"time"
+	"unsafe"
+
+	"github.com/weftrun/weft/abi"
+)
+
+// plan is how the first messages of a list go into the guest's buffer in one
+// call: the records, then a region copied whole from the caller's memory, then
+// single pieces.
+type plan struct {
+	count  int    // messages
+	size   int    // bytes of buffer that suffice
+	region []byte // what is copied whole; empty: nothing
+	from   uintptr
+	to     uintptr
+}
+
+var le = binary.LittleEndian
+
+func address(b []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(b))) }
+
+// plan decides how many messages go into one call, and whether their payloads
+// lie close enough together to be copied at once. That they lie in one array is
+// known by the capacity of the first: what lies within it can be read through it.
+func (c *Chain) plan(in *instance, b *Batch, indices []int32) plan {
+	prefix, cut := in.needs.Payload()
+	limit := min(maxCallBytes, int(in.largest))
+	var p plan
+	var first []byte
+	var lo, hi, end uintptr
+	payloads := 0
+	for n, i := range indices {
+		if n == maxRecords {
+			break
+		}
+		m := &b.Messages[i]
+		size := abi.RecordSize + in.pieces(m, c.longest)
+		payload := len(m.Payload)
+		if cut {
+			payload = min(payload, int(prefix))
+		}
+		if n > 0 && p.size+size+payload > limit {
+			break
+		}
+		p.count, p.size, payloads = n+1, p.size+size+payload, payloads+payload
+		if payload == 0 {
+			continue
+		}
+		at := address(m.Payload)
+		if first == nil {
+			first, lo, hi, end = m.Payload, at, at, at+uintptr(cap(m.Payload))
+		}
+		if at >= lo && at+uintptr(payload) <= end {
+			hi = max(hi, at+uintptr(payload))
+		}
+	}
+	p.size += 64 // the region and its end are aligned
+	if span := int(hi - lo); p.count > 1 && span <= 2*payloads && p.size-payloads+span <= limit {
+		p.region, p.from, p.to = first[:span:span], lo, hi
+		// Payloads outside the region are copied one by one, so both count.
+		p.size += span
+	}
+	return p
+}
+
+// pieces is how many bytes a record's topic, attributes, context and listener
+// take at most.
+func (in *instance) pieces(m *abi.Message, listener int) int {
+	n := 0
+	if in.needs&abi.NeedTopic != 0 {
+		n += len(m.Topic)
+	}
+	if in.needs&abi.NeedAttrs != 0 {
+		n += len(m.Attrs)
+	}
+	if in.needs&abi.NeedContext != 0 {
+		n += len(m.Context)
+	}
+	if in.needs&abi.NeedListener != 0 {
+		n += listener
+	}
+	return n
+}
+
+// piece remembers where the last slice of a kind went, so that equal slices of
+// adjacent messages are copied once.
+type piece struct {
+	at     uintptr
+	length int
+	span   uint64
+}
+
+// writer fills the buffer.
+type writer struct {
+	memory   []byte
+	plan     *plan
+	regionAt uint32
+	next     uint32 // where the next single piece goes
+	end      uint32
+}
+
+// span is where a slice of the caller's lies in the guest: inside the region, or
+// copied to the end of what is there.
+func (w *writer) span(b []byte, last *piece) uint64 {
+	if len(b) == 0 {
+		return 0
+	}
+	at := address(b)
+	if at == last.at && len(b) == last.length {
+		return last.span
+	}
+	var pointer uint32
+	if at >= w.plan.from && at+uintptr(len(b)) <= w.plan.to {
+		pointer = w.regionAt + uint32(at-w.plan.from)
+	} else {
+		pointer = w.next
+		w.next += uint32(copy(w.memory[pointer:w.end], b))
+	}
+	last.at, last.length, last.span = at, len(b), uint64(pointer)|uint64(len(b))<<32
+	return last.span
+}
+
+// call writes the messages into the guest's buffer, calls the hook and applies
+// the answers. On an error nothing of the batch has changed.
+func (c *Chain) call(h *hop, b *Batch, hook abi.Hook, indices []int32, p *plan) error {
+	in := h.instance
+	if err := in.reserve(uint32(p.size)); err != nil {
+		return err
+	}
+	c.fill(in, b, hook, indices, p)
+	in.calls++
+	h.counters.calls.add(1)
+	var began time.Time
+	timed := in.calls%16 == 0
+	if timed {
+		began = time.Now()
+	}
+	count, err := in.call(in.hooks[hook], abi.HookExport(hook), uint64(in.pointer), uint64(p.count))
+	if err != nil {
+		return err
+	}
+	if timed {
+		h.counters.busy.add(16 * uint64(time.Since(began)))
+	}
+	if uint32(count) != uint32(p.count) {
+		return countFault(hook, p.count, uint32(count))
+	}
+	return c.readAnswers(h, b, hook, indices)
+}
+
+func (c *Chain) fill(in *instance, b *Batch, hook abi.Hook, indices []int32, p *plan) {
+	memory := in.view()
+	w := writer{memory: memory, plan: p, end: in.pointer + in.capacity}
+	w.regionAt = in.pointer + uint32(p.count)*abi.RecordSize
+	w.next = w.regionAt + uint32(copy(memory[w.regionAt:w.end], p.region))
+	prefix, cut := in.needs.Payload()
+	clock := in.plugin.spec.Grants.Clock != nil
+	var topic, attrs, context, listener, payload piece
+	for n, i := range indices {
+		m := &b.Messages[i]
+		r := (*[abi.RecordSize]byte)(memory[in.pointer+uint32(n)*abi.RecordSize:])
+		flags, bytes := m.Flags&abi.FlagsKnown&^abi.FlagPayloadPrefix, m.Payload
+		if cut && len(bytes) > int(prefix) {
+			bytes = bytes[:prefix]
+			flags |= abi.FlagPayloadPrefix
+		}
+		le.PutUint64(r[0:], uint64(hook)|uint64(m.Type)<<8|uint64(m.Priority)<<16|uint64(m.QoS)<<24|uint64(flags)<<32)
+		le.PutUint64(r[abi.RecordSession:], m.Session)
+		le.PutUint64(r[abi.RecordSeq:], m.Seq)
+		stamp := uint64(0)
+		if clock {
+			stamp = uint64(m.Time)
+		}
+		le.PutUint64(r[abi.RecordTime:], stamp)
+		var t, a, x, l uint64
+		if in.needs&abi.NeedTopic != 0 {
+			t = w.span(m.Topic, &topic)
+		}
+		if in.needs&abi.NeedAttrs != 0 {
+			a = w.span(m.Attrs, &attrs)
+		}
+		if in.needs&abi.NeedContext != 0 {
+			x = w.span(m.Context, &context)
+		}
+		if in.needs&abi.NeedListener != 0 && int(m.Listener) < len(c.listeners) {
+			l = w.span(c.listeners[m.Listener], &listener)
+		}
+		le.PutUint64(r[abi.RecordTopic:], t)
+		le.PutUint64(r[abi.RecordAttrs:], a)
+		le.PutUint64(r[abi.RecordContext:], x)
+		le.PutUint64(r[abi.RecordPayload:], w.span(bytes, &payload))
+		le.PutUint32(r[abi.RecordPayloadTotal:], uint32(len(m.Payload)))
+		le.PutUint64(r[abi.RecordListener:], l)
+		clear(r[abi.RecordVerdict:])
+	}
+}

@@ -1,0 +1,215 @@
+package plugins
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/weftrun/weft/abi"
+)
+
+// hop is one plugin's place in a chain: its instance, and what happens when that
+// fails.
+type hop struct {
+	plugin   *Plugin
+	index    int16
+	instance *instance // nil: failed, to be built again
+	wanted   [abi.HookResume + 1]bool
+	counters counters
+	nextTick time.Time
+
+	strikes  float64 // failures within the window, see strike
+	struck   int64   // when strikes was last brought up to date
+	healthy  uint64  // messages handled since the last strike
+	rest     time.Duration
+	restTill int64 // Clock.Monotonic; 0: not resting
+
+	logTokens float64
+	logFilled int64
+	logCut    uint64
+}
+
+// A plugin rests when it fails on maxStrikes messages within the window. A strike
+// is forgotten after strikeTime, or after strikeMessages that went well: a plugin
+// that fails on one message of a thousand costs that one message at any rate.
+const (
+	maxStrikes     = 3
+	strikeTime     = time.Second
+	strikeMessages = 100
+	restMin        = 100 * time.Millisecond
+	restMax        = 30 * time.Second
+	// restForget messages without a strike bring the rest back to restMin.
+	restForget = 10000
+)
+
+func newHop(p *Plugin, index int16) *hop {
+	h := &hop{plugin: p, index: index, rest: restMin, logTokens: logBurst, logFilled: p.env.cfg.Clock.Monotonic()}
+	p.attach(&h.counters)
+	return h
+}
+
+// build makes an instance.
+func (h *hop) build() error {
+	if err := h.plugin.retain(); err != nil {
+		return err
+	}
+	in, err := newInstance(context.Background(), h.plugin, h.plugin.runtime, h.plugin.code)
+	if err != nil {
+		h.plugin.dropped()
+		return err
+	}
+	h.instance = in
+	for hook := range h.wanted {
+		h.wanted[hook] = in.hooks[hook] != nil
+	}
+	return nil
+}
+
+func (h *hop) drop() {
+	if h.instance != nil {
+		h.instance.close()
+		h.instance = nil
+		h.plugin.dropped()
+	}
+}
+
+func (h *hop) close() {
+	h.drop()
+	h.plugin.detach(&h.counters)
+}
+
+// wants reports whether the plugin is called with the hook.
+func (h *hop) wants(hook abi.Hook) bool { return h.wanted[hook] }
+
+// tickDue reports whether the plugin's interval is over, and begins the next.
+func (h *hop) tickDue(now time.Time) bool {
+	every := h.plugin.spec.Tick
+	if !h.wants(abi.HookTick) || every < 0 {
+		return false
+	}
+	if h.nextTick.IsZero() {
+		h.nextTick = now.Add(every)
+	}
+	if now.Before(h.nextTick) {
+		return false
+	}
+	if h.nextTick = h.nextTick.Add(every); h.nextTick.Before(now) {
+		h.nextTick = now.Add(every)
+	}
+	return true
+}
+
+// ready reports whether there is an instance to call, making one if the last has
+// failed and the plugin does not rest.
+func (h *hop) ready() bool {
+	if h.instance != nil {
+		return true
+	}
+	if h.restTill != 0 {
+		if h.now() < h.restTill {
+			return false
+		}
+		h.restTill = 0
+		h.counters.resting.set(0)
+	}
+	if err := h.build(); err != nil {
+		h.log(slog.LevelError, "plugin cannot be instantiated again", slog.String("cause", causeText(err)))
+		h.beginRest()
+		return false
+	}
+	h.counters.rebuilds.add(1)
+	return true
+}
+
+// good takes note of messages that went well.
+func (h *hop) good(n int) {
+	h.healthy += uint64(n)
+}
+
+// strike takes note of a message that failed twice.
+func (h *hop) strike() {
+	now := h.now()
+	if h.healthy >= restForget {
+		h.rest = restMin
+	}
+	h.strikes -= float64(now-h.struck)/float64(strikeTime) + float64(h.healthy)/strikeMessages
+	h.strikes = max(h.strikes, 0) + 1
+	h.struck, h.healthy = now, 0
+	if h.strikes > maxStrikes-0.5 {
+		h.beginRest()
+	}
+}
+
+// beginRest puts the plugin to rest, each time for twice as long.
+func (h *hop) beginRest() {
+	h.drop()
+	h.restTill = h.now() + int64(h.rest)
+	h.counters.backOffs.add(1)
+	h.counters.resting.set(1)
+	h.log(slog.LevelError, "plugin fails too often and rests; its failure policy answers",
+		slog.Duration("rest", h.rest), slog.String("policy", h.plugin.spec.OnFailure.String()))
+	h.rest = min(2*h.rest, restMax)
+	h.strikes, h.healthy = 0, 0
+}
+
+func (h *hop) now() int64 { return h.plugin.env.cfg.Clock.Monotonic() }
+
+// discard throws the failed instance away and says what happened. m is the
+// message, or the first of the batch, that it failed on.
+func (h *hop) discard(err error, hook abi.Hook, m *abi.Message, count int) {
+	h.drop()
+	message := "plugin trapped"
+	if isFault(err) {
+		message = "plugin broke the contract"
+		h.counters.faults.add(1)
+	} else {
+		h.counters.traps.add(1)
+	}
+	level := slog.LevelWarn
+	if count == 1 {
+		level = slog.LevelError
+	}
+	h.log(level, message, slog.String("hook", hook.String()), slog.Uint64("session", m.Session),
+		slog.String("topic", printable(m.Topic, 64)), slog.Int("messages", count), slog.String("cause", causeText(err)))
+}
+
+// Log lines about failures: so many a second, and so many at once, for each
+// plugin of each chain.
+const (
+	logRate  = 5
+	logBurst = 20
+)
+
+func (h *hop) log(level slog.Level, message string, attrs ...slog.Attr) {
+	now := h.now()
+	h.logTokens = min(logBurst, h.logTokens+float64(now-h.logFilled)/1e9*logRate)
+	h.logFilled = now
+	if h.logTokens < 1 {
+		h.logCut++
+		return
+	}
+	h.logTokens--
+	attrs = append(attrs, slog.String("plugin", h.plugin.spec.Name))
+	if h.logCut > 0 {
+		attrs = append(attrs, slog.Uint64("suppressed", h.logCut))
+		h.logCut = 0
+	}
+	h.plugin.env.cfg.Logger.LogAttrs(context.Background(), level, message, attrs...)
+}
+
+// causeText is an error on one line, with the innermost frames of the guest's
+// stack where it has one.
+func causeText(err error) string {
+	if err == nil {
+		err = errors.New("unknown")
+	}
+	lines := strings.Split(err.Error(), "\n")
+	text := strings.TrimSpace(lines[0])
+	if i := strings.Index(err.Error(), "wasm stack trace:"); i >= 0 {
+		frames := strings.Fields(err.Error()[i+len("wasm stack trace:"):])
+		text += " at " + strings.Join(frames[:min(len(frames), 4)], " < ")
+	}
+	return printable([]byte(text), 512)
+}

@@ -1,0 +1,193 @@
+package plugins
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
+
+	"github.com/weftrun/weft/abi"
+	"github.com/weftrun/weft/hostfuncs"
+)
+
+// instance is one instance of a plugin. It belongs to one goroutine, and after
+// an error of any of its calls it is closed, never used again.
+type instance struct {
+	plugin   *Plugin
+	ctx      context.Context // what calls are made with
+	module   api.Module
+	memory   api.Memory
+	backing  *guestMemory
+	bufferOf api.Function
+	hooks    [abi.HookResume + 1]api.Function // nil: not exported, or not wanted
+	needs    abi.Needs
+
+	pointer, capacity uint32 // the input buffer
+	largest           uint32 // the size of buffer that the guest refused last, less one
+	stack             [4]uint64
+	calls             uint32
+}
+
+const bufferMin = 16 << 10
+
+// newInstance makes an instance and configures it (SPEC section 2, steps 1 to
+// 4). Everything it took it gives back when it fails.
+func newInstance(ctx context.Context, p *Plugin, rt wazero.Runtime, code wazero.CompiledModule) (in *instance, err error) {
+	if p.spec.Grants.WASI != nil {
+		ctx = hostfuncs.WithStdio(ctx)
+	}
+	in = &instance{plugin: p, ctx: ctx, backing: &guestMemory{limit: uint64(p.spec.pages()) * pageSize}, largest: abi.MaxBuffer}
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: instantiating: %v", ErrTrap, r)
+		}
+		if err != nil {
+			in.close()
+			in = nil
+		}
+	}()
+	in.module, err = rt.InstantiateModule(experimental.WithMemoryAllocator(ctx, in.backing), code,
+		wazero.NewModuleConfig().WithName("").WithStartFunctions())
+	if err != nil {
+		return in, fmt.Errorf("%w: instantiating: %w", ErrTrap, err)
+	}
+	in.memory = in.module.Memory()
+	in.bufferOf = in.module.ExportedFunction(abi.ExportBuffer)
+	if err := in.callOptional(abi.ExportInitialize); err != nil {
+		return in, err
+	}
+	if err := in.configure(); err != nil {
+		return in, err
+	}
+	return in, in.readNeeds()
+}
+
+// close gives back everything the instance holds. It may be called on an
+// instance that was never finished, and more than once.
+func (in *instance) close() {
+	if in.module != nil {
+		// Closing an instance runs nothing of the guest's; it has no files
+		// whose closing could fail.
+		_ = in.module.Close(context.Background())
+		in.module = nil
+	}
+	in.backing.Free() // wazero frees nothing when instantiating failed half-way
+	in.memory, in.bufferOf, in.hooks = nil, nil, [len(in.hooks)]api.Function{}
+}
+
+// call calls a function with up to two arguments and returns its result.
+func (in *instance) call(f api.Function, name string, a, b uint64) (uint64, error) {
+	in.stack[0], in.stack[1] = a, b
+	if err := f.CallWithStack(in.ctx, in.stack[:]); err != nil {
+		return 0, fmt.Errorf("%w: in %s: %w", ErrTrap, name, err)
+	}
+	return in.stack[0], nil
+}
+
+func (in *instance) callOptional(name string) error {
+	f := in.module.ExportedFunction(name)
+	if f == nil {
+		return nil
+	}
+	_, err := in.call(f, name, 0, 0)
+	return err
+}
+
+// configure hands the configuration to weft_init.
+func (in *instance) configure() error {
+	f := in.module.ExportedFunction(abi.ExportInit)
+	if f == nil {
+		return nil
+	}
+	config := in.plugin.spec.Config
+	if err := in.reserve(uint32(len(config))); err != nil {
+		return err
+	}
+	in.memory.Write(in.pointer, config)
+	answer, err := in.call(f, abi.ExportInit, uint64(in.pointer), uint64(len(config)))
+	if err != nil || answer == 0 {
+		return err
+	}
+	text, ok := in.memory.Read(uint32(answer>>32), uint32(answer))
+	if !ok || len(text) > abi.MaxError {
+		return fmt.Errorf("%w: the error text that weft_init answered does not lie in its memory or is over %d bytes", ErrFault, abi.MaxError)
+	}
+	return fmt.Errorf("%w: %s", ErrInit, printable(text, abi.MaxError))
+}
+
+// readNeeds asks what the records must hold and looks up the hooks.
+func (in *instance) readNeeds() error {
+	in.needs = abi.NeedsAll
+	if f := in.module.ExportedFunction(abi.ExportNeeds); f != nil {
+		answer, err := in.call(f, abi.ExportNeeds, 0, 0)
+		if err != nil {
+			return err
+		}
+		in.needs = abi.Needs(answer)
+		if unknown := in.needs &^ abi.NeedsAll; unknown != 0 {
+			return fmt.Errorf("%w: weft_needs sets unknown bits 0x%x", ErrFault, uint64(unknown))
+		}
+	}
+	for _, h := range in.plugin.description.Hooks {
+		if in.needs.Hook(h) {
+			in.hooks[h] = in.module.ExportedFunction(abi.HookExport(h))
+		}
+	}
+	return nil
+}
+
+// reserve makes sure that the input buffer holds size bytes. It answers
+// errNoBuffer if the guest has none so large.
+func (in *instance) reserve(size uint32) error {
+	if size <= in.capacity && in.pointer != 0 {
+		return nil
+	}
+	if size > in.largest {
+		return errNoBuffer
+	}
+	ask := uint32(bufferMin)
+	for ask < size {
+		ask *= 2
+	}
+	ask = min(ask, in.largest)
+	for {
+		answer, err := in.call(in.bufferOf, abi.ExportBuffer, uint64(ask), 0)
+		if err != nil {
+			return err
+		}
+		pointer := uint32(answer)
+		if pointer != 0 {
+			return in.setBuffer(pointer, ask)
+		}
+		// The former buffer is gone as well.
+		in.pointer, in.capacity = 0, 0
+		in.largest = ask - 1
+		if ask == size {
+			return errNoBuffer
+		}
+		ask = max(size, ask/2)
+	}
+}
+
+func (in *instance) setBuffer(pointer, capacity uint32) error {
+	if pointer%8 != 0 {
+		return fmt.Errorf("%w: weft_buffer answered 0x%x, which is not aligned to 8", ErrFault, pointer)
+	}
+	if uint64(pointer)+uint64(capacity) > uint64(in.memory.Size()) {
+		return fmt.Errorf("%w: weft_buffer(%d) answered 0x%x, and the memory ends at 0x%x", ErrFault, capacity, pointer, in.memory.Size())
+	}
+	in.pointer, in.capacity = pointer, capacity
+	return nil
+}
+
+// view is the guest's whole memory until the guest runs again.
+func (in *instance) view() []byte {
+	b, _ := in.memory.Read(0, in.memory.Size())
+	return b
+}
+
+// isFault tells an answer that broke the contract from a trap.
+func isFault(err error) bool { return errors.Is(err, ErrFault) }

@@ -1,0 +1,217 @@
+package plugins
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+
+	"github.com/weftrun/weft/abi"
+	"github.com/weftrun/weft/hostfuncs"
+)
+
+// Load reads, verifies and compiles a plugin, and makes one instance on trial:
+// what Load returns can be instantiated and accepts its configuration. Errors
+// name the plugin, the finding and the remedy.
+func (e *Env) Load(ctx context.Context, spec Spec) (*Plugin, error) {
+	spec.setDefaults()
+	p, err := e.load(ctx, spec)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", spec.source(), err)
+	}
+	return p, nil
+}
+
+func (e *Env) load(ctx context.Context, spec Spec) (*Plugin, error) {
+	if err := checkSpec(&spec); err != nil {
+		return nil, err
+	}
+	wasm, err := readBinary(&spec)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(wasm)
+	if err := checkPin(&spec, sum); err != nil {
+		return nil, err
+	}
+	description, err := verify(wasm, &spec)
+	if err != nil {
+		return nil, err
+	}
+	if e.cfg.Rewrite != nil {
+		if wasm, err = e.cfg.Rewrite(wasm); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrCompile, err)
+		}
+	}
+	host, err := hostfuncs.New(hostfuncs.Config{
+		Plugin: spec.Name, Grants: spec.Grants, Logger: e.cfg.Logger,
+		Metrics: e.cfg.Metrics, Clock: e.cfg.Clock, KV: e.cfg.KV,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrSpec, err)
+	}
+	p := &Plugin{env: e, spec: spec, description: description, sum: sum, host: host}
+	p.spec.Wasm = nil // the compiled form is all that is kept
+	if err := e.trial(ctx, p, wasm); err != nil {
+		return nil, err
+	}
+	if p.runtime, p.code, err = e.compile(ctx, p, wasm, false); err != nil {
+		return nil, err
+	}
+	if err := e.add(p); err != nil {
+		return nil, errors.Join(err, p.runtime.Close(ctx))
+	}
+	return p, nil
+}
+
+func checkSpec(s *Spec) error {
+	switch {
+	case s.Name == "":
+		return fmt.Errorf("%w: it has no name", ErrSpec)
+	case s.File == "" && len(s.Wasm) == 0:
+		return fmt.Errorf("%w: file is missing: expected the path of a .wasm file", ErrSpec)
+	case s.Memory < pageSize || s.Memory > MaxMemory:
+		return fmt.Errorf("%w: memory is %s: expected 64KiB to 4GiB", ErrSpec, size(s.Memory))
+	case len(s.Config) > abi.MaxConfig:
+		return fmt.Errorf("%w: config takes %s: at most %s are allowed", ErrSpec, size(int64(len(s.Config))), size(abi.MaxConfig))
+	case !json.Valid(s.Config):
+		return fmt.Errorf("%w: config is no JSON", ErrSpec)
+	case s.OnFailure > FailQuarantine:
+		return fmt.Errorf("%w: on_failure: %w %d", ErrSpec, ErrPolicy, s.OnFailure)
+	}
+	return nil
+}
+
+// readBinary reads the file, or copies what was given.
+func readBinary(s *Spec) ([]byte, error) {
+	if len(s.Wasm) > 0 {
+		if len(s.Wasm) > MaxFile {
+			return nil, fmt.Errorf("%w: %s: at most %s are read", ErrFile, size(int64(len(s.Wasm))), size(MaxFile))
+		}
+		return bytes.Clone(s.Wasm), nil
+	}
+	f, err := os.Open(s.File)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFile, err)
+	}
+	defer f.Close()
+	wasm, err := io.ReadAll(io.LimitReader(f, MaxFile+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", ErrFile, err)
+	case len(wasm) > MaxFile:
+		return nil, fmt.Errorf("%w: the file is larger than %s", ErrFile, size(MaxFile))
+	}
+	return wasm, nil
+}
+
+func checkPin(s *Spec, sum [sha256.Size]byte) error {
+	pin := strings.TrimPrefix(strings.ToLower(strings.TrimSpace(s.SHA256)), "sha256:")
+	found := hex.EncodeToString(sum[:])
+	switch {
+	case pin == "" || pin == found:
+		return nil
+	case len(pin) != len(found):
+		return fmt.Errorf("%w: sha256 is %q: expected 64 hexadecimal digits", ErrSpec, s.SHA256)
+	}
+	return fmt.Errorf("%w: its SHA-256 is %s, pinned is %s: restore the file, or pin the new one after you looked at it", ErrPin, found, pin)
+}
+
+// verify checks everything that can be known before anything runs.
+func verify(wasm []byte, s *Spec) (Description, error) {
+	m, err := parse(wasm)
+	if err != nil {
+		return Description{}, err
+	}
+	d, err := describe(m)
+	if err == nil && d.MinMemory > s.Memory {
+		err = fmt.Errorf("%w: it begins with %s, allowed are %s: raise memory, or build it with less", ErrMemory, size(d.MinMemory), size(s.Memory))
+	}
+	return d, errors.Join(err, checkGrants(d, s.Grants))
+}
+
+// compile makes the plugin's runtime with its host functions and compiles the
+// module in it. A guarded module leaves off when its context ends; it is many
+// times slower.
+func (e *Env) compile(ctx context.Context, p *Plugin, wasm []byte, guarded bool) (rt wazero.Runtime, code wazero.CompiledModule, err error) {
+	e.compiling.Lock()
+	defer e.compiling.Unlock()
+	e.mu.Lock()
+	closed := e.closed
+	e.mu.Unlock()
+	if closed {
+		return nil, nil, fmt.Errorf("%w: the environment", ErrClosed)
+	}
+	rt = wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().
+		WithCompilationCache(e.cache).
+		WithCoreFeatures(api.CoreFeaturesV2).
+		WithMemoryLimitPages(p.spec.pages()).
+		WithDebugInfoEnabled(false).
+		WithCloseOnContextDone(guarded))
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: the compiler failed: %v", ErrCompile, r)
+		}
+		if err != nil {
+			err = errors.Join(err, rt.Close(ctx))
+			rt, code = nil, nil
+		}
+	}()
+	if err = p.host.Register(ctx, rt); err != nil {
+		return rt, nil, err
+	}
+	if code, err = rt.CompileModule(ctx, wasm); err != nil {
+		err = fmt.Errorf("%w: %w; threads, tail calls and exceptions are not supported", ErrCompile, err)
+	}
+	return rt, code, err
+}
+
+// trial makes an instance under a deadline that holds even for a guest that
+// loops for ever, and throws it away.
+func (e *Env) trial(ctx context.Context, p *Plugin, wasm []byte) error {
+	rt, code, err := e.compile(ctx, p, wasm, true)
+	if err != nil {
+		return err
+	}
+	defer rt.Close(context.WithoutCancel(ctx))
+	defer code.Close(context.WithoutCancel(ctx))
+	limited, cancel := context.WithTimeout(ctx, p.spec.InitTimeout)
+	defer cancel()
+	in, err := newInstance(limited, p, rt, code)
+	switch {
+	case limited.Err() != nil && ctx.Err() == nil:
+		err = fmt.Errorf("%w: it was not ready after %v: does it loop for ever in its start function, _initialize or weft_init?", ErrTimeout, p.spec.InitTimeout)
+	case ctx.Err() != nil:
+		err = ctx.Err()
+	}
+	if in != nil {
+		in.close()
+	}
+	return err
+}
+
+// size writes a number of bytes for people.
+func size(n int64) string {
+	switch {
+	case n >= 1<<20 && n%(1<<20) == 0:
+		return fmt.Sprintf("%dMiB", n>>20)
+	case n >= 1<<10 && n%(1<<10) == 0:
+		return fmt.Sprintf("%dKiB", n>>10)
+	}
+	return fmt.Sprintf("%d bytes", n)
+}
+
+// printable cuts a guest's text to what a log line bears.
+func printable(b []byte, limit int) string {
+	return strings.ToValidUTF8(string(b[:min(len(b), limit)]), string(utf8.RuneError))
+}

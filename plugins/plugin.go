@@ -1,0 +1,178 @@
+package plugins
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/tetratelabs/wazero"
+
+	"github.com/weftrun/weft/hostfuncs"
+)
+
+// Plugin is a loaded plugin: verified, compiled, ready to be instantiated in any
+// number of chains. Its methods may be called from any goroutine.
+type Plugin struct {
+	env         *Env
+	spec        Spec
+	description Description
+	sum         [32]byte
+	host        *hostfuncs.Host
+	runtime     wazero.Runtime
+	code        wazero.CompiledModule
+
+	mu        sync.Mutex // guards what follows
+	instances int
+	closed    bool
+	released  bool
+	counters  []*counters // of the chains that live
+	past      Stats       // of those that were closed
+}
+
+// Name is the plugin's name in the configuration.
+func (p *Plugin) Name() string { return p.spec.Name }
+
+// Spec is what the plugin was loaded with, defaults filled in, without Wasm.
+func (p *Plugin) Spec() Spec { return p.spec }
+
+// Description is what the binary shows about itself.
+func (p *Plugin) Description() Description { return p.description }
+
+// SHA256 is the binary's hash in hexadecimal.
+func (p *Plugin) SHA256() string { return hex.EncodeToString(p.sum[:]) }
+
+// Close gives back what the plugin holds once its last instance is closed. No
+// instance is made afterwards. It may be called more than once.
+func (p *Plugin) Close(ctx context.Context) error {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	return p.release(ctx)
+}
+
+// retain takes note of an instance that is about to be made.
+func (p *Plugin) retain() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return fmt.Errorf("%w: plugin %s", ErrClosed, p.spec.Name)
+	}
+	p.instances++
+	return nil
+}
+
+// dropped takes note of an instance that is gone.
+func (p *Plugin) dropped() {
+	p.mu.Lock()
+	p.instances--
+	p.mu.Unlock()
+	if err := p.release(context.Background()); err != nil {
+		p.env.cfg.Logger.Error("plugin was not released", "plugin", p.spec.Name, "error", err)
+	}
+}
+
+// release closes the runtime when nobody can use it any more: closing it takes
+// away the memory of living instances.
+func (p *Plugin) release(ctx context.Context) error {
+	p.mu.Lock()
+	if !p.closed || p.instances > 0 || p.released {
+		p.mu.Unlock()
+		return nil
+	}
+	p.released = true
+	p.mu.Unlock()
+	p.env.remove(p)
+	if err := p.code.Close(ctx); err != nil {
+		return fmt.Errorf("plugin %s: %w", p.spec.Name, err)
+	}
+	if err := p.runtime.Close(ctx); err != nil {
+		return fmt.Errorf("plugin %s: %w", p.spec.Name, err)
+	}
+	return nil
+}
+
+// Stats is what a plugin has done since it was loaded, over all chains.
+type Stats struct {
+	Messages  uint64 // handed to it, those of a replay not counted again
+	Calls     uint64 // calls of its hooks
+	Drops     uint64 // messages that it dropped
+	Replies   uint64
+	Routes    uint64
+	Closes    uint64
+	Emitted   uint64 // messages that it made
+	Discarded uint64 // messages that it made over the bound of a batch
+	Traps     uint64 // calls that trapped
+	Faults    uint64 // answers that broke the contract
+	Rebuilds  uint64 // instances that replaced a failed one
+	BackOffs  uint64 // times that it was put to rest
+	Policy    uint64 // messages for which its failure policy answered
+	// BusyNanoseconds is an estimate of the time spent in it, from one call
+	// in sixteen.
+	BusyNanoseconds uint64
+	Instances       int // that live now
+	Resting         int // chains in which it rests now
+	Host            hostfuncs.Stats
+}
+
+// Stats adds up the counters.
+func (p *Plugin) Stats() Stats {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.past
+	for _, c := range p.counters {
+		c.addTo(&s)
+	}
+	s.Instances, s.Host = p.instances, p.host.Stats()
+	return s
+}
+
+// counters is what one chain counts about one plugin. Only its loop writes.
+type counters struct {
+	messages, calls, drops, replies, routes, closes, emitted, discarded counter
+	traps, faults, rebuilds, backOffs, policy, busy, resting            counter
+}
+
+// counter has one writer and any number of readers.
+type counter struct{ v atomic.Uint64 }
+
+func (c *counter) add(n uint64) { c.v.Store(c.v.Load() + n) }
+func (c *counter) set(n uint64) { c.v.Store(n) }
+
+func (c *counters) addTo(s *Stats) {
+	s.Messages += c.messages.v.Load()
+	s.Calls += c.calls.v.Load()
+	s.Drops += c.drops.v.Load()
+	s.Replies += c.replies.v.Load()
+	s.Routes += c.routes.v.Load()
+	s.Closes += c.closes.v.Load()
+	s.Emitted += c.emitted.v.Load()
+	s.Discarded += c.discarded.v.Load()
+	s.Traps += c.traps.v.Load()
+	s.Faults += c.faults.v.Load()
+	s.Rebuilds += c.rebuilds.v.Load()
+	s.BackOffs += c.backOffs.v.Load()
+	s.Policy += c.policy.v.Load()
+	s.BusyNanoseconds += c.busy.v.Load()
+	s.Resting += int(c.resting.v.Load())
+}
+
+func (p *Plugin) attach(c *counters) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.counters = append(p.counters, c)
+}
+
+func (p *Plugin) detach(c *counters) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, have := range p.counters {
+		if have == c {
+			p.counters = append(p.counters[:i], p.counters[i+1:]...)
+			c.resting.set(0)
+			c.addTo(&p.past)
+			return
+		}
+	}
+}

@@ -1,0 +1,73 @@
+package plugins
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/weftrun/weft/hostfuncs"
+)
+
+// Spec says which plugin to load and what the operator allows it.
+type Spec struct {
+	// Name is the plugin's name in the configuration, logs and metrics.
+	Name string
+	// File is where the binary lies. Wasm is the binary itself and wins; File
+	// then is only what messages call it.
+	File string
+	Wasm []byte
+	// SHA256 pins the binary, in hexadecimal; empty for any.
+	SHA256 string
+	// Config is handed to the plugin's weft_init; empty for {}.
+	Config json.RawMessage
+	Grants hostfuncs.Grants
+	// Memory bounds one instance's memory in bytes, 0 for DefaultMemory. It
+	// is rounded down to pages of 64 KiB.
+	Memory    int64
+	OnFailure Policy
+	// Tick is how often weft_on_tick is called, if exported: 0 for
+	// DefaultTick, negative for never.
+	Tick time.Duration
+	// InitTimeout is how long instantiating and configuring may take when the
+	// plugin is loaded, 0 for DefaultInitTimeout.
+	InitTimeout time.Duration
+}
+
+// Defaults and bounds of a Spec.
+const (
+	DefaultMemory      = 16 << 20
+	MaxMemory          = 4 << 30
+	DefaultTick        = time.Second
+	DefaultInitTimeout = 5 * time.Second
+	// MaxFile is how large a plugin's binary may be.
+	MaxFile = 64 << 20
+)
+
+const pageSize = 64 << 10
+
+// source is what messages call the plugin.
+func (s *Spec) source() string {
+	switch {
+	case s.File != "":
+		return "plugin " + s.Name + " (file " + s.File + ")"
+	default:
+		return "plugin " + s.Name
+	}
+}
+
+// pages is the memory bound in pages.
+func (s *Spec) pages() uint32 { return uint32(s.Memory / pageSize) }
+
+func (s *Spec) setDefaults() {
+	if s.Memory == 0 {
+		s.Memory = DefaultMemory
+	}
+	if s.Tick == 0 {
+		s.Tick = DefaultTick
+	}
+	if s.InitTimeout == 0 {
+		s.InitTimeout = DefaultInitTimeout
+	}
+	if len(s.Config) == 0 {
+		s.Config = json.RawMessage("{}")
+	}
+}

@@ -1,0 +1,347 @@
+package plugins
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/weftrun/weft/abi"
+	"github.com/weftrun/weft/hostfuncs"
+	"github.com/weftrun/weft/plugins/module"
+)
+
+// Manifest is what a plugin says about itself (SPEC section 8).
+type Manifest struct {
+	Name         string                                `json:"name"`
+	Version      string                                `json:"version"`
+	Description  string                                `json:"description"`
+	Capabilities map[abi.Capability]ManifestCapability `json:"capabilities"`
+}
+
+// ManifestCapability is why a plugin asks for a capability.
+type ManifestCapability struct {
+	Reason string `json:"reason"`
+}
+
+// Description is what a binary shows about itself before anything of it runs.
+type Description struct {
+	Version  abi.Version
+	Manifest Manifest   // zero if the binary has none
+	Hooks    []abi.Hook // the hooks it exports
+	// Imports are the host functions it calls, by capability.
+	Imports   map[abi.Capability][]string
+	MinMemory int64 // bytes that an instance begins with
+	MaxMemory int64 // bytes that the module itself declares as the most, 0 for no bound
+	Snapshot  bool  // it hands out and takes over state
+}
+
+// Describe checks a binary against the ABI and says what it is. Whether its
+// imports are granted it does not ask. The errors name no plugin.
+func Describe(wasm []byte) (Description, error) {
+	m, err := parse(wasm)
+	if err != nil {
+		return Description{}, err
+	}
+	return describe(m)
+}
+
+func parse(wasm []byte) (*module.Module, error) {
+	if !module.IsModule(wasm) {
+		return nil, fmt.Errorf("%w: it is %s", ErrNotWasm, module.Identify(wasm))
+	}
+	m, err := module.Parse(wasm)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w; was the file cut off while it was copied?", ErrMalformed, err)
+	}
+	return m, nil
+}
+
+func describe(m *module.Module) (d Description, err error) {
+	// The version comes first: everything else is judged by it.
+	if d.Version, err = checkVersion(m); err != nil {
+		return d, err
+	}
+	exports, errExports := checkExports(m)
+	imports, errImports := checkImports(m)
+	memory, errMemory := checkMemory(m)
+	manifest, errManifest := readManifest(m)
+	for h := abi.HookMessages; h <= abi.HookResume; h++ {
+		if exports[abi.HookExport(h)] {
+			d.Hooks = append(d.Hooks, h)
+		}
+	}
+	d.Imports, d.Manifest = imports, manifest
+	d.MinMemory = int64(memory.Min) * pageSize
+	if memory.HasMax {
+		d.MaxMemory = int64(memory.Max) * pageSize
+	}
+	d.Snapshot = exports[abi.ExportSnapshot] && exports[abi.ExportRestore]
+	return d, errors.Join(errExports, errImports, errMemory, errManifest)
+}
+
+func checkVersion(m *module.Module) (abi.Version, error) {
+	var found []string
+	for _, e := range m.Exports {
+		if strings.HasPrefix(e.Name, abi.ExportVersionPrefix) {
+			found = append(found, e.Name)
+		}
+	}
+	want := fmt.Sprintf("expected %s with signature () -> (); build it with a weft SDK", abi.Current.Export())
+	switch len(found) {
+	case 0:
+		return abi.Version{}, fmt.Errorf("%w: no export says which ABI version it was built for: %s", ErrVersion, want)
+	case 1:
+	default:
+		return abi.Version{}, fmt.Errorf("%w: it exports %s: exactly one is allowed", ErrVersion, strings.Join(found, " and "))
+	}
+	v, ok := abi.ParseVersionExport(found[0])
+	if !ok {
+		return v, fmt.Errorf("%w: export %s names no version: %s", ErrVersion, found[0], want)
+	}
+	if !abi.Current.Runs(v) {
+		return v, fmt.Errorf("%w: built for ABI %s, this weft speaks %s: use a newer weft, or build the plugin with an older SDK", ErrVersion, v, abi.Current)
+	}
+	return v, nil
+}
+
+func checkExports(m *module.Module) (map[string]bool, error) {
+	known := make(map[string]abi.Export)
+	for _, e := range abi.Exports {
+		known[e.Name] = e
+	}
+	var errs []error
+	found := make(map[string]bool)
+	for _, e := range m.Exports {
+		expected, ok := known[e.Name]
+		if strings.HasPrefix(e.Name, abi.ExportVersionPrefix) {
+			expected, ok = abi.Export{Name: e.Name}, true
+		}
+		if !ok {
+			if strings.HasPrefix(e.Name, abi.ExportPrefix) {
+				errs = append(errs, fmt.Errorf("%w: export %s is unknown: names with %s belong to the ABI: %s",
+					ErrExport, e.Name, abi.ExportPrefix, exportHint(e.Name)))
+			}
+			continue
+		}
+		found[e.Name] = true
+		if e.Kind != module.KindFunc {
+			errs = append(errs, fmt.Errorf("%w: export %s is a %s: expected a function %s", ErrExport, e.Name, e.Kind, signature(expected.Signature)))
+			continue
+		}
+		if t, _ := m.FuncType(e.Index); !sameSignature(t, expected.Signature) {
+			errs = append(errs, fmt.Errorf("%w: export %s is %s: expected %s", ErrExport, e.Name, typeText(t), signature(expected.Signature)))
+		}
+	}
+	for _, e := range abi.Exports {
+		if e.Required && !found[e.Name] {
+			errs = append(errs, fmt.Errorf("%w: export %s %s is missing: build it with a weft SDK, or export it", ErrExport, e.Name, signature(e.Signature)))
+		}
+	}
+	return found, errors.Join(errs...)
+}
+
+// exportHint proposes the known export that is nearest to a misspelt one.
+func exportHint(name string) string {
+	best, distance := "", 4
+	for _, e := range abi.Exports {
+		if d := editDistance(name, e.Name); d < distance {
+			best, distance = e.Name, d
+		}
+	}
+	if best == "" {
+		return "rename it"
+	}
+	return "did you mean " + best + "?"
+}
+
+func checkImports(m *module.Module) (map[abi.Capability][]string, error) {
+	found := make(map[abi.Capability][]string)
+	var errs []error
+	for _, im := range m.Imports {
+		name := im.Module + "." + im.Name
+		capability, sig, known := importOf(im)
+		if !known {
+			errs = append(errs, fmt.Errorf("%w: imports %s, which this weft does not have: %s", ErrImport, name, importHint(im)))
+			continue
+		}
+		if im.Kind != module.KindFunc {
+			errs = append(errs, fmt.Errorf("%w: imports %s as a %s: expected a function", ErrImport, name, im.Kind))
+			continue
+		}
+		if t := m.Types[im.Type]; !sameSignature(t, sig) {
+			errs = append(errs, fmt.Errorf("%w: imports %s as %s: expected %s", ErrImport, name, typeText(t), signature(sig)))
+			continue
+		}
+		found[capability] = append(found[capability], name)
+	}
+	return found, errors.Join(errs...)
+}
+
+func importOf(im module.Import) (abi.Capability, abi.Signature, bool) {
+	switch im.Module {
+	case abi.ImportModule:
+		for _, known := range abi.Imports {
+			if known.Name == im.Name {
+				return known.Capability, known.Signature, true
+			}
+		}
+	case hostfuncs.WASIModule:
+		sig, ok := hostfuncs.WASISignature(im.Name)
+		return abi.CapWASI, sig, ok
+	}
+	return "", abi.Signature{}, false
+}
+
+func importHint(im module.Import) string {
+	switch {
+	case im.Module == abi.ImportModule:
+		return "it may be built for a later version of the ABI"
+	case im.Module == "env" && im.Name == "abort":
+		return "build AssemblyScript with --use abort="
+	case strings.HasPrefix(im.Module, "wasi"):
+		return "only wasi_snapshot_preview1 is known: build for wasip1, or better for wasm32-unknown-unknown"
+	case im.Module == "go" || im.Module == "gojs":
+		return "build Go with GOOS=wasip1 and -buildmode=c-shared"
+	}
+	return fmt.Sprintf("expected imports from %q only", abi.ImportModule)
+}
+
+// checkGrants compares what the binary imports with what the operator granted.
+func checkGrants(d Description, g hostfuncs.Grants) error {
+	var errs []error
+	capabilities := make([]abi.Capability, 0, len(d.Imports))
+	for c := range d.Imports {
+		capabilities = append(capabilities, c)
+	}
+	slices.Sort(capabilities)
+	for _, c := range capabilities {
+		if g.Has(c) {
+			continue
+		}
+		reason := ""
+		if said := d.Manifest.Capabilities[c].Reason; said != "" {
+			reason = fmt.Sprintf(" (its manifest says why: %.200q)", said)
+		}
+		errs = append(errs, fmt.Errorf("%w: imports %s, which %s to capability %s%s; not granted: add `%s` under grants, or use a build without it",
+			ErrNotGranted, listNames(d.Imports[c]), belong(d.Imports[c]), c, reason, hostfuncs.Example(c)))
+	}
+	return errors.Join(errs...)
+}
+
+func belong(names []string) string {
+	if len(names) == 1 {
+		return "belongs"
+	}
+	return "belong"
+}
+
+func listNames(names []string) string {
+	if len(names) > 4 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:3], ", "), len(names)-3)
+	}
+	return strings.Join(names, ", ")
+}
+
+func checkMemory(m *module.Module) (module.Limits, error) {
+	for _, im := range m.Imports {
+		if im.Kind == module.KindMemory {
+			return module.Limits{}, fmt.Errorf("%w: it imports its memory: a plugin defines and exports its own", ErrMemory)
+		}
+	}
+	if len(m.Memories) != 1 {
+		return module.Limits{}, fmt.Errorf("%w: it has %d memories: expected one, exported as %s", ErrMemory, len(m.Memories), abi.ExportMemory)
+	}
+	mem := m.Memories[0]
+	exported := slices.ContainsFunc(m.Exports, func(e module.Export) bool {
+		return e.Name == abi.ExportMemory && e.Kind == module.KindMemory
+	})
+	switch {
+	case !exported:
+		return mem, fmt.Errorf("%w: its memory is not exported as %s", ErrMemory, abi.ExportMemory)
+	case mem.Shared:
+		return mem, fmt.Errorf("%w: its memory is shared: build without threads", ErrMemory)
+	case mem.Is64:
+		return mem, fmt.Errorf("%w: its memory has 64-bit addresses: build for wasm32", ErrMemory)
+	case mem.Min > MaxMemory/pageSize:
+		return mem, fmt.Errorf("%w: it begins with %d pages: at most %d exist", ErrMemory, mem.Min, MaxMemory/pageSize)
+	}
+	return mem, nil
+}
+
+var manifestName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,63}$`)
+
+func readManifest(m *module.Module) (Manifest, error) {
+	sections := m.Custom(abi.ManifestSection)
+	switch {
+	case len(sections) == 0:
+		return Manifest{}, nil
+	case len(sections) > 1:
+		return Manifest{}, fmt.Errorf("%w: %d sections %s: at most one is allowed", ErrManifest, len(sections), abi.ManifestSection)
+	case len(sections[0]) > abi.MaxManifest:
+		return Manifest{}, fmt.Errorf("%w: %d bytes: at most %d are allowed", ErrManifest, len(sections[0]), abi.MaxManifest)
+	}
+	var manifest Manifest
+	if err := json.Unmarshal(sections[0], &manifest); err != nil {
+		return Manifest{}, fmt.Errorf("%w: section %s: %w", ErrManifest, abi.ManifestSection, err)
+	}
+	if !manifestName.MatchString(manifest.Name) {
+		return manifest, fmt.Errorf("%w: name %.80q: expected %s", ErrManifest, manifest.Name, manifestName)
+	}
+	if manifest.Version == "" {
+		return manifest, fmt.Errorf("%w: version is missing", ErrManifest)
+	}
+	return manifest, nil
+}
+
+func sameSignature(t module.FuncType, s abi.Signature) bool {
+	same := func(a []module.ValueType, b []abi.ValueType) bool {
+		return slices.EqualFunc(a, b, func(x module.ValueType, y abi.ValueType) bool { return byte(x) == byte(y) })
+	}
+	return same(t.Params, s.Params) && same(t.Results, s.Results)
+}
+
+func signature(s abi.Signature) string {
+	list := func(types []abi.ValueType) string {
+		var names []string
+		for _, t := range types {
+			names = append(names, t.String())
+		}
+		return "(" + strings.Join(names, ", ") + ")"
+	}
+	return list(s.Params) + " -> " + list(s.Results)
+}
+
+func typeText(t module.FuncType) string {
+	var s abi.Signature
+	for _, p := range t.Params {
+		s.Params = append(s.Params, abi.ValueType(p))
+	}
+	for _, r := range t.Results {
+		s.Results = append(s.Results, abi.ValueType(r))
+	}
+	return signature(s)
+}
+
+// editDistance is how many letters differ (Levenshtein).
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			next := diagonal
+			if a[i] != b[j] {
+				next++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(next, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
