@@ -1,0 +1,69 @@
+package admin
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+)
+
+// guardHost refuses requests whose Host is a name that is not ours. A page in a
+// browser on this machine could otherwise have its own name point to 127.0.0.1
+// and then talk to the API as if it came from there (DNS rebinding). Addresses
+// cannot be rebound, so they always pass.
+func guardHost(hosts []string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !knownHost(hosts, r.Host) {
+			http.Error(w, fmt.Sprintf("unknown host %.100q: address the API by its IP address or as localhost, or add the name to api.hosts", r.Host), http.StatusMisdirectedRequest)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func knownHost(hosts []string, host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	if host == "localhost" || slices.ContainsFunc(hosts, func(h string) bool { return strings.EqualFold(h, host) }) {
+		return true
+	}
+	_, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil
+}
+
+// guardBody gives each request's body a deadline, which ends with the body, so
+// that streams of answers can last.
+func guardBody(within time.Duration, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Body != nil && r.Body != http.NoBody {
+			r.Body = &timedBody{ReadCloser: r.Body, control: http.NewResponseController(w), within: within}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+type timedBody struct {
+	io.ReadCloser
+	control *http.ResponseController
+	within  time.Duration
+	began   bool
+}
+
+func (b *timedBody) Read(p []byte) (int, error) {
+	if !b.began {
+		b.began = true
+		// A connection that takes no deadline is served without one.
+		_ = b.control.SetReadDeadline(time.Now().Add(b.within))
+	}
+	n, err := b.ReadCloser.Read(p)
+	if err != nil {
+		_ = b.control.SetReadDeadline(time.Time{})
+	}
+	return n, err
+}

@@ -1,0 +1,189 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+
+	"connectrpc.com/connect"
+	"connectrpc.com/grpcreflect"
+
+	"github.com/weftrun/weft/runtime/admin/weftv1/weftv1connect"
+	"github.com/weftrun/weft/runtime/life"
+)
+
+// Options is what a Server needs.
+type Options struct {
+	// Address is the IP address and port to listen on; port 0 lets the system
+	// choose.
+	Address string
+	// AllowRemote permits an address that is not a loopback one.
+	AllowRemote bool
+	// Hosts are further host names under which clients may address the server,
+	// besides IP addresses and localhost.
+	Hosts []string
+	// Logger gets what goes wrong; required.
+	Logger *slog.Logger
+	// Bus is what the API publishes to and subscribes at; required.
+	Bus Bus
+	// Life is what /healthz and /readyz follow; required.
+	Life *life.Life
+	// Sources are asked for their values at every scrape of /metrics.
+	Sources []Source
+	// Handlers are further handlers by pattern, as for http.ServeMux. They are
+	// behind the same checks as everything else.
+	Handlers map[string]http.Handler
+	// BodyTimeout is how long a request's body may take; 0 is 30 s.
+	BodyTimeout time.Duration
+}
+
+// ErrExposed is wrapped by the error about an address that is not a loopback one
+// and was not explicitly allowed.
+var ErrExposed = errors.New("the API would be open to everybody who can reach the address")
+
+const (
+	headerTimeout  = 5 * time.Second
+	bodyTimeout    = 30 * time.Second
+	idleTimeout    = 2 * time.Minute
+	maxHeaderBytes = 64 << 10
+	// maxBodyBytes bounds each message of a call, decompressed.
+	maxBodyBytes = 16 << 20
+)
+
+// Server is the API's HTTP server.
+type Server struct {
+	options Options
+	http    *http.Server
+	drain   context.CancelFunc
+
+	mu       sync.Mutex
+	listener net.Listener
+	served   chan struct{}
+}
+
+// New returns a server that is not started yet. It fails where an option is
+// missing, the address is malformed, or, with ErrExposed, where the address is
+// not a loopback one and AllowRemote is not set.
+func New(o Options) (*Server, error) {
+	if o.Logger == nil || o.Bus == nil || o.Life == nil {
+		return nil, errors.New("API: Logger, Bus and Life are required")
+	}
+	at, err := netip.ParseAddrPort(o.Address)
+	if err != nil {
+		return nil, fmt.Errorf("API: address %.80q: expected an IP address and a port, such as 127.0.0.1:7480: %w", o.Address, err)
+	}
+	if !at.Addr().IsLoopback() && !o.AllowRemote {
+		return nil, fmt.Errorf("%w: %s; set api.address to 127.0.0.1:%d, or api.allow_remote to true if a firewall protects it", ErrExposed, o.Address, at.Port())
+	}
+	if o.BodyTimeout == 0 {
+		o.BodyTimeout = bodyTimeout
+	}
+	draining, drain := context.WithCancel(context.Background())
+	handler, err := newHandler(o, draining)
+	if err != nil {
+		drain()
+		return nil, err
+	}
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	return &Server{
+		options: o,
+		drain:   drain,
+		http: &http.Server{
+			Handler:           handler,
+			Protocols:         protocols,
+			ReadHeaderTimeout: headerTimeout,
+			IdleTimeout:       idleTimeout,
+			MaxHeaderBytes:    maxHeaderBytes,
+			ErrorLog:          slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
+		},
+	}, nil
+}
+
+// newHandler puts every endpoint behind the same checks.
+func newHandler(o Options, draining context.Context) (http.Handler, error) {
+	service := &messages{bus: o.Bus, logger: o.Logger, draining: draining}
+	sources := append([]Source{lifeSource(o.Life), SourceFunc(service.metrics)}, o.Sources...)
+	scrape, calls, err := metricsHandler(sources, o.Logger)
+	if err != nil {
+		return nil, err
+	}
+	settings := []connect.HandlerOption{
+		connect.WithReadMaxBytes(maxBodyBytes),
+		connect.WithInterceptors(counting{calls}),
+		connect.WithRecover(func(ctx context.Context, spec connect.Spec, _ http.Header, cause any) error {
+			return toConnect(ctx, o.Logger, fmt.Errorf("%s panicked: %v", spec.Procedure, cause))
+		}),
+	}
+	reflector := grpcreflect.NewStaticReflector(weftv1connect.MessagesName)
+
+	mux := http.NewServeMux()
+	mux.Handle(weftv1connect.NewMessagesHandler(service, settings...))
+	mux.Handle(grpcreflect.NewHandlerV1(reflector, settings...))
+	mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector, settings...))
+	mux.Handle("GET /metrics", scrape)
+	mux.Handle("GET /healthz", healthHandler(o.Life, life.State.Live))
+	mux.Handle("GET /readyz", healthHandler(o.Life, life.State.Ready))
+	for pattern, h := range o.Handlers {
+		mux.Handle(pattern, h)
+	}
+	return guardHost(o.Hosts, http.NewCrossOriginProtection().Handler(guardBody(o.BodyTimeout, mux))), nil
+}
+
+// Start listens and serves in the background until Shutdown. It fails where the
+// address cannot be listened on.
+func (s *Server) Start(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.listener != nil {
+		return errors.New("the API server was started already")
+	}
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", s.options.Address)
+	if err != nil {
+		return fmt.Errorf("API: cannot listen on %s: %w; choose another address in api.address", s.options.Address, err)
+	}
+	s.listener, s.served = l, make(chan struct{})
+	go func() {
+		defer close(s.served)
+		if err := s.http.Serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) {
+			s.options.Logger.Error("the API server ended", "error", err)
+		}
+	}()
+	return nil
+}
+
+// Addr is the address that the server listens on; nil before Start.
+func (s *Server) Addr() net.Addr {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.listener == nil {
+		return nil
+	}
+	return s.listener.Addr()
+}
+
+// Shutdown stops accepting, ends the subscriptions with the code unavailable,
+// lets the other calls finish, and closes what is left when ctx ends. It may be
+// called more than once, and without Start.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.drain()
+	err := s.http.Shutdown(ctx)
+	if err != nil {
+		err = errors.Join(fmt.Errorf("API: calls were cut off: %w", err), s.http.Close())
+	}
+	s.mu.Lock()
+	served := s.served
+	s.mu.Unlock()
+	if served != nil {
+		<-served
+	}
+	return err
+}
