@@ -3,6 +3,7 @@ package router
 import (
 	"hash/maphash"
 	"reflect"
+	"slices"
 )
 
 // Entry is what is known about one topic. The slices are shared and must not be
@@ -50,6 +51,7 @@ type Cache[T comparable] struct {
 	stats    CacheStats
 	found    []T
 	rules    Candidates
+	recent   Candidates // what was found last: most topics have the same
 	seen     map[T]struct{}
 }
 
@@ -181,9 +183,10 @@ func (c *Cache[T]) match(topic []byte) Entry[T] {
 	}
 	if c.table != nil {
 		c.rules = c.table.Candidates(topic, c.rules[:0])
-		if len(c.rules) > 0 {
-			e.Rules = append(make(Candidates, 0, len(c.rules)), c.rules...)
+		if !slices.Equal(c.rules, c.recent) {
+			c.recent = slices.Clone(c.rules)
 		}
+		e.Rules = c.recent
 	}
 	return e
 }

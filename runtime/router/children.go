@@ -2,11 +2,11 @@ package router
 
 import "sync/atomic"
 
-// children finds a node's children by the name of their level. One writer at a
-// time changes it; readers probe it meanwhile without a lock. A slot is written
-// once with a node and later with the tombstone, never with another node that a
-// reader could take for the first, so a reader sees a child or its absence, both
-// of which were true during its walk.
+// children finds a node's children by the name of their level: open addressing
+// with linear probing. One writer at a time changes it; readers probe it
+// meanwhile without a lock. That is safe because a child never moves within a
+// table and no slot between a child and its first choice is ever empty: a child
+// that is removed leaves a tombstone, unless the slot behind it is empty.
 type children[T comparable] struct {
 	slots []atomic.Pointer[node[T]] // a power of two
 	live  int                       // the writer's: nodes
@@ -39,7 +39,7 @@ func (c *children[T]) insert(child *node[T]) *children[T] {
 	}
 	if c.used >= c.capacity() {
 		size := len(c.slots)
-		if 2*c.live >= c.capacity() {
+		if 4*c.live >= 3*c.capacity() {
 			size *= 2
 		}
 		c = c.rebuild(size)
@@ -51,14 +51,13 @@ func (c *children[T]) insert(child *node[T]) *children[T] {
 // remove returns the table without the child, nil once it is empty.
 func (c *children[T]) remove(child, tombstone *node[T]) *children[T] {
 	mask := uint32(len(c.slots) - 1)
-	for i := range uint32(len(c.slots)) {
-		slot := &c.slots[(child.hash+i)&mask]
-		if slot.Load() == child {
-			slot.Store(tombstone)
-			c.live--
-			break
-		}
+	at := child.hash & mask
+	for c.slots[at].Load() != child {
+		at = (at + 1) & mask
 	}
+	c.slots[at].Store(tombstone)
+	c.live--
+	c.sweep(at, mask)
 	switch {
 	case c.live == 0:
 		return nil
@@ -85,14 +84,32 @@ func (c *children[T]) rebuild(size int) *children[T] {
 	return next
 }
 
+// sweep empties tombstones backwards from a slot, if nothing lies behind it.
+func (c *children[T]) sweep(at, mask uint32) {
+	if mask == 0 || c.slots[(at+1)&mask].Load() != nil {
+		return
+	}
+	for n := c.slots[at].Load(); n != nil && n.dead; n = c.slots[at].Load() {
+		c.slots[at].Store(nil)
+		c.used--
+		at = (at - 1) & mask
+	}
+}
+
+// place puts a child that is not there yet into the first slot that is free.
 func (c *children[T]) place(child *node[T]) {
 	mask := uint32(len(c.slots) - 1)
 	for i := child.hash; ; i++ {
-		if slot := &c.slots[i&mask]; slot.Load() == nil {
-			slot.Store(child)
-			c.live++
-			c.used++
-			return
+		slot := &c.slots[i&mask]
+		n := slot.Load()
+		if n != nil && !n.dead {
+			continue
 		}
+		slot.Store(child)
+		c.live++
+		if n == nil {
+			c.used++
+		}
+		return
 	}
 }

@@ -32,9 +32,9 @@ type nameShard struct {
 	used  int // names and places of released ones
 }
 
-// nameTable is open addressing with linear probing. A slot goes from nil to a
-// holder, from holder to holder of the same name, and at last to gone; only a
-// new table makes it free again.
+// nameTable is open addressing with linear probing. Readers are safe because a
+// name never moves within a table and no slot between it and its first choice is
+// ever empty: a released name leaves gone behind, unless the next slot is empty.
 type nameTable struct{ slots []atomic.Pointer[holder] }
 
 const firstNames = 8
@@ -89,9 +89,10 @@ func (n *names) claim(name string, id uint64, takeOver bool, limit int) (*holder
 		table = n.rebuild(shard, table)
 	}
 	h := &holder{name, id}
-	table.place(hash, h)
+	if reused := table.place(hash, h, &n.gone); !reused {
+		shard.used++
+	}
 	shard.live++
-	shard.used++
 	n.count.Add(1)
 	return h, 0, nil
 }
@@ -109,8 +110,24 @@ func (n *names) release(h *holder) {
 	slot.Store(&n.gone)
 	shard.live--
 	n.count.Add(-1)
+	n.sweep(shard, hash)
 	if table := shard.table.Load(); len(table.slots) > firstNames && shard.live < len(table.slots)/8 {
 		n.rebuild(shard, table)
+	}
+}
+
+// sweep empties slots of released names in the run that a hash begins in, from
+// its end backwards.
+func (n *names) sweep(shard *nameShard, hash uint64) {
+	slots := shard.table.Load().slots
+	mask := uint64(len(slots) - 1)
+	end := hash / nameShards
+	for slots[end&mask].Load() != nil {
+		end++
+	}
+	for end--; slots[end&mask].Load() == &n.gone; end-- {
+		slots[end&mask].Store(nil)
+		shard.used--
 	}
 }
 
@@ -138,7 +155,7 @@ func (n *names) rebuild(shard *nameShard, old *nameTable) *nameTable {
 	table := &nameTable{make([]atomic.Pointer[holder], size)}
 	for i := range old.slots {
 		if h := old.slots[i].Load(); h != nil && h != &n.gone {
-			table.place(maphash.String(n.seed, h.name), h)
+			table.place(maphash.String(n.seed, h.name), h, &n.gone)
 		}
 	}
 	shard.used = shard.live
@@ -146,12 +163,15 @@ func (n *names) rebuild(shard *nameShard, old *nameTable) *nameTable {
 	return table
 }
 
-func (t *nameTable) place(hash uint64, h *holder) {
+// place puts a holder of a new name into the first slot that is free and reports
+// whether that was one of a released name.
+func (t *nameTable) place(hash uint64, h, gone *holder) (reused bool) {
 	mask := uint64(len(t.slots) - 1)
 	for i := hash / nameShards; ; i++ {
-		if slot := &t.slots[i&mask]; slot.Load() == nil {
+		slot := &t.slots[i&mask]
+		if old := slot.Load(); old == nil || old == gone {
 			slot.Store(h)
-			return
+			return old != nil
 		}
 	}
 }
