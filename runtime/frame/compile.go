@@ -162,9 +162,41 @@ func (c *compiler) binary() {
 		return slices.ContainsFunc(c.d.Fields, func(d Field) bool { return d.Role == roleNames[r-1] })
 	}
 	f.noType = !carries(roleType)
+	f.tooMany = &Fault{TooLong, c.name, "", fmt.Sprintf("expected at most %d bytes of attributes", abi.MaxAttrs)}
 	if len(c.list) == 0 {
+		c.shortcut()
 		c.heartbeat()
 	}
+}
+
+// shortcut prepares the decoder's short way for the layout that most frames have.
+func (c *compiler) shortcut() {
+	f := c.f
+	if f.header < 8 || len(f.parts) != 1 || len(f.lengths) != 1 {
+		return
+	}
+	var mask, want [8]byte
+	for _, k := range f.constants {
+		if k.offset+len(k.bytes) > 8 {
+			return
+		}
+		for i, v := range k.bytes {
+			mask[k.offset+i], want[k.offset+i] = 0xFF, v
+		}
+	}
+	for i := range c.d.Fields {
+		d, p := &c.d.Fields[i], c.places[i]
+		if d.Const == nil && p.size > 1 && p.number != numberOf(p.size, false) {
+			return
+		}
+	}
+	for i := range f.heads {
+		v := &f.heads[i]
+		v.window = windowOf(v.offset, v.size, f.header)
+	}
+	f.lengths[0].window = windowOf(f.lengths[0].offset, f.lengths[0].size, f.header)
+	f.quick = true
+	f.mask, f.want = binary.LittleEndian.Uint64(mask[:]), binary.LittleEndian.Uint64(want[:])
 }
 
 // lay finds out where each field lies. It reports whether to go on.

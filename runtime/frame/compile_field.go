@@ -188,6 +188,7 @@ func (c *compiler) variable(i int, r role) {
 			p.attr = attributeHead(p.key)
 		}
 	}
+	p.most = most
 	p.fault = &Fault{TooLong, c.name, d.Name, fmt.Sprintf("expected at most %d bytes", most)}
 }
 
@@ -227,7 +228,7 @@ func (c *compiler) meaning(i int, r role) {
 		}
 	}
 	v := value{
-		offset: p.offset, number: p.number, role: r,
+		offset: p.offset, size: p.size, number: p.number, role: r,
 		min: low, max: high, bounded: low > 0 || high < largest(p.size),
 		initial: low,
 		field:   &Fault{BadField, c.name, d.Name, fmt.Sprintf("expected %d to %d", low, high)},

@@ -27,7 +27,7 @@ func (c *compiler) solve() {
 			continue
 		}
 		low, high := c.bounds(i)
-		l := length{offset: p.offset, number: p.number, min: low, max: high, solves: -1}
+		l := length{offset: p.offset, size: p.size, number: p.number, min: low, max: high, solves: -1}
 		for j := first; j <= last; j++ {
 			k := c.places[j]
 			switch {

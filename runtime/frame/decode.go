@@ -17,10 +17,12 @@ import (
 //	n == 0, err != nil  nothing sensible can follow: close the connection
 //
 // It sets m's Seq, Type, Priority, Topic, Attrs, Payload and Frame and nothing
-// else, and those only where n > 0 and err == nil. Topic, Payload and Frame alias
-// b. Attributes are appended to scratch, which Attrs then aliases; grown is the
+// else; where b begins with no whole frame they are undefined. Topic, Payload and
+// Frame alias b. Attributes are appended to scratch, which Attrs then aliases; grown is the
 // longer scratch. A topic is bytes that the peer sent, not validated. The error is
-// a *Fault. Decode does not allocate unless scratch is too short.
+// a *Fault. Decode does not allocate unless scratch is too short. A format that
+// resynchronises may take a checksum for every byte of hostile garbage: who reads
+// from strangers bounds how many faults may follow each other.
 func (f *Format) Decode(b, scratch []byte, m *abi.Message) (n int, grown []byte, err error) {
 	if f.text != nil {
 		n, err = f.decodeLine(b, m)
@@ -29,12 +31,6 @@ func (f *Format) Decode(b, scratch []byte, m *abi.Message) (n int, grown []byte,
 	if len(b) < f.header {
 		n, err = f.incomplete(b)
 		return n, scratch, err
-	}
-	for i := range f.constants {
-		if c := &f.constants[i]; c.number.read(b[c.offset:]) != c.want {
-			n, err = f.lost(b, c.fault)
-			return n, scratch, err
-		}
 	}
 	var sizes [maxParts]int
 	total, fault := f.measure(b, &sizes)
@@ -45,12 +41,14 @@ func (f *Format) Decode(b, scratch []byte, m *abi.Message) (n int, grown []byte,
 	if len(b) < total {
 		return 0, scratch, nil
 	}
-	b0 := b[:total:total]
-	if fault := f.verify(b0, &sizes); fault != nil {
-		n, err = f.spoilt(b, total, fault)
-		return n, scratch, err
+	whole := b[:total:total]
+	if len(f.ends)+len(f.sums) > 0 {
+		fault = f.verify(whole, &sizes)
 	}
-	grown, fault = f.fill(b0, scratch, &sizes, m)
+	grown = scratch
+	if fault == nil {
+		grown, fault = f.fill(whole, scratch, &sizes, m)
+	}
 	if fault != nil {
 		n, err = f.spoilt(b, total, fault)
 		return n, scratch, err
@@ -64,11 +62,6 @@ func (f *Format) Need(b []byte) int {
 	if f.text != nil || len(b) < f.header {
 		return 0
 	}
-	for i := range f.constants {
-		if c := &f.constants[i]; c.number.read(b[c.offset:]) != c.want {
-			return 0
-		}
-	}
 	var sizes [maxParts]int
 	total, fault := f.measure(b, &sizes)
 	if fault != nil {
@@ -77,8 +70,27 @@ func (f *Format) Need(b []byte) int {
 	return total
 }
 
-// measure solves the length fields: the size of each part and of the frame.
+// measure checks the header's constants and solves the length fields: the size
+// of each part and of the frame. b holds at least the header.
 func (f *Format) measure(b []byte, sizes *[maxParts]int) (total int, fault *Fault) {
+	if f.quick && binary.LittleEndian.Uint64(b)&f.mask == f.want {
+		l := &f.lengths[0]
+		v := l.window.read(b)
+		if n := v - uint64(l.fixed); n <= uint64(f.limit-f.header-f.trailer) && v >= l.min && v <= l.max {
+			sizes[0] = int(n)
+			return f.header + f.trailer + int(n), nil
+		}
+	}
+	return f.measureAny(b, sizes)
+}
+
+// measureAny is measure for every layout, and finds out what is wrong.
+func (f *Format) measureAny(b []byte, sizes *[maxParts]int) (total int, fault *Fault) {
+	for i := range f.constants {
+		if c := &f.constants[i]; c.number.read(b[c.offset:]) != c.want {
+			return 0, c.fault
+		}
+	}
 	total = f.header + f.trailer
 	for i := range f.lengths {
 		l := &f.lengths[i]
@@ -128,104 +140,113 @@ func (f *Format) verify(b []byte, sizes *[maxParts]int) *Fault {
 
 // fill sets the message from a whole frame.
 func (f *Format) fill(b, scratch []byte, sizes *[maxParts]int, m *abi.Message) ([]byte, *Fault) {
-	d := decoded{typ: f.typ, attrs: scratch}
+	m.Seq, m.Type, m.Priority = 0, f.typ, 0
+	m.Topic, m.Attrs, m.Payload, m.Frame = nil, nil, nil, b
+	grown := scratch
+	var fault *Fault
 	for i := range f.heads {
 		v := &f.heads[i]
-		if fault := d.take(v, v.number.read(b[v.offset:])); fault != nil {
+		var raw uint64
+		if f.quick {
+			raw = v.window.read(b)
+		} else {
+			raw = v.number.read(b[v.offset:])
+		}
+		if fault = v.take(raw, m); fault != nil {
 			return scratch, fault
 		}
+		if v.attr != nil {
+			grown = v.name(raw, grown)
+		}
+	}
+	if f.quick && f.trailer == 0 {
+		m.Payload = b[f.header:]
+		return f.close(b, scratch, grown, m)
 	}
 	at := f.header
 	for i := range f.parts {
 		p := &f.parts[i]
 		end := at + sizes[i]
-		if fault := d.takePart(p, b[at:end:end]); fault != nil {
+		if grown, fault = p.take(b[at:end:end], grown, m); fault != nil {
 			return scratch, fault
 		}
 		at = end
 	}
 	for i := range f.tails {
 		v := &f.tails[i]
-		if fault := d.take(v, v.number.read(b[at+v.offset:])); fault != nil {
+		raw := v.number.read(b[at+v.offset:])
+		if fault = v.take(raw, m); fault != nil {
 			return scratch, fault
 		}
-	}
-	if f.beat.is(b, len(d.payload)) {
-		d.typ = abi.TypeHeartbeat
-	}
-	m.Seq, m.Type, m.Priority = d.seq, d.typ, d.priority
-	m.Topic, m.Payload, m.Frame = d.topic, d.payload, b
-	m.Attrs = nil
-	if len(d.attrs) > len(scratch) {
-		m.Attrs = abi.Attributes(d.attrs[len(scratch):len(d.attrs):len(d.attrs)])
-		if len(m.Attrs) > abi.MaxAttrs {
-			return scratch, f.tooLong
+		if v.attr != nil {
+			grown = v.name(raw, grown)
 		}
 	}
-	return d.attrs, nil
+	return f.close(b, scratch, grown, m)
 }
 
-// decoded is a message in the making.
-type decoded struct {
-	seq      uint64
-	typ      abi.Type
-	priority uint8
-	topic    []byte
-	payload  []byte
-	attrs    []byte
+// close finishes a message whose fields are set.
+func (f *Format) close(b, scratch, grown []byte, m *abi.Message) ([]byte, *Fault) {
+	if len(f.beat.conditions) > 0 && f.beat.is(b, len(m.Payload)) {
+		m.Type = abi.TypeHeartbeat
+	}
+	if len(grown) > len(scratch) {
+		m.Attrs = abi.Attributes(grown[len(scratch):len(grown):len(grown)])
+		if len(m.Attrs) > abi.MaxAttrs {
+			return scratch, f.tooMany
+		}
+	}
+	return grown, nil
 }
 
-func (d *decoded) take(v *value, raw uint64) *Fault {
+// take puts a fixed field's value into the message.
+func (v *value) take(raw uint64, m *abi.Message) *Fault {
 	if v.bounded && (raw < v.min || raw > v.max) {
 		return v.field
 	}
 	switch v.role {
 	case roleSeq:
-		d.seq = raw
+		m.Seq = raw
 		if raw == 0 && v.zero != 0 {
-			d.typ = abi.Type(v.zero - 1)
+			m.Type = abi.Type(v.zero - 1)
 		}
 	case rolePriority:
-		d.priority = uint8(raw)
+		m.Priority = uint8(raw)
 	case roleType:
 		t := v.types.typeOf(raw)
 		if t == 0 {
 			return v.field
 		}
-		d.typ = abi.Type(t - 1)
-	}
-	if v.attr != nil {
-		at := len(d.attrs)
-		d.attrs = append(d.attrs, v.attr...)
-		d.attrs = strconv.AppendUint(d.attrs, raw, 10)
-		binary.LittleEndian.PutUint16(d.attrs[at+2:], uint16(len(d.attrs)-at-len(v.attr)))
+		m.Type = abi.Type(t - 1)
 	}
 	return nil
 }
 
-func (d *decoded) takePart(p *part, b []byte) *Fault {
-	switch p.role {
-	case rolePayload:
-		if len(b) > abi.MaxPayload {
-			return p.fault
-		}
-		d.payload = b
-	case roleTopic:
-		if len(b) > abi.MaxTopic {
-			return p.fault
-		}
-		d.topic = b
-	default:
-		if len(b) > abi.MaxAttribute {
-			return p.fault
-		}
-		if p.attr != nil {
-			at := len(d.attrs)
-			d.attrs = append(append(d.attrs, p.attr...), b...)
-			binary.LittleEndian.PutUint16(d.attrs[at+2:], uint16(len(b)))
-		}
+// name appends the field as an attribute.
+func (v *value) name(raw uint64, grown []byte) []byte {
+	at := len(grown)
+	grown = append(grown, v.attr...)
+	grown = strconv.AppendUint(grown, raw, 10)
+	binary.LittleEndian.PutUint16(grown[at+2:], uint16(len(grown)-at-len(v.attr)))
+	return grown
+}
+
+// take puts a field of variable length into the message.
+func (p *part) take(b, grown []byte, m *abi.Message) ([]byte, *Fault) {
+	if len(b) > p.most {
+		return grown, p.fault
 	}
-	return nil
+	switch {
+	case p.role == rolePayload:
+		m.Payload = b
+	case p.role == roleTopic:
+		m.Topic = b
+	case p.attr != nil:
+		at := len(grown)
+		grown = append(append(grown, p.attr...), b...)
+		binary.LittleEndian.PutUint16(grown[at+2:], uint16(len(b)))
+	}
+	return grown, nil
 }
 
 // incomplete handles bytes that end inside the header: a constant that is
@@ -263,8 +284,7 @@ func (f *Format) spoilt(b []byte, total int, fault *Fault) (int, error) {
 }
 
 // skip is where, behind the first byte, the start bytes appear next, or could if
-// more bytes came. There is no limit to how often it may be called: who reads
-// from strangers bounds the number of faults in a row.
+// more bytes came.
 func (f *Format) skip(b []byte) int {
 	if at := bytes.Index(b[1:], f.start); at >= 0 {
 		return 1 + at

@@ -19,6 +19,9 @@ func (f *Format) Append(dst []byte, m *abi.Message) ([]byte, error) {
 	if f.text != nil {
 		return f.appendLine(dst, m)
 	}
+	if f.quick && f.trailer == 0 && len(f.sums) == 0 {
+		return f.appendQuick(dst, m)
+	}
 	var (
 		parts [maxParts][]byte
 		sizes [maxParts]int
@@ -47,6 +50,31 @@ func (f *Format) Append(dst []byte, m *abi.Message) ([]byte, error) {
 		return dst, fault
 	}
 	if fault := f.finish(out, &sizes); fault != nil {
+		return dst, fault
+	}
+	return grown, nil
+}
+
+// appendQuick is Append for a header, one length and the payload.
+func (f *Format) appendQuick(dst []byte, m *abi.Message) ([]byte, error) {
+	at, total := len(dst), f.header+len(m.Payload)
+	if total > f.limit {
+		return dst, f.tooLong
+	}
+	l := &f.lengths[0]
+	n := uint64(l.fixed + len(m.Payload))
+	switch {
+	case n > l.max:
+		return dst, l.long
+	case n < l.min:
+		return dst, l.field
+	}
+	grown := slices.Grow(dst, total)[:at+total]
+	out := grown[at:]
+	copy(out, f.blank)
+	copy(out[f.header:], m.Payload)
+	l.number.write(out[l.offset:], n)
+	if fault := put(f.heads, out, m); fault != nil {
 		return dst, fault
 	}
 	return grown, nil

@@ -20,6 +20,12 @@ type Format struct {
 	recover     recovery
 	text        *textRules // nil for binary frames
 
+	// quick: the header is at least 8 bytes long, has constants only in the first
+	// 8, and its other fields are big-endian; one length field counts one part,
+	// the payload. The constants are then want, under mask.
+	quick      bool
+	mask, want uint64
+
 	header, trailer int      // bytes of the fixed fields before and behind the parts
 	constants       []fixed  // in the header, in order
 	start           []byte   // the constants that a frame begins with
@@ -36,6 +42,7 @@ type Format struct {
 	nodeAttr string
 	noType   bool // nothing tells a request from a response
 	tooLong  *Fault
+	tooMany  *Fault // bytes of attributes
 }
 
 // recovery is what follows a bad frame.
@@ -72,10 +79,12 @@ func (k mark) at(sizes *[maxParts]int) int {
 // length is a field that counts bytes: fixed ones and those of some parts. The
 // part that it solves is the one whose size nothing before it told.
 type length struct {
-	offset   int
-	number   number
+	window   window // if the format is quick
 	min, max uint64
 	fixed    int
+	offset   int
+	size     int
+	number   number
 	parts    []int // those it counts besides the one it solves
 	solves   int   // -1: it must agree with what the others said
 	field    *Fault
@@ -89,19 +98,22 @@ type part struct {
 	role  role
 	attr  []byte // head of the attribute in a block, its value's length zero
 	key   string // the attribute's name
+	most  int    // bytes
 	fault *Fault
 }
 
 // value is a fixed field that means something to the message.
 type value struct {
-	offset   int
-	number   number
+	window   window // if the format is quick and the field in the header
 	role     role
-	bounded  bool // by min and max, and not just by its size
+	number   number
+	bounded  bool  // by min and max, and not just by its size
+	zero     uint8 // a type plus 1: what sequence id 0 says
 	min, max uint64
 	types    *typeMap
-	zero     uint8 // a type plus 1: what sequence id 0 says
 	attr     []byte
+	offset   int
+	size     int
 	key      string
 	initial  uint64 // what is written where the message says nothing
 	field    *Fault

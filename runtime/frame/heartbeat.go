@@ -43,11 +43,11 @@ func (t *beat) is(b []byte, payload int) bool {
 // type heartbeat with the node's attribute.
 func (f *Format) Heartbeat() (frame []byte, ok bool) { return f.beat.frame, f.beat.frame != nil }
 
-// HeartbeatReply appends to dst the answer to m, a heartbeat as Decode returned
+// AppendHeartbeatReply appends to dst the answer to m, a heartbeat as Decode returned
 // it, and reports whether there is one. There is none for a message that is no
 // heartbeat or has no Frame, and none for a heartbeat that is marked as the answer
 // to weft's own: two sides that answer each other would never end.
-func (f *Format) HeartbeatReply(dst []byte, m *abi.Message) (longer []byte, ok bool) {
+func (f *Format) AppendHeartbeatReply(dst []byte, m *abi.Message) (longer []byte, ok bool) {
 	if !f.beat.answers || m.Type != abi.TypeHeartbeat || len(m.Frame) < f.header+f.trailer || f.IsHeartbeatReply(m) {
 		return dst, false
 	}

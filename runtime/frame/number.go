@@ -51,6 +51,25 @@ func largest(size int) uint64 {
 	return 1<<(8*size) - 1
 }
 
+// window is where a big-endian number lies in a load of 8 bytes: reading through
+// one takes no branch on the size.
+type window struct {
+	load  int // offset of the load
+	shift uint8
+	mask  uint64
+}
+
+// windowOf is the window of a number of size bytes at offset, in a header of at
+// least 8 bytes.
+func windowOf(offset, size, header int) window {
+	load := min(offset, header-8)
+	return window{load, uint8(8 * (load + 8 - offset - size)), largest(size)}
+}
+
+func (w *window) read(b []byte) uint64 {
+	return binary.BigEndian.Uint64(b[w.load:]) >> (w.shift & 63) & w.mask
+}
+
 // read returns the number at the start of b.
 func (n number) read(b []byte) uint64 {
 	switch n {
