@@ -64,6 +64,9 @@ func Load(o Options) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(src.tree) == 0 && len(problems) > 0 {
+		return nil, problems
+	}
 	layers := koanf.New(".")
 	if err := layers.Load(confmap.Provider(src.tree, ""), nil); err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrFile, o.File, err)
@@ -145,7 +148,7 @@ func (l *loader) environment(o Options) {
 		}
 		path, ok := envPath(reflect.TypeFor[Config](), l.tree, rest)
 		if !ok {
-			l.problems = append(l.problems, Problem{Cause: "unknown key", Key: name, Fix: didYouMean(name, EnvKeys()), File: "environment"})
+			l.problems = append(l.problems, Problem{Cause: "unknown key", Key: name, Fix: didYouMean(name, variables(reflect.TypeFor[Config](), l.tree, envPrefix)), File: "environment"})
 			continue
 		}
 		l.set(path, text, Place{File: "environment " + name})

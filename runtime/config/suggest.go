@@ -9,12 +9,12 @@ import (
 // nearest returns the candidate that is most like the word, empty where none is
 // near enough to be meant. Of two that are as near, the one that sorts first wins.
 func nearest(word string, candidates []string) string {
-	best, least := "", max(1, len(word)/3)+1
+	best, least := "", min(max(1, len(word)/3), len(word)-1)+1
 	for _, c := range slices.Sorted(slices.Values(candidates)) {
 		if strings.EqualFold(word, c) {
 			return c
 		}
-		if d := editDistance(strings.ToLower(word), c); d < least {
+		if d := editDistance(strings.ToLower(word), strings.ToLower(c)); d < least {
 			best, least = c, d
 		}
 	}

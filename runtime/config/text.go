@@ -1,7 +1,6 @@
 package config
 
 import (
-	"fmt"
 	"reflect"
 	"strconv"
 	"strings"
@@ -221,17 +220,22 @@ func below(t reflect.Type, key string) reflect.Type {
 // EnvKeys lists the names of the variables of the keys that are always there:
 // WEFT_LOG_LEVEL and so on. Entries of lists and mappings are addressed by their
 // names, as in WEFT_LISTENERS_TRUCKS_ADDRESS.
-func EnvKeys() []string { return leafVariables(reflect.TypeFor[Config](), envPrefix) }
+func EnvKeys() []string { return variables(reflect.TypeFor[Config](), nil, envPrefix) }
 
-func leafVariables(t reflect.Type, prefix string) []string {
+// variables lists the variables of a type; the tree tells which entries its lists
+// and mappings have.
+func variables(t reflect.Type, tree any, prefix string) []string {
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	keys := envKeys(t, tree)
+	if t == configType || t == frameType || len(keys) == 0 {
+		return []string{strings.TrimSuffix(prefix, "_")}
+	}
 	var names []string
-	for _, f := range fieldsOf(t) {
-		ft := t.Field(f.index).Type
-		if ft.Kind() == reflect.Struct && ft != frameType {
-			names = append(names, leafVariables(ft, prefix+envName(f.key)+"_")...)
-			continue
-		}
-		names = append(names, fmt.Sprint(prefix, envName(f.key)))
+	for _, upper := range sortedKeys(keys) {
+		_, sub, _ := child(tree, keys[upper])
+		names = append(names, variables(below(t, keys[upper]), sub, prefix+upper+"_")...)
 	}
 	return names
 }

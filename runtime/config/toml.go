@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/knadh/koanf/parsers/toml/v2"
 	gotoml "github.com/pelletier/go-toml/v2"
@@ -18,7 +19,10 @@ func readTOML(file string, data []byte) (source, Problems) {
 		p := Problem{Cause: "not valid TOML", Value: err.Error(), File: file}
 		if at := (*gotoml.DecodeError)(nil); errors.As(err, &at) {
 			p.Line, _ = at.Position()
+		} else {
+			p.Line = tomlPlaces(file, data, src.places)
 		}
+		p.Value = strings.TrimPrefix(p.Value, "toml: ")
 		return src, Problems{p}
 	}
 	for key, value := range tree {
@@ -47,9 +51,10 @@ func plain(value any) any {
 	return fmt.Sprint(value)
 }
 
-// tomlPlaces notes the lines of tables and of the keys in them. What is inside
-// an inline table or an array has the line of its key.
-func tomlPlaces(file string, data []byte, places map[string]Place) {
+// tomlPlaces notes the lines of tables and of the keys in them, and returns the
+// first line that defines one again, 0 if none does. What is inside an inline
+// table or an array has the line of its key.
+func tomlPlaces(file string, data []byte, places map[string]Place) (again int) {
 	parser := &unstable.Parser{}
 	parser.Reset(data)
 	count := make(map[string]int)
@@ -76,10 +81,12 @@ func tomlPlaces(file string, data []byte, places map[string]Place) {
 		case unstable.Table:
 			table = path
 		}
-		if _, known := places[path]; !known {
-			places[path] = Place{file, line}
+		if _, known := places[path]; known && again == 0 {
+			again = line
 		}
+		places[path] = Place{file, line}
 	}
+	return again
 }
 
 // lastEntry is the path of the entry of an array of tables that was begun last;

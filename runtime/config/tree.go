@@ -15,7 +15,7 @@ import (
 // maxDepth and maxNodes bound a tree, aliases followed.
 const (
 	maxDepth = 64
-	maxNodes = 1 << 20
+	maxNodes = 1 << 17
 )
 
 // source is what was read from one file.

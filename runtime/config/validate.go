@@ -78,7 +78,7 @@ func (k *checker) listener(path string, l *Listener) {
 	}
 	if l.Topic != "" {
 		k.topic(join(path, "topic"), l.Topic)
-	} else {
+	} else if l.Frame != "" {
 		k.add(join(path, "topic"), Problem{Cause: "missing value", Expected: "a topic", Fix: "remove the key for raw/{listener}"})
 	}
 	for i, pattern := range l.Subscribe {
@@ -90,7 +90,7 @@ func (k *checker) listener(path string, l *Listener) {
 		k.add(join(path, "heartbeat.close_after"), Problem{Cause: "out of range", Value: h.CloseAfter.String(),
 			Expected: fmt.Sprintf("more than heartbeat.every, which is %s", h.Every), Fix: fmt.Sprintf("write %s for three missed heartbeats", 3*h.Every)})
 	}
-	if l.Outbox.Size < l.Limits.Frame {
+	if l.Outbox.Size < l.Limits.Frame && l.Limits.Frame <= abi.MaxPayload {
 		k.add(join(path, "outbox.size"), Problem{Cause: "out of range", Value: l.Outbox.Size.String(),
 			Expected: fmt.Sprintf("at least limits.frame, which is %s", l.Limits.Frame), Fix: "make the outbox larger or the frames smaller"})
 	}
@@ -239,10 +239,10 @@ func (k *checker) addresses() {
 		}
 		taken = append(taken, socket{path, at})
 	}
+	take("api.address", k.c.API.Address)
 	for i, l := range k.c.Listeners {
 		take(fmt.Sprintf("listeners.%d.address", i), l.Address)
 	}
-	take("api.address", k.c.API.Address)
 }
 
 func (k *checker) oneOf(path, word string, known []string, cause, expected string) {

@@ -19,6 +19,7 @@ type yamlReader struct {
 	src      source
 	problems Problems
 	nodes    int
+	tooMuch  bool
 }
 
 // readYAML reads one YAML document.
@@ -43,7 +44,11 @@ func readYAML(file string, data []byte) (source, Problems) {
 	for root.Kind == yaml.DocumentNode && len(root.Content) == 1 {
 		root = root.Content[0]
 	}
-	switch tree := r.value(root, "", 0).(type) {
+	tree := r.value(root, "", 0)
+	if r.tooMuch {
+		return r.src, r.problems
+	}
+	switch tree := tree.(type) {
 	case map[string]any:
 		r.src.tree = tree
 		if file != "" {
@@ -75,9 +80,10 @@ func (r *yamlReader) problem(n *yaml.Node, p Problem) {
 func (r *yamlReader) value(n *yaml.Node, path string, depth int) any {
 	r.nodes++
 	if depth > maxDepth || r.nodes > maxNodes {
-		if len(r.problems) == 0 || r.problems[len(r.problems)-1].Cause != "nested too deeply" {
-			r.problem(n, Problem{Cause: "nested too deeply", Expected: fmt.Sprintf("at most %d levels and %d values", maxDepth, maxNodes)})
+		if !r.tooMuch {
+			r.problem(n, Problem{Cause: "nested too deeply, or too much", Expected: fmt.Sprintf("at most %d levels and %d values", maxDepth, maxNodes)})
 		}
+		r.tooMuch = true
 		return nil
 	}
 	switch n.Kind {
