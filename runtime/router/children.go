@@ -9,8 +9,8 @@ import "sync/atomic"
 // that is removed leaves a tombstone, unless the slot behind it is empty.
 type children[T comparable] struct {
 	slots []atomic.Pointer[node[T]] // a power of two
-	live  int                       // the writer's: nodes
-	used  int                       // the writer's: nodes and tombstones
+	live  int32                     // the writer's: nodes
+	used  int32                     // the writer's: nodes and tombstones
 }
 
 // smallTable is up to which size a table is filled to the last slot and walked
@@ -61,17 +61,17 @@ func (c *children[T]) remove(child, tombstone *node[T]) *children[T] {
 	switch {
 	case c.live == 0:
 		return nil
-	case len(c.slots) > smallTable && c.live < len(c.slots)/8:
+	case len(c.slots) > smallTable && int(c.live) < len(c.slots)/8:
 		return c.rebuild(len(c.slots) / 4)
 	}
 	return c
 }
 
-func (c *children[T]) capacity() int {
+func (c *children[T]) capacity() int32 {
 	if len(c.slots) <= smallTable {
-		return len(c.slots)
+		return int32(len(c.slots))
 	}
-	return len(c.slots) / 4 * 3
+	return int32(len(c.slots) / 4 * 3)
 }
 
 func (c *children[T]) rebuild(size int) *children[T] {

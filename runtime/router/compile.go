@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/weftrun/weft/abi"
@@ -147,46 +148,54 @@ func destination(target Target) (Destination, error) {
 	return d, nil
 }
 
-// priorities turns a comparison into the set of priorities that meet it.
+// priorities turns a comparison or a range into the set of priorities that meet
+// it, bit n for priority n.
 func (c *compiler) priorities(text string) uint8 {
 	if text == "" {
 		return math.MaxUint8
 	}
-	operator := strings.TrimRight(text, "0123456789 ")
-	number := strings.TrimSpace(text[len(operator):])
-	if len(number) != 1 || number[0] > '0'+abi.MaxPriority {
-		c.fault("when.priority: %q is no comparison; expected a number from 0 to %d, with one of >= > <= < = != before it where wanted", text, abi.MaxPriority)
+	low, high, ok := priorityRange(text)
+	if !ok {
+		c.fault("when.priority: %q is no comparison; expected a number from 0 to %d, with one of >= > <= < = != before it where wanted, or a range such as 2-5", text, abi.MaxPriority)
 		return 0
 	}
-	n := int(number[0] - '0')
-	var set uint8
-	for p := range abi.MaxPriority + 1 {
-		var holds bool
-		switch operator {
-		case "", "=", "==":
-			holds = p == n
-		case "!=":
-			holds = p != n
-		case ">":
-			holds = p > n
-		case ">=":
-			holds = p >= n
-		case "<":
-			holds = p < n
-		case "<=":
-			holds = p <= n
-		default:
-			c.fault("when.priority: %q begins with %q; expected one of >= > <= < = !=", text, operator)
-			return 0
-		}
-		if holds {
-			set |= 1 << p
-		}
+	set := uint8(1<<(high+1) - 1<<low)
+	if strings.HasPrefix(text, "!=") {
+		set = ^set
 	}
 	if set == 0 {
 		c.fault("when.priority: no priority is %s; they run from 0 to %d", text, abi.MaxPriority)
 	}
 	return set
+}
+
+// priorityRange reads a comparison as the range from low to high, both included:
+// high is low - 1 where nothing is in it. For != it is what is left out.
+func priorityRange(text string) (low, high int, ok bool) {
+	digit := func(text string) (int, bool) {
+		n, err := strconv.ParseUint(strings.TrimSpace(text), 10, 8)
+		return int(n), err == nil && n <= abi.MaxPriority
+	}
+	if from, to, found := strings.Cut(text, "-"); found {
+		low, okLow := digit(from)
+		high, okHigh := digit(to)
+		return low, high, okLow && okHigh && low <= high
+	}
+	operator := strings.TrimRight(text, "0123456789 ")
+	n, ok := digit(text[len(operator):])
+	switch operator {
+	case "", "=", "==", "!=":
+		return n, n, ok
+	case ">":
+		return n + 1, abi.MaxPriority, ok
+	case ">=":
+		return n, abi.MaxPriority, ok
+	case "<":
+		return 0, n - 1, ok
+	case "<=":
+		return 0, n, ok
+	}
+	return 0, 0, false
 }
 
 func (c *compiler) types(text string) uint8 {

@@ -40,9 +40,12 @@ type When struct {
 	Attributes map[string]string
 	// Match is "all" (or empty) if every attribute must match, "any" if one is enough.
 	Match string
-	// Priority is a number from 0 to 7, or a comparison: ">=4", ">4", "<=4", "<4", "!=4".
+	// Priority is a number from 0 to 7, a comparison (">=4", ">4", "<=4", "<4",
+	// "!=4") or a range ("2-5", both ends included).
 	Priority string
-	// Listener is a listener's name.
+	// Listener is a listener's name. Messages that came by none (published
+	// through the API, made by weft) match no rule that names one, as long as
+	// their Listener is no index of the configuration.
 	Listener string
 	// Type is event, request, response or ack.
 	Type string

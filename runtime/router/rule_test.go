@@ -92,7 +92,7 @@ func TestRoute(t *testing.T) {
 
 func TestRoutePriorities(t *testing.T) {
 	for text, want := range map[string]string{
-		"3": "3", "=3": "3", "==3": "3", "!=3": "0124567", ">3": "4567", ">= 3": "34567", "<3": "012", "<=3": "0123", "": "01234567", "0": "0", "7": "7",
+		"3": "3", "=3": "3", "==3": "3", "!=3": "0124567", ">3": "4567", ">= 3": "34567", "<3": "012", "<=3": "0123", "": "01234567", "0": "0", "7": "7", "2-5": "2345", "0-7": "01234567", "3-3": "3",
 	} {
 		table := compile(t, router.Rule{Name: "r", When: router.When{Priority: text}, To: to("all")})
 		got := ""
@@ -178,10 +178,12 @@ func TestCompileRefuses(t *testing.T) {
 		{router.Rule{To: to("node:{a b}")}, "expected a name"},
 		{router.Rule{To: to("all"), When: router.When{Topic: "a/#/b"}}, "when.topic"},
 		{router.Rule{To: to("all"), When: router.When{Match: "some"}}, "expected all or any"},
-		{router.Rule{To: to("all"), When: router.When{Priority: "=>4"}}, "expected one of"},
+		{router.Rule{To: to("all"), When: router.When{Priority: "=>4"}}, "with one of >= >"},
 		{router.Rule{To: to("all"), When: router.When{Priority: "high"}}, "expected a number from 0 to 7"},
 		{router.Rule{To: to("all"), When: router.When{Priority: "8"}}, "expected a number from 0 to 7"},
 		{router.Rule{To: to("all"), When: router.When{Priority: ">7"}}, "no priority is >7"},
+		{router.Rule{To: to("all"), When: router.When{Priority: "5-2"}}, "a range such as 2-5"},
+		{router.Rule{To: to("all"), When: router.When{Priority: "2-8"}}, "expected a number from 0 to 7"},
 		{router.Rule{To: to("all"), When: router.When{Type: "heartbeat"}}, "expected event, request"},
 		{router.Rule{To: to("all"), When: router.When{Listener: "ships"}}, "expected one of trucks, lines"},
 		{router.Rule{To: to("all"), QoS: &tooHigh}, "expected 0, 1 or 2"},

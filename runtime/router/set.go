@@ -11,14 +11,18 @@ import (
 // is divided into lists by the hash of the item, so that a change copies a few
 // cells however many subscribers there are.
 type set[T comparable] struct {
-	list   *cell[T]
-	shards []atomic.Pointer[cell[T]] // a power of two of them, nil while small
-	count  int                       // the writer's
+	list  *cell[T]
+	large *shards[T] // nil while small
 }
 
 type cell[T comparable] struct {
 	item T
 	next *cell[T]
+}
+
+type shards[T comparable] struct {
+	lists []atomic.Pointer[cell[T]] // a power of two of them
+	count int                       // the writer's: items in all
 }
 
 // shardLoad is how many items a list holds before a set is divided further.
@@ -29,9 +33,11 @@ func (s *set[T]) appendTo(dst []T) []T {
 	for c := s.list; c != nil; c = c.next {
 		dst = append(dst, c.item)
 	}
-	for i := range s.shards {
-		for c := s.shards[i].Load(); c != nil; c = c.next {
-			dst = append(dst, c.item)
+	if s.large != nil {
+		for i := range s.large.lists {
+			for c := s.large.lists[i].Load(); c != nil; c = c.next {
+				dst = append(dst, c.item)
+			}
 		}
 	}
 	return dst
@@ -42,89 +48,99 @@ func (s *set[T]) appendTo(dst []T) []T {
 func (s *set[T]) add(seed maphash.Seed, item T) (*set[T], bool) {
 	switch {
 	case s == nil:
-		return &set[T]{list: &cell[T]{item: item}, count: 1}, true
-	case s.shards == nil:
-		if s.list.has(item) {
-			return s, false
+		return &set[T]{list: &cell[T]{item: item}}, true
+	case s.large != nil:
+		added := s.large.add(seed, item)
+		if s.large.count > 2*shardLoad*len(s.large.lists) {
+			s = divide(seed, s.appendTo(nil), 4*len(s.large.lists))
 		}
-		if s.count == shardLoad {
-			s = s.divide(seed, 2*s.count/shardLoad)
-			return s.add(seed, item)
-		}
-		return &set[T]{list: &cell[T]{item, s.list}, count: s.count + 1}, true
+		return s, added
 	}
-	shard := s.shard(seed, item)
-	list := shard.Load()
-	if list.has(item) {
+	n, found := s.list.find(item)
+	switch {
+	case found:
 		return s, false
+	case n == shardLoad:
+		return divide(seed, append(s.appendTo(nil), item), 2), true
 	}
-	shard.Store(&cell[T]{item, list})
-	s.count++
-	if s.count > 2*shardLoad*len(s.shards) {
-		s = s.divide(seed, 4*len(s.shards))
-	}
-	return s, true
+	return &set[T]{list: &cell[T]{item, s.list}}, true
 }
 
 // remove returns the set without the item, nil once it is empty, and whether
 // the item was there.
 func (s *set[T]) remove(seed maphash.Seed, item T) (*set[T], bool) {
-	if s == nil {
+	switch {
+	case s == nil:
 		return nil, false
-	}
-	if s.shards == nil {
-		list, ok := s.list.without(item)
-		switch {
-		case !ok:
-			return s, false
-		case list == nil:
-			return nil, true
+	case s.large != nil:
+		removed := s.large.remove(seed, item)
+		if s.large.count <= shardLoad/2 {
+			s = collect(s.appendTo(nil))
 		}
-		return &set[T]{list: list, count: s.count - 1}, true
+		return s, removed
 	}
-	shard := s.shard(seed, item)
-	list, ok := shard.Load().without(item)
-	if !ok {
+	list, removed := s.list.without(item)
+	switch {
+	case !removed:
 		return s, false
+	case list == nil:
+		return nil, true
 	}
-	shard.Store(list)
-	s.count--
-	if s.count <= shardLoad/2 {
-		s = s.collect()
-	}
-	return s, true
+	return &set[T]{list: list}, true
 }
 
-func (s *set[T]) shard(seed maphash.Seed, item T) *atomic.Pointer[cell[T]] {
-	return &s.shards[maphash.Comparable(seed, item)&uint64(len(s.shards)-1)]
-}
-
-// divide returns the same items in n lists.
-func (s *set[T]) divide(seed maphash.Seed, n int) *set[T] {
-	divided := &set[T]{shards: make([]atomic.Pointer[cell[T]], n), count: s.count}
-	for _, item := range s.appendTo(make([]T, 0, s.count)) {
-		shard := divided.shard(seed, item)
-		shard.Store(&cell[T]{item, shard.Load()})
+func (s *shards[T]) add(seed maphash.Seed, item T) bool {
+	list := s.list(seed, item)
+	if _, found := list.Load().find(item); found {
+		return false
 	}
-	return divided
+	list.Store(&cell[T]{item, list.Load()})
+	s.count++
+	return true
 }
 
-// collect returns the same items in one list.
-func (s *set[T]) collect() *set[T] {
-	small := &set[T]{count: s.count}
-	for _, item := range s.appendTo(make([]T, 0, s.count)) {
+func (s *shards[T]) remove(seed maphash.Seed, item T) bool {
+	list := s.list(seed, item)
+	rest, removed := list.Load().without(item)
+	if removed {
+		list.Store(rest)
+		s.count--
+	}
+	return removed
+}
+
+func (s *shards[T]) list(seed maphash.Seed, item T) *atomic.Pointer[cell[T]] {
+	return &s.lists[maphash.Comparable(seed, item)&uint64(len(s.lists)-1)]
+}
+
+// divide returns a large set of the items in n lists.
+func divide[T comparable](seed maphash.Seed, items []T, n int) *set[T] {
+	large := &shards[T]{lists: make([]atomic.Pointer[cell[T]], n), count: len(items)}
+	for _, item := range items {
+		list := large.list(seed, item)
+		list.Store(&cell[T]{item, list.Load()})
+	}
+	return &set[T]{large: large}
+}
+
+// collect returns a small set of the items.
+func collect[T comparable](items []T) *set[T] {
+	small := &set[T]{}
+	for _, item := range items {
 		small.list = &cell[T]{item, small.list}
 	}
 	return small
 }
 
-func (c *cell[T]) has(item T) bool {
+// find counts the cells up to the item, or all if it is not there.
+func (c *cell[T]) find(item T) (n int, found bool) {
 	for ; c != nil; c = c.next {
 		if c.item == item {
-			return true
+			return n, true
 		}
+		n++
 	}
-	return false
+	return n, false
 }
 
 // without returns the list without the item, copying the cells before it.

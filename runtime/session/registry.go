@@ -45,11 +45,15 @@ type Limits struct {
 }
 
 func (l Limits) withDefaults() Limits {
-	for value, fallback := range map[*int]int{&l.Names: 1_000_000, &l.Subscriptions: 1000, &l.Queues: 64, &l.Members: 65536} {
+	fallback := func(value *int, n int) {
 		if *value <= 0 {
-			*value = fallback
+			*value = n
 		}
 	}
+	fallback(&l.Names, 1_000_000)
+	fallback(&l.Subscriptions, 1000)
+	fallback(&l.Queues, 64)
+	fallback(&l.Members, 65_536)
 	return l
 }
 
