@@ -52,8 +52,8 @@ func TestLedgerBalances(t *testing.T) {
 	}
 }
 
-// TestLedgerIsWholly published and added: a field that is added later must not
-// be forgotten.
+// TestLedgerIsWhole: Publish, Snapshot and Add forget no field, those that are
+// added later included.
 func TestLedgerIsWhole(t *testing.T) {
 	var l delivery.Ledger
 	v := reflect.ValueOf(&l).Elem()
