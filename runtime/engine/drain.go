@@ -1,0 +1,156 @@
+package engine
+
+import (
+	"context"
+	"errors"
+)
+
+// drainReads is how many turns of reading a drain still makes, so that a peer that
+// never stops sending does not keep the engine.
+const drainReads = 64
+
+// Drain ends the engine without losing what it has accepted. It stops listening;
+// serves the connections that the kernel had accepted and reads what had arrived,
+// within a bound; then reads no more, waits until everything owed is written, the
+// loops have nothing under way to each other and no handler that is a Pender has
+// anything pending; then closes every connection with ReasonDrained. If ctx ends
+// first, connections are closed with what they still owe, and ctx's error is
+// returned. Run returns before Drain does.
+func (e *Engine) Drain(ctx context.Context) error {
+	e.mu.RLock()
+	if e.closed {
+		e.mu.RUnlock()
+		return nil
+	}
+	if !e.running {
+		e.mu.RUnlock()
+		return e.Close()
+	}
+	e.draining.Store(true)
+	for _, ln := range e.listeners {
+		if ln.net != nil {
+			_ = ln.net.Close()
+		}
+	}
+	e.wakeAll()
+	e.mu.RUnlock()
+
+	err := e.awaitQuiet(ctx)
+	e.halt()
+	<-e.done
+	return err
+}
+
+// awaitQuiet waits until all loops are quiet and none has worked between two looks
+// at all of them.
+func (e *Engine) awaitQuiet(ctx context.Context) error {
+	var before uint64
+	quietBefore := false
+	for {
+		quiet, worked := true, uint64(0)
+		for _, l := range e.loops {
+			quiet = l.quiet.Load() && quiet
+			worked += l.worked.Load()
+		}
+		if quiet && quietBefore && worked == before {
+			return nil
+		}
+		if quiet && (!quietBefore || worked != before) {
+			quietBefore, before = true, worked
+			continue
+		}
+		quietBefore = false
+		select {
+		case <-e.progress:
+		case <-e.done:
+			return nil
+		case <-ctx.Done():
+			return errors.Join(errors.New("engine: the drain was cut short"), ctx.Err())
+		}
+	}
+}
+
+// drainTurn is the part of a turn that only a drain has.
+func (l *Loop) drainTurn() {
+	if l.reads < 0 {
+		l.reads = drainReads
+		l.source.deaf()
+		l.again = true
+		return
+	}
+	if !l.isDeaf {
+		l.reads--
+		if l.count[countReads] != l.readsSeen && l.reads > 0 {
+			l.readsSeen = l.count[countReads]
+			l.again = true
+			return
+		}
+		l.isDeaf = true
+		for _, c := range l.table.conns {
+			if c != nil {
+				l.updateInterest(c)
+			}
+		}
+	}
+	quiet := l.idle()
+	if !quiet {
+		l.worked.Add(1)
+	}
+	if quiet && !l.quiet.Swap(true) {
+		select {
+		case l.engine.progress <- struct{}{}:
+		default:
+		}
+	} else if !quiet {
+		l.quiet.Store(false)
+	}
+}
+
+// idle tells whether the loop owes nothing to anybody.
+func (l *Loop) idle() bool {
+	if l.again || len(l.funcs) > 0 {
+		return false
+	}
+	for i := range l.routes {
+		if l.routes[i].away > 0 {
+			return false
+		}
+	}
+	if p, ok := l.handler.(Pender); ok && p.Pending() {
+		return false
+	}
+	for _, c := range l.table.conns {
+		if c != nil && (c.box != nil || c.blocked) {
+			return false
+		}
+	}
+	return true
+}
+
+// finish ends the loop: every connection is closed and the handler told.
+func (l *Loop) finish() {
+	l.clock()
+	l.unpack()
+	l.runFuncs()
+	l.callTurn()
+	l.post()
+	l.flush()
+	reason := ReasonStopped
+	if l.engine.draining.Load() {
+		reason = ReasonDrained
+	}
+	l.refuseNet()
+	for _, c := range l.table.conns {
+		if c != nil {
+			l.shut(c, reason)
+		}
+	}
+	l.tellClosed()
+	l.callTurn()
+	for i := range l.dirty {
+		l.dirty[i].dirty = false
+	}
+	l.dirty = l.dirty[:0]
+	l.giveBack()
+	l.publish()
+}

@@ -1,0 +1,274 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// Errors of the engine.
+var (
+	// ErrBusy: the loop's queue of functions is full.
+	ErrBusy = errors.New("engine: the loop is busy")
+	// ErrStopped: the engine does not run any more.
+	ErrStopped = errors.New("engine: stopped")
+	// ErrAddressInUse is wrapped by the error of New about an address that another
+	// socket listens on.
+	ErrAddressInUse = errors.New("address in use")
+	// ErrNoEpoll: the driver epoll was asked for on another system than Linux.
+	ErrNoEpoll = errors.New("engine: the driver epoll needs Linux: use auto or net")
+)
+
+// Engine is a set of loops and the listeners that they serve.
+type Engine struct {
+	cfg       Config
+	start     time.Time
+	loops     []*Loop
+	listeners []*listener
+	admission *admission
+
+	draining atomic.Bool // no new connections, then no new input
+	stopping atomic.Bool // the loops end
+	progress chan struct{}
+	done     chan struct{}
+	stop     chan struct{}  // closed when the loops are to end
+	helpers  sync.WaitGroup // goroutines beside the loops
+
+	mu      sync.RWMutex // held for writing to start, stop and close
+	running bool
+	closed  bool
+}
+
+// listener is one Listener and its sockets.
+type listener struct {
+	cfg  Listener
+	addr net.Addr
+	net  net.Listener // served through package net
+	fds  []int        // or one socket for each loop
+	seat chan struct{}
+}
+
+// New opens the listeners and makes the loops, each with its handler. Nothing is
+// accepted before Run. After an error nothing is left open.
+func New(cfg Config, listeners []Listener, newHandler func(l *Loop) (Handler, error)) (*Engine, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	e := &Engine{
+		cfg: cfg, start: time.Now(),
+		progress: make(chan struct{}, 1), done: make(chan struct{}), stop: make(chan struct{}),
+	}
+	if err := e.open(listeners, newHandler); err != nil {
+		e.release()
+		return nil, err
+	}
+	return e, nil
+}
+
+func (e *Engine) open(listeners []Listener, newHandler func(l *Loop) (Handler, error)) error {
+	epoll := e.cfg.Driver == "epoll" || e.cfg.Driver == "auto" && haveEpoll
+	if epoll && !haveEpoll {
+		return ErrNoEpoll
+	}
+	listeners = slices.Clone(listeners)
+	all := make([]limits, len(listeners))
+	for i, cfg := range listeners {
+		cfg = cfg.withDefaults()
+		if err := cfg.validate(); err != nil {
+			return err
+		}
+		ln := &listener{cfg: cfg, seat: make(chan struct{}, acceptsPerTurn)}
+		e.listeners = append(e.listeners, ln)
+		if err := ln.listen(epoll, e.cfg.Loops); err != nil {
+			return listenError(cfg, err)
+		}
+		all[i] = newLimits(cfg)
+		listeners[i] = cfg
+	}
+	e.admission = newAdmission(e.cfg, listeners)
+	for i := range e.cfg.Loops {
+		l := newLoop(e, i, all)
+		e.loops = append(e.loops, l)
+		if err := l.attach(epoll); err != nil {
+			return fmt.Errorf("engine: loop %d: %w", i, err)
+		}
+		handler, err := newHandler(l)
+		if err != nil {
+			return fmt.Errorf("engine: loop %d: %w", i, err)
+		}
+		l.handler = handler
+	}
+	return nil
+}
+
+// listen opens the listener's sockets.
+func (ln *listener) listen(epoll bool, loops int) (err error) {
+	switch {
+	case ln.cfg.Listener != nil:
+		ln.net = ln.cfg.Listener
+	case epoll && ln.cfg.Wrap == nil:
+		ln.fds, ln.addr, err = openSockets(ln.cfg.Address, loops)
+		return err
+	default:
+		var lc net.ListenConfig
+		lc.SetMultipathTCP(false)
+		if ln.net, err = lc.Listen(context.Background(), "tcp", ln.cfg.Address); err != nil {
+			return err
+		}
+	}
+	ln.addr = ln.net.Addr()
+	return nil
+}
+
+// listenError says what to do about a listener that cannot be opened.
+func listenError(cfg Listener, err error) error {
+	var errno syscall.Errno
+	const windowsInUse = syscall.Errno(10048)
+	if errors.As(err, &errno) && (errno == syscall.EADDRINUSE || errno == windowsInUse) {
+		return fmt.Errorf("engine: listener %s: %w: %s: stop the process that listens there (ss -ltnp shows it) or choose another address",
+			cfg.Name, ErrAddressInUse, cfg.Address)
+	}
+	return fmt.Errorf("engine: listener %s: cannot listen on %s: %w", cfg.Name, cfg.Address, err)
+}
+
+// Addrs are the addresses listened on, by listener, with the ports that were
+// chosen for port 0.
+func (e *Engine) Addrs() []net.Addr {
+	addrs := make([]net.Addr, len(e.listeners))
+	for i, ln := range e.listeners {
+		addrs[i] = ln.addr
+	}
+	return addrs
+}
+
+// Loops is the number of loops.
+func (e *Engine) Loops() int { return len(e.loops) }
+
+// Run serves until ctx ends, Drain has finished, or a loop fails. When it returns
+// every connection is closed, the handlers know, and no goroutine is left. It may
+// be called once.
+func (e *Engine) Run(ctx context.Context) error {
+	e.mu.Lock()
+	if e.running || e.closed {
+		e.mu.Unlock()
+		return ErrStopped
+	}
+	e.running = true
+	for _, ln := range e.listeners {
+		if ln.net != nil {
+			e.helpers.Go(func() { e.acceptNet(ln) })
+		}
+	}
+	e.mu.Unlock()
+
+	failed := make(chan error, len(e.loops))
+	var loops sync.WaitGroup
+	for _, l := range e.loops {
+		loops.Go(func() {
+			if err := l.run(); err != nil {
+				failed <- fmt.Errorf("engine: loop %d: %w", l.index, err)
+				e.halt()
+			}
+		})
+	}
+	unhook := context.AfterFunc(ctx, e.halt)
+	loops.Wait()
+	unhook()
+	e.halt()
+	e.helpers.Wait()
+	e.release()
+	close(e.done)
+	select {
+	case err := <-failed:
+		return err
+	default:
+		return nil
+	}
+}
+
+// Close releases what New has opened, if Run was never called. Otherwise it stops
+// the loops and waits for Run to return.
+func (e *Engine) Close() error {
+	e.mu.RLock()
+	running := e.running
+	e.mu.RUnlock()
+	if !running {
+		e.release()
+		return nil
+	}
+	e.halt()
+	<-e.done
+	return nil
+}
+
+// halt makes the loops end. It may be called twice.
+func (e *Engine) halt() {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	if e.closed || e.stopping.Swap(true) {
+		return
+	}
+	close(e.stop)
+	e.wakeAll()
+	for _, ln := range e.listeners {
+		if ln.net != nil {
+			_ = ln.net.Close()
+		}
+	}
+}
+
+func (e *Engine) wakeAll() {
+	for _, l := range e.loops {
+		l.wake()
+	}
+}
+
+// release closes every socket of the engine itself.
+func (e *Engine) release() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return
+	}
+	e.closed = true
+	for _, ln := range e.listeners {
+		if ln.net != nil {
+			_ = ln.net.Close()
+		}
+		closeSockets(ln.fds)
+	}
+	for _, l := range e.loops {
+		if l.source != nil {
+			l.source.release()
+		}
+	}
+}
+
+// Do runs fn on a loop, between two turns; a turn follows it. It does not wait.
+// ErrBusy means that too many are waiting already. A function that is still queued
+// when the engine stops is run before Run returns.
+func (e *Engine) Do(loop int, fn func()) error {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	if loop < 0 || loop >= len(e.loops) {
+		return fmt.Errorf("engine: there is no loop %d", loop)
+	}
+	if e.closed || e.stopping.Load() {
+		return ErrStopped
+	}
+	l := e.loops[loop]
+	select {
+	case l.funcs <- fn:
+		l.wake()
+		return nil
+	default:
+		return fmt.Errorf("%w: loop %d", ErrBusy, loop)
+	}
+}

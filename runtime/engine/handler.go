@@ -1,0 +1,40 @@
+package engine
+
+import "time"
+
+// Handler is what a loop serves. Each loop has its own; all methods are called
+// on the loop's goroutine, one at a time.
+type Handler interface {
+	// Open tells of a new connection. c.Close refuses it.
+	Open(c *Conn)
+	// Data hands over everything that arrived on c and is not consumed yet, once
+	// for each read. b lies in the turn's arena and is valid until the turn ends;
+	// the handler may change it. consumed is how many bytes of it are dealt with:
+	// all whole units. need is the whole length of the unit that b[consumed:]
+	// begins, 0 if not known; when it is known, Data is not called again before so
+	// many bytes are there.
+	Data(c *Conn, b []byte) (consumed, need int)
+	// Turn is called after everything of a turn was delivered: the place to work
+	// on the batch and to send.
+	Turn()
+	// Closed tells that c has ended, after its last Data. c.Value is still there.
+	// It is also called for a connection that Open refused.
+	Closed(c *Conn, reason Reason)
+	// Idle tells that nothing was received for HeartbeatEvery (and again after
+	// each further such time).
+	Idle(c *Conn)
+	// Tick is called about every 100 ms.
+	Tick(now time.Time)
+}
+
+// TurnRecoverer may be implemented by a Handler: TurnFailed is called when Turn
+// has panicked, so that the handler can abandon its batch.
+type TurnRecoverer interface {
+	TurnFailed(panicked any)
+}
+
+// Pender may be implemented by a Handler: while Pending answers true, Drain waits
+// (an answer is still to come, say).
+type Pender interface {
+	Pending() bool
+}

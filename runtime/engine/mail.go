@@ -1,0 +1,267 @@
+package engine
+
+import "sync/atomic"
+
+const (
+	// parcelSize is how many bytes of units travel to another loop in one parcel; a
+	// longer unit has a parcel of its own.
+	parcelSize = 64 << 10
+	// routeParcels is how many parcels are under way between two loops at most.
+	routeParcels = 128
+)
+
+// parcel carries units from one loop to another and goes back empty.
+type parcel struct {
+	buf   []byte
+	items []item
+	holds []hold
+}
+
+// item is one unit of a parcel: buf[from:to].
+type item struct {
+	id       ConnID
+	from, to uint32
+	priority uint8
+}
+
+// route is the way from one loop to another: parcels go forth and come back by
+// two rings. Each end of each ring belongs to one loop, so neither takes a lock.
+type route struct {
+	forth, back ring
+	// hungry says that the sender waits for parcels to come back.
+	hungry atomic.Bool
+
+	// Of the sender alone:
+	open    *parcel   // being filled this turn
+	ready   []*parcel // full, pushed when the turn ends
+	spare   []*parcel
+	away    int // parcels open, ready, or under way
+	bytes   int // their bytes
+	waiting []hold
+}
+
+// ring is a bounded queue with one producer and one consumer.
+type ring struct {
+	slots      [routeParcels]*parcel
+	head, tail atomic.Uint32 // head: next to take, of the consumer; tail: next to put, of the producer
+}
+
+func (r *ring) put(p *parcel) {
+	t := r.tail.Load()
+	r.slots[t%routeParcels] = p
+	r.tail.Store(t + 1)
+}
+
+func (r *ring) take() *parcel {
+	h := r.head.Load()
+	if h == r.tail.Load() {
+		return nil
+	}
+	p := r.slots[h%routeParcels]
+	r.slots[h%routeParcels] = nil
+	r.head.Store(h + 1)
+	return p
+}
+
+// SendTo sends one unit to a connection of any loop. For a connection of this loop
+// it is Conn.Send. Otherwise the unit is copied, travels when the turn ends, and is
+// sent in the other loop's next turn. Pressed means that the connection's outbox,
+// with what is under way to it, is over its limit or that the way to its loop is
+// half full: consider Hold. Dropped means that a bound was reached. Under the
+// policies other than Pause it is the other loop that decides, and counts.
+func (l *Loop) SendTo(id ConnID, unit []byte, priority uint8) Sent {
+	if id.Loop() == l.index {
+		c := l.table.get(id)
+		if c == nil {
+			l.count[countDrops+int(DropClosed)]++
+			return Closed
+		}
+		return c.Send(unit, priority)
+	}
+	if id.Loop() >= len(l.engine.loops) {
+		l.count[countDrops+int(DropClosed)]++
+		return Closed
+	}
+	owner := l.engine.loops[id.Loop()]
+	s := owner.slots.at(id.slot())
+	if s == nil || ConnID(s.id.Load()) != id {
+		l.count[countDrops+int(DropClosed)]++
+		return Closed
+	}
+	if len(unit) == 0 {
+		return Accepted
+	}
+	cost := int32(len(unit) + unitCost)
+	limit := int64(s.limit.Load())
+	load := int64(s.flight.Add(cost)) + int64(s.queued.Load())
+	pause := Policy(s.policy.Load()) == Pause
+	if pause && load > HardFactor*limit && load > int64(cost) {
+		s.flight.Add(-cost)
+		l.count[countDrops+int(DropHardLimit)]++
+		return Dropped
+	}
+	r := &l.routes[id.Loop()]
+	if !l.pack(r, id, unit, priority) {
+		s.flight.Add(-cost)
+		l.count[countDrops+int(DropQueueFull)]++
+		return Dropped
+	}
+	if pause && load > limit && load > int64(cost) || !l.routeCalm(owner) {
+		return Pressed
+	}
+	return Accepted
+}
+
+// pack copies a unit into the open parcel of a route.
+func (l *Loop) pack(r *route, id ConnID, unit []byte, priority uint8) bool {
+	p := r.open
+	if p == nil || len(p.buf)+len(unit) > max(parcelSize, cap(p.buf)) {
+		if r.away >= routeParcels || r.away > 0 && r.bytes+len(unit) > l.engine.cfg.CrossBytes {
+			return false
+		}
+		p = r.next(len(unit))
+	}
+	from := len(p.buf)
+	p.buf = append(p.buf, unit...)
+	p.items = append(p.items, item{id, uint32(from), uint32(len(p.buf)), priority})
+	r.bytes += len(unit)
+	l.count[countCrossed]++
+	return true
+}
+
+// next closes the open parcel and opens another with room for size bytes.
+func (r *route) next(size int) *parcel {
+	if r.open != nil {
+		r.ready = append(r.ready, r.open)
+	}
+	var p *parcel
+	if n := len(r.spare); n > 0 {
+		p = r.spare[n-1]
+		r.spare = r.spare[:n-1]
+	} else {
+		p = &parcel{}
+	}
+	if cap(p.buf) < size || cap(p.buf) == 0 {
+		p.buf = make([]byte, 0, max(size, parcelSize))
+	}
+	r.away++
+	r.open = p
+	return p
+}
+
+// postHold asks another loop to hold a publisher of its own.
+func (l *Loop) postHold(other *Loop, h hold) {
+	r := &l.routes[other.index]
+	for _, w := range r.waiting {
+		if w == h {
+			return
+		}
+	}
+	r.waiting = append(r.waiting, h)
+}
+
+// post pushes what the turn packed, and wakes who gets it.
+func (l *Loop) post() {
+	for i := range l.routes {
+		r := &l.routes[i]
+		if len(r.waiting) > 0 && (r.open != nil || r.away < routeParcels) {
+			if r.open == nil {
+				r.next(0)
+			}
+			r.open.holds = append(r.open.holds, r.waiting...)
+			r.waiting = r.waiting[:0]
+		}
+		if r.open == nil {
+			continue
+		}
+		for k, p := range r.ready {
+			r.forth.put(p)
+			r.ready[k] = nil
+		}
+		r.forth.put(r.open)
+		r.ready, r.open = r.ready[:0], nil
+		l.engine.loops[i].wake()
+	}
+}
+
+// collect takes back the parcels that the other loops have emptied.
+func (l *Loop) collect() {
+	for i := range l.routes {
+		r := &l.routes[i]
+		for p := r.back.take(); p != nil; p = r.back.take() {
+			r.away--
+			r.bytes -= len(p.buf)
+			if cap(p.buf) == parcelSize && len(r.spare) < 8 {
+				p.buf, p.items, p.holds = p.buf[:0], p.items[:0], p.holds[:0]
+				r.spare = append(r.spare, p)
+			}
+			if r.hungry.Load() && l.routeCalm(l.engine.loops[i]) {
+				r.hungry.Store(false)
+				l.recheck.Store(true)
+			}
+		}
+	}
+}
+
+// unpack sends what other loops have sent here. The parcels go back when the turn
+// ends, since their bytes are borrowed until then.
+func (l *Loop) unpack() {
+	for i, other := range l.engine.loops {
+		if other == l {
+			continue
+		}
+		r := &other.routes[l.index]
+		for p := r.forth.take(); p != nil; p = r.forth.take() {
+			l.arrived = append(l.arrived, arrival{i, p})
+			for _, it := range p.items {
+				size := it.to - it.from
+				s := l.slots.at(it.id.slot())
+				s.flight.Add(-int32(size + unitCost))
+				c := l.table.get(it.id)
+				if c == nil {
+					l.count[countDrops+int(DropClosed)]++
+					l.tellWaiting(s, it.id)
+					continue
+				}
+				c.Send(p.buf[it.from:it.to], it.priority)
+				l.soil(c)
+			}
+			for _, h := range p.holds {
+				l.Hold(h.publisher, h.until)
+			}
+		}
+	}
+}
+
+// arrival is a parcel on its way back to the loop with the index from.
+type arrival struct {
+	from int
+	p    *parcel
+}
+
+// giveBack returns the parcels of this turn.
+func (l *Loop) giveBack() {
+	for i, a := range l.arrived {
+		r := &l.engine.loops[a.from].routes[l.index]
+		r.back.put(a.p)
+		if r.hungry.Load() || l.engine.draining.Load() {
+			l.engine.loops[a.from].wake()
+		}
+		l.arrived[i].p = nil
+	}
+	l.arrived = l.arrived[:0]
+}
+
+// routeCalm tells whether the way to another loop is at most half full. If it
+// answers false, this loop will be woken when parcels come back.
+func (l *Loop) routeCalm(other *Loop) bool {
+	if other == l {
+		return true
+	}
+	r := &l.routes[other.index]
+	if r.away <= routeParcels/2 && r.bytes <= l.engine.cfg.CrossBytes/2 {
+		return true
+	}
+	r.hungry.Store(true)
+	return false
+}

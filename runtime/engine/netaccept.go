@@ -1,0 +1,76 @@
+package engine
+
+import (
+	"net"
+	"time"
+)
+
+// acceptNet accepts on one listener until it is closed, and deals the connections
+// to the loops in turn. At most acceptsPerTurn wait for their loop.
+func (e *Engine) acceptNet(ln *listener) {
+	index := 0
+	for i := range e.listeners {
+		if e.listeners[i] == ln {
+			index = i
+		}
+	}
+	var loggedAt time.Time
+	for next := 0; ; next++ {
+		conn, err := ln.net.Accept()
+		if err != nil {
+			if e.draining.Load() || e.stopping.Load() {
+				return
+			}
+			e.loops[0].postNet(netEvent{kind: netRefused, listener: index})
+			if now := time.Now(); now.Sub(loggedAt) >= 10*time.Second {
+				loggedAt = now
+				e.cfg.Logger.Warn("connections are refused: raise the limit of open files (ulimit -n) or lower limits.connections",
+					"listener", ln.cfg.Name, "address", ln.addr.String(), "error", err)
+			}
+			if !e.rest(acceptPause * time.Millisecond) {
+				return
+			}
+			continue
+		}
+		if !e.deal(e.loops[next%len(e.loops)], conn, index) {
+			return
+		}
+	}
+}
+
+// deal hands a connection to a loop when that has a seat for it.
+func (e *Engine) deal(l *Loop, conn net.Conn, index int) bool {
+	select {
+	case e.listeners[index].seat <- struct{}{}:
+		l.postNet(netEvent{kind: netAccepted, accepted: conn, listener: index})
+		return true
+	case <-e.stop:
+		_ = conn.Close()
+		return false
+	}
+}
+
+// rest waits; it answers false if the engine stops meanwhile.
+func (e *Engine) rest(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-e.stop:
+		return false
+	}
+}
+
+// refuseNet closes connections that were accepted and never opened: the loop ends.
+func (l *Loop) refuseNet() {
+	q := &l.net
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, ev := range append(q.todo[q.at:], q.posted...) {
+		if ev.kind == netAccepted {
+			_ = ev.accepted.Close()
+		}
+	}
+	q.todo, q.posted, q.at, q.closed = nil, nil, 0, true
+}
