@@ -12,6 +12,7 @@ import (
 // and refuses parts whose size nothing tells.
 func (c *compiler) solve() {
 	f := c.f
+	before := len(c.list)
 	known := make([]bool, len(f.parts))
 	for i := range c.d.Fields {
 		d, p := &c.d.Fields[i], c.places[i]
@@ -49,10 +50,14 @@ func (c *compiler) solve() {
 		l.bad = &Fault{BadLength, c.name, d.Name, "expected a length that agrees with the layout"}
 		f.lengths = append(f.lengths, l)
 	}
-	for i, ok := range known {
-		if !ok {
-			c.add("fields", f.parts[i].name+", of variable length, which no length field counts",
-				"a field before it with counts: "+f.parts[i].name, "or give it a size")
+	if len(c.list) > before {
+		return // a part may only seem uncounted
+	}
+	for i, p := range c.places {
+		if p.part >= 0 && !known[p.part] {
+			name := f.parts[p.part].name
+			c.add(at(i, ""), name+", of variable length, which no length field counts",
+				"a field before it with counts: "+name, "or give it a size")
 		}
 	}
 	if !slices.ContainsFunc(f.parts, func(p part) bool { return p.role == rolePayload }) && len(c.list) == 0 {
@@ -165,7 +170,7 @@ func (c *compiler) heartbeat() {
 	byType := slices.ContainsFunc(f.heads, func(v value) bool {
 		return v.types != nil && (slices.Contains(v.types.known[:], uint8(abi.TypeHeartbeat)+1) || v.types.other == uint8(abi.TypeHeartbeat)+1)
 	})
-	if len(t.conditions) == 0 && !byType {
+	if len(h.Is) == 0 && !byType {
 		c.add("heartbeat.is", "", "the fields by which a heartbeat is known, such as {type: 3}", "or a type field with heartbeat among its values")
 	}
 	if len(c.list) > 0 || h.Send == nil {
