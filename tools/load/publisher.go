@@ -1,0 +1,166 @@
+package load
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sort"
+	"sync/atomic"
+	"time"
+)
+
+// publisher sends on one connection.
+type publisher struct {
+	run    *run
+	index  int
+	conn   net.Conn
+	rest   []byte
+	ring   *ring
+	weight []int64 // by slot: deliveries of the slots before it
+
+	sent     atomic.Uint64
+	answered atomic.Uint64 // Request mode
+	unsent   uint64
+	lag      int64
+}
+
+// drain reads and skips what the server sends to a publisher.
+func (p *publisher) drain() error {
+	cutter := p.run.cfg.Protocol.Cutter()
+	buf := make([]byte, max(16<<10, 2*len(p.rest)))
+	filled := copy(buf, p.rest)
+	var spans []Span
+	for {
+		var consumed int
+		var err error
+		spans, consumed, err = cutter.Cut(buf[:filled], spans[:0])
+		if err != nil {
+			return fmt.Errorf("publisher %d: %w", p.index, err)
+		}
+		if reply := cutter.Reply(); len(reply) > 0 {
+			if _, err := p.conn.Write(reply); err != nil {
+				return p.run.fault("publisher", p.index, err)
+			}
+		}
+		filled = copy(buf, buf[consumed:filled])
+		if filled == len(buf) {
+			buf = append(buf, make([]byte, len(buf))...)
+		}
+		n, err := p.conn.Read(buf[filled:])
+		filled += n
+		if n == 0 && err != nil {
+			return p.run.fault("publisher", p.index, err)
+		}
+	}
+}
+
+// weigh sums up how many deliveries each slot of the ring causes.
+func (p *publisher) weigh(fanout []uint32) {
+	p.weight = make([]int64, len(p.ring.slots)+1)
+	for i, slot := range p.ring.slots {
+		p.weight[i+1] = p.weight[i] + int64(fanout[p.index*len(p.ring.topics)+slot.topic])
+	}
+}
+
+// deliveries is how many deliveries messages from to before end cause, which must
+// not pass the ring's end.
+func (p *publisher) deliveries(from, end uint64) int64 {
+	first := from % uint64(len(p.ring.slots))
+	return p.weight[first+end-from] - p.weight[first]
+}
+
+// write sends messages from to before end. It returns false when the run is over.
+func (p *publisher) write(from, end uint64, due func(uint64) int64) (bool, error) {
+	b, err := p.ring.batch(from, end, uint64(p.run.cfg.Sample), due)
+	if err != nil {
+		return false, fmt.Errorf("publisher %d: %w", p.index, err)
+	}
+	p.run.window.sent.Add(p.deliveries(from, end))
+	n, err := p.conn.Write(b)
+	if err == nil {
+		p.sent.Store(end)
+		return true, nil
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		p.cutShort(from, end, n)
+		return false, nil
+	}
+	return false, p.run.fault("publisher", p.index, err)
+}
+
+// cutShort accounts for a write of which the server took only n bytes before the
+// run was over: messages that did not leave whole are unsent.
+func (p *publisher) cutShort(from, end uint64, n int) {
+	first := from % uint64(len(p.ring.slots))
+	slots := p.ring.slots[first : first+end-from]
+	whole := sort.Search(len(slots), func(i int) bool { return slots[i].off+slots[i].len-slots[0].off > n })
+	p.sent.Store(from + uint64(whole))
+	p.unsent += uint64(len(slots) - whole)
+	p.run.window.sent.Add(-p.deliveries(from+uint64(whole), end))
+}
+
+// closed sends as fast as the window allows.
+func (p *publisher) closed(limit uint64) error {
+	r := p.run
+	k := uint64(0)
+	for !r.stopping() && k < limit {
+		n := min(p.ring.room(k, r.cfg.WriteSize), limit-k)
+		if r.cfg.Subscribers > 0 {
+			free := r.window.free()
+			if free <= 0 {
+				r.window.wait(p.index, r.stop)
+				continue
+			}
+			if p.deliveries(k, k+n) > free { // at least one: a message is not split
+				n = max(1, uint64(sort.Search(int(n), func(i int) bool { return p.deliveries(k, k+uint64(i)+1) > free })))
+			}
+		}
+		when := r.now()
+		ok, err := p.write(k, k+n, func(uint64) int64 { return when })
+		if !ok {
+			return err
+		}
+		k += n
+	}
+	return nil
+}
+
+// open sends each message when it is due: message k at start + k × interval.
+func (p *publisher) open(limit uint64) error {
+	r := p.run
+	interval := float64(time.Second) * float64(r.cfg.Publishers) / r.cfg.Rate
+	start := float64(r.started) + interval*float64(p.index)/float64(r.cfg.Publishers)
+	due := func(k uint64) int64 { return int64(start + float64(k)*interval) }
+	sleep := newSleeper()
+	defer sleep.close()
+	k := uint64(0)
+	for k < limit {
+		now := r.now()
+		if now >= r.deadline {
+			break
+		}
+		if wait := due(k) - now; wait > 0 {
+			if due(k) >= r.deadline || r.stopping() {
+				break
+			}
+			sleep.until(time.Duration(min(wait, int64(20*time.Millisecond))))
+			continue
+		}
+		p.lag = max(p.lag, now-due(k))
+		ready := uint64((float64(now)-start)/interval) + 1 - k
+		n := min(ready, limit-k, p.ring.room(k, r.cfg.WriteSize))
+		ok, err := p.write(k, k+n, due)
+		if err != nil {
+			return err
+		}
+		k += n
+		if !ok || r.stopping() {
+			break
+		}
+	}
+	for ; k < limit && due(k) < min(r.deadline, r.now()); k++ {
+		p.unsent++
+	}
+	return nil
+}

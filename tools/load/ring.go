@@ -1,0 +1,222 @@
+package load
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+)
+
+// ring is one publisher's messages, encoded before the run and written over and
+// over: message k is in slot k modulo the number of slots, its topic is k plus the
+// publisher's offset modulo the number of topics, its number in its stream is k
+// divided by the number of topics. Where a frame's other bytes depend on the
+// payload (a checksum), it is encoded anew each time instead of patched.
+type ring struct {
+	protocol  Protocol
+	publisher int
+	topics    []string
+	payloads  []payloadShape // by topic
+	slots     []slot
+	buf       []byte // all frames, one behind the other
+	patched   bool
+	seqAt     []int // offsets of the frame's sequence bytes in a frame, lowest first
+	fresh     []byte
+}
+
+type slot struct {
+	off, len int // of the frame in buf
+	stamp    int // of the stamp in buf, -1 for none
+	topic    int
+}
+
+// ringBytes is about how long a ring is: more than one write, less than a cache.
+const ringBytes = 256 << 10
+
+func newRing(protocol Protocol, publisher int, topics []string, p Payload) (*ring, error) {
+	r := &ring{protocol: protocol, publisher: publisher, topics: topics}
+	for n, topic := range topics {
+		shape, err := p.forTopic(topic, n, protocol.Text())
+		if err != nil {
+			return nil, err
+		}
+		r.payloads = append(r.payloads, shape)
+	}
+	size := 0
+	for rounds := 0; rounds == 0 || size < ringBytes && len(r.slots) < 4096; rounds++ {
+		for i := range topics {
+			topic := (publisher + i) % len(topics)
+			frame, err := r.encode(r.buf, topic, 1, stamp{publisher: publisher, topic: topic, time: 1})
+			if err != nil {
+				return nil, fmt.Errorf("encoding a message of topic %s: %w", topics[topic], err)
+			}
+			s := slot{off: len(r.buf), len: len(frame) - len(r.buf), stamp: -1, topic: topic}
+			if shape := &r.payloads[topic]; shape.stampAt >= 0 {
+				at := bytes.LastIndex(frame[s.off:], shape.bytes)
+				if at < 0 {
+					return nil, fmt.Errorf("%w: %s changes the payload", ErrConfig, protocol.Name())
+				}
+				s.stamp = s.off + at + shape.stampAt
+			}
+			r.buf = frame
+			r.slots = append(r.slots, s)
+		}
+		size = len(r.buf)
+	}
+	return r, r.learn()
+}
+
+// encode appends a frame of the topic.
+func (r *ring) encode(dst []byte, topic int, seq uint64, s stamp) ([]byte, error) {
+	p := r.payloads[topic]
+	if p.stampAt >= 0 {
+		s.put(p.bytes[p.stampAt:], p.text)
+	}
+	return r.protocol.Append(dst, Publication{Topic: r.topics[topic], Seq: seq, Payload: p.bytes})
+}
+
+// learn finds out by trying whether frames can be patched, and where their
+// sequence id lies.
+func (r *ring) learn() error {
+	first := r.slots[0]
+	sample := func(seq uint64, s stamp) ([]byte, error) { return r.encode(nil, first.topic, seq, s) }
+	plain, err := sample(1, stamp{})
+	if err != nil {
+		return err
+	}
+	other, err := sample(1, stamp{publisher: fieldMask, topic: fieldMask, number: numberMask, time: timeMask})
+	if err != nil {
+		return err
+	}
+	r.patched = len(plain) == len(other)
+	width := binaryStamp
+	if r.payloads[first.topic].text {
+		width = textStamp
+	}
+	at := first.stamp - first.off
+	for i := range min(len(plain), len(other)) {
+		if plain[i] != other[i] && (first.stamp < 0 || i < at || i >= at+width) {
+			r.patched = false
+		}
+	}
+	if !r.patched {
+		return nil
+	}
+	zero, err := sample(1<<8, stamp{}) // differs from plain in the two lowest bytes
+	if err != nil || len(zero) != len(plain) {
+		r.patched = err != nil // one byte of sequence id at most: constant
+		return nil
+	}
+	return r.learnSeq(sample)
+}
+
+func (r *ring) learnSeq(sample func(uint64, stamp) ([]byte, error)) error {
+	base, err := sample(0, stamp{})
+	if err != nil {
+		return nil // no frame without a sequence id: it stays constant
+	}
+	for shift := 0; shift < 64; shift += 8 {
+		frame, err := sample(1<<shift, stamp{})
+		if err != nil || len(frame) != len(base) {
+			break
+		}
+		at := -1
+		for i := range frame {
+			if frame[i] == base[i] {
+				continue
+			}
+			if at >= 0 || frame[i] != 1 || base[i] != 0 { // a checksum or digits
+				r.patched = false
+				return nil
+			}
+			at = i
+		}
+		if at < 0 || len(r.seqAt) > 0 && at == r.seqAt[0] {
+			break
+		}
+		r.seqAt = append(r.seqAt, at)
+	}
+	return nil
+}
+
+// batch prepares messages from to before end, which must not pass the ring's end
+// (see room), and returns their frames, valid until the next call. due says when
+// a message is due; every sample-th message gets that time.
+func (r *ring) batch(from, end uint64, sample uint64, due func(k uint64) int64) ([]byte, error) {
+	n, topics := uint64(len(r.slots)), uint64(len(r.topics))
+	first := from % n
+	if r.patched {
+		for k := from; k < end; k++ {
+			slot := &r.slots[first+k-from]
+			s := stamp{publisher: r.publisher, topic: slot.topic, number: k / topics}
+			if k%sample == 0 {
+				s.time = due(k)
+			}
+			r.patch(slot, k, s)
+		}
+		last := r.slots[first+end-from-1]
+		return r.buf[r.slots[first].off : last.off+last.len], nil
+	}
+	r.fresh = r.fresh[:0]
+	for k := from; k < end; k++ {
+		topic := r.slots[first+k-from].topic
+		s := stamp{publisher: r.publisher, topic: topic, number: k / topics}
+		if k%sample == 0 {
+			s.time = due(k)
+		}
+		var err error
+		if r.fresh, err = r.encode(r.fresh, topic, k%0xff+1, s); err != nil {
+			return nil, err
+		}
+	}
+	return r.fresh, nil
+}
+
+func (r *ring) patch(slot *slot, k uint64, s stamp) {
+	if slot.stamp >= 0 {
+		b := r.buf[slot.stamp:]
+		if r.payloads[slot.topic].text {
+			s.put(b, true)
+		} else {
+			id, when := s.words()
+			binary.BigEndian.PutUint64(b, id)
+			binary.BigEndian.PutUint64(b[8:], when)
+		}
+	}
+	for i, at := range r.seqAt {
+		r.buf[slot.off+at] = byte((k + 1) >> (8 * i))
+	}
+}
+
+// room is how many messages from k on fit before the ring's end and into size
+// bytes, at least one.
+func (r *ring) room(k uint64, size int) uint64 {
+	first := int(k % uint64(len(r.slots)))
+	start := r.slots[first].off
+	n := uint64(1)
+	for i := first + 1; i < len(r.slots) && r.slots[i].off+r.slots[i].len-start <= size; i++ {
+		n++
+	}
+	return n
+}
+
+// sent is how many of the first total messages belong to a topic.
+func (r *ring) sent(total uint64, topic int) uint64 {
+	n := uint64(len(r.topics))
+	place := uint64((topic - r.publisher%len(r.topics) + len(r.topics)) % len(r.topics))
+	if total <= place {
+		return 0
+	}
+	return (total-place-1)/n + 1
+}
+
+// probes encodes one probe for each topic.
+func (r *ring) probes(round uint64) ([]byte, error) {
+	var out []byte
+	for topic := range r.topics {
+		var err error
+		if out, err = r.encode(out, topic, 1, stamp{publisher: r.publisher, topic: topic, number: round, probe: true}); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
