@@ -60,3 +60,25 @@ func BenchmarkDecode(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkChecksum takes the checksum of 16 KiB, beside the copy that encoding
+// is otherwise.
+func BenchmarkChecksum(b *testing.B) {
+	for _, c := range []struct {
+		name string
+		size int
+	}{{"crc16/modbus", 2}, {"crc16/xmodem", 2}, {"crc32", 4}, {"xor8", 1}, {"sum8", 1}} {
+		b.Run(c.name, func(b *testing.B) {
+			f := checked(b, c.size, c.name)
+			m := abi.Message{Payload: make([]byte, 16<<10)}
+			out := make([]byte, 0, 17<<10)
+			b.SetBytes(16 << 10)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := f.Append(out, &m); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

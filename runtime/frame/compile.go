@@ -111,38 +111,6 @@ func (c *compiler) common() {
 	}
 }
 
-func (c *compiler) text() {
-	t := c.d.Text
-	if n := len(t.Delimiter); n < 1 || n > 8 {
-		c.add("text.delimiter", fmt.Sprintf("%d bytes", n), `1 to 8 bytes, such as "\n"`, "")
-	}
-	if len(t.Trim) > 8 {
-		c.add("text.trim", fmt.Sprintf("%d bytes", len(t.Trim)), `at most 8 bytes, such as "\r"`, "")
-	}
-	if t.Trim != "" && strings.Contains(t.Trim, t.Delimiter) && t.Delimiter != "" {
-		c.add("text.trim", strconv.Quote(t.Trim), "bytes without the delimiter", "")
-	}
-	if t.Embedded != "" {
-		c.oneOf("text.embedded", t.Embedded, "refuse", "space")
-	}
-	if t.Embedded == "space" && strings.Contains(t.Delimiter, " ") {
-		c.add("text.embedded", "space, and a delimiter with a space in it", "refuse", "")
-	}
-	if c.f.recover != recoverClose {
-		c.add("recover", c.d.Recover, "close", "text that is too long has no end to go on behind")
-	}
-	if c.d.Heartbeat != nil {
-		c.add("heartbeat", "a heartbeat in a text frame", "none", "")
-	}
-	c.f.text = &textRules{
-		delimiter: []byte(t.Delimiter),
-		trim:      []byte(t.Trim),
-		space:     t.Embedded == "space",
-		embedded:  &Fault{EmbeddedDelimiter, c.name, "", fmt.Sprintf("expected a payload without %q inside", t.Delimiter)},
-	}
-	c.f.trailer = len(t.Delimiter)
-}
-
 func (c *compiler) binary() {
 	if !c.lay() {
 		return

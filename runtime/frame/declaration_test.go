@@ -30,6 +30,7 @@ func TestBadDeclarations(t *testing.T) {
 		{"description: x", "declaration: expected the key fields (a binary frame) or text (lines) (line 1)"},
 		{"text: {delimiter: x}\n" + field("{name: a, size: 1}"), "text: found both text and fields, expected one of them; a frame is text or binary (line 1)"},
 		{`text: {trim: "\r"}`, `text.delimiter: found 0 bytes, expected 1 to 8 bytes, such as "\n" (line 1)`},
+		{"text: {delimiter: aba}", `text.delimiter: found "aba", expected bytes that do not end as they begin; its place would be ambiguous behind a payload that ends in "a" (line 1)`},
 		{"text: {delimiter: x, embedded: escape}", `text.embedded: found "escape", expected one of refuse or space (line 1)`},
 		{"text: {delimiter: x}\nrecover: frame", "recover: found frame, expected close; text that is too long has no end to go on behind (line 2)"},
 		{"fields: 7", "fields: found 7, expected a list of fields (line 1)"},
@@ -147,7 +148,7 @@ func TestDescribe(t *testing.T) {
      2    2  seq_id           seq
      4    4  payload_len      length of payload
      8    1  priority         at most 7
-     9  ...  payload          
+     9  ...  payload
 at most 65536 bytes; a bad frame is skipped, lost framing closes the connection
 `
 	if got := preset(t, "mcp-seq").Describe(); got != want {

@@ -161,7 +161,7 @@ func (f *Format) fill(b, scratch []byte, sizes *[maxParts]int, m *abi.Message) (
 	}
 	if f.quick && f.trailer == 0 {
 		m.Payload = b[f.header:]
-		return f.close(b, scratch, grown, m)
+		return f.complete(b, scratch, grown, m)
 	}
 	at := f.header
 	for i := range f.parts {
@@ -182,11 +182,11 @@ func (f *Format) fill(b, scratch []byte, sizes *[maxParts]int, m *abi.Message) (
 			grown = v.name(raw, grown)
 		}
 	}
-	return f.close(b, scratch, grown, m)
+	return f.complete(b, scratch, grown, m)
 }
 
-// close finishes a message whose fields are set.
-func (f *Format) close(b, scratch, grown []byte, m *abi.Message) ([]byte, *Fault) {
+// complete finishes a message whose fields are set.
+func (f *Format) complete(b, scratch, grown []byte, m *abi.Message) ([]byte, *Fault) {
 	if len(f.beat.conditions) > 0 && f.beat.is(b, len(m.Payload)) {
 		m.Type = abi.TypeHeartbeat
 	}

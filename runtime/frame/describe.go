@@ -29,7 +29,8 @@ func (f *Format) Describe() string {
 		if d.Size > 0 {
 			size = fmt.Sprint(d.Size)
 		}
-		fmt.Fprintf(&s, "%6s %4s  %-16s %s\n", at, size, d.Name, d.describe())
+		line := fmt.Sprintf("%6s %4s  %-16s %s", at, size, d.Name, d.describe())
+		s.WriteString(strings.TrimRight(line, " ") + "\n")
 		if offset += d.Size; d.Size == 0 {
 			offset = -1 << 20
 		}

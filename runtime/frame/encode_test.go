@@ -112,7 +112,7 @@ func TestEncodingChoices(t *testing.T) {
 		{"the attribute wins", "mcp-node", abi.Message{Attrs: attrs("cmd_type", "1")}, "55 00 01 00 CRC"},
 		{"but a response is no read", "mcp-node", abi.Message{Type: abi.TypeResponse, Attrs: attrs("cmd_type", "1")}, "55 00 03 00 CRC"},
 		{"one line end is the frame's own", "line", abi.Message{Payload: []byte("a\n")}, "61 0a"},
-		{"spaces for delimiters", "semicolon", abi.Message{Payload: []byte("a;;b;;")}, "612062 3b3b"},
+		{"spaces for delimiters", "semicolon", abi.Message{Payload: []byte("a;|b;|")}, "612062 3b7c"},
 	} {
 		out, err := formats(t)[c.format].Append(nil, &c.m)
 		if want := withCRC(t, c.want); err != nil || !bytes.Equal(out, want) {

@@ -19,7 +19,7 @@ func FuzzParse(f *testing.F) {
 		f.Add(doc, []byte{0x55, 1, 1, 0, 0x5a, 0xff, '\n'})
 	}
 	for _, doc := range declared {
-		f.Add([]byte(doc), []byte{3, 2, 1, 9, 0, ';', ';'})
+		f.Add([]byte(doc), []byte{3, 2, 1, 9, 0, ';', '|'})
 	}
 	f.Fuzz(func(t *testing.T, doc, stream []byte) {
 		format, err := frame.Parse("fuzz", doc)

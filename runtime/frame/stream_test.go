@@ -142,7 +142,7 @@ fields:
 `,
 	"semicolon": `
 limit: 40
-text: {delimiter: ";;", trim: " ", embedded: space}
+text: {delimiter: ";|", trim: " ", embedded: space}
 `,
 }
 
@@ -205,7 +205,7 @@ func TestSplitsOfAnyBytes(t *testing.T) {
 					b[rapid.IntRange(0, len(b)-1).Draw(t, "at")] ^= 1 << rapid.IntRange(0, 7).Draw(t, "bit")
 					return b
 				}),
-				rapid.SliceOfN(rapid.SampledFrom([]byte{0, 1, 2, 3, 0x55, 0x5a, ';', '\n', '\r', 0xff}), 1, 20),
+				rapid.SliceOfN(rapid.SampledFrom([]byte{0, 1, 2, 3, 0x55, 0x5a, ';', '|', '\n', '\r', 0xff}), 1, 20),
 			)
 			stream := bytes.Join(rapid.SliceOfN(piece, 1, 12).Draw(t, "stream"), nil)
 			whole, split := &connection{format: f}, &connection{format: f}
