@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -42,7 +43,11 @@ func knownHost(hosts []string, host string) bool {
 func guardBody(within time.Duration, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Body != nil && r.Body != http.NoBody {
-			r.Body = &timedBody{ReadCloser: r.Body, control: http.NewResponseController(w), within: within}
+			// A copy: the server looks at its own request's body to tell
+			// whether the connection can serve another request.
+			timed := *r
+			timed.Body = &timedBody{ReadCloser: r.Body, control: http.NewResponseController(w), within: within}
+			r = &timed
 		}
 		next.ServeHTTP(w, r)
 	})
@@ -62,7 +67,7 @@ func (b *timedBody) Read(p []byte) (int, error) {
 		_ = b.control.SetReadDeadline(time.Now().Add(b.within))
 	}
 	n, err := b.ReadCloser.Read(p)
-	if err != nil {
+	if errors.Is(err, io.EOF) {
 		_ = b.control.SetReadDeadline(time.Time{})
 	}
 	return n, err

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"strconv"
 	"strings"
 	"unicode"
@@ -128,8 +127,8 @@ func toValue(raw any, depth int) (*structpb.Value, error) {
 }
 
 // exact is the double that a JSON number stands for. Every decimal number of up
-// to 15 significant digits comes back as it was (IEEE 754, DBL_DIG), as does
-// every whole number up to 2^53.
+// to 15 significant digits comes back as it was (IEEE 754, DBL_DIG); a longer one
+// is taken if it does, too.
 func exact(number string) (float64, error) {
 	f, err := strconv.ParseFloat(number, 64)
 	if err != nil {
@@ -137,8 +136,8 @@ func exact(number string) (float64, error) {
 	}
 	mantissa, _, _ := strings.Cut(strings.ToLower(number), "e")
 	digits := strings.TrimLeft(strings.NewReplacer("-", "", ".", "").Replace(mantissa), "0")
-	whole := f == math.Trunc(f) && math.Abs(f) <= 1<<53 && !strings.ContainsAny(number, ".eE")
-	if len(digits) > 15 && !whole || f == 0 && digits != "" {
+	same := strconv.FormatFloat(f, 'f', -1, 64) == number
+	if len(digits) > 15 && !same || f == 0 && digits != "" {
 		return 0, errInexact
 	}
 	return f, nil

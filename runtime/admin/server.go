@@ -117,6 +117,8 @@ func newHandler(o Options, draining context.Context) (http.Handler, error) {
 	}
 	settings := []connect.HandlerOption{
 		connect.WithReadMaxBytes(maxBodyBytes),
+		connect.WithCodec(strictJSON("json")),
+		connect.WithCodec(strictJSON("json; charset=utf-8")),
 		connect.WithInterceptors(counting{calls}),
 		connect.WithRecover(func(ctx context.Context, spec connect.Spec, _ http.Header, cause any) error {
 			return toConnect(ctx, o.Logger, fmt.Errorf("%s panicked: %v", spec.Procedure, cause))

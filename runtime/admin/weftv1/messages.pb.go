@@ -92,14 +92,15 @@ type Encoding int32
 const (
 	// As AUTO.
 	Encoding_ENCODING_UNSPECIFIED Encoding = 0
-	// JSON where the payload is a JSON object or array that survives unchanged,
-	// else text where it is UTF-8 without control characters, else bytes.
+	// JSON where the payload is a JSON object or array whose numbers a double holds
+	// exactly, else text where it is UTF-8 without control characters, else bytes.
 	Encoding_ENCODING_AUTO Encoding = 1
 	// Always bytes.
 	Encoding_ENCODING_BYTES Encoding = 2
 	// Text; bytes where the payload is not UTF-8.
 	Encoding_ENCODING_TEXT Encoding = 3
-	// JSON; bytes where the payload is not JSON.
+	// JSON; bytes where the payload is not JSON, or has numbers that a double does
+	// not hold exactly.
 	Encoding_ENCODING_JSON Encoding = 4
 )
 
