@@ -1,0 +1,96 @@
+mod import {
+    #[link(wasm_import_module = "weft")]
+    extern "C" {
+        pub fn log(level: i32, text: *const u8, length: usize);
+        pub fn metric(kind: i32, name: *const u8, length: usize) -> i32;
+        pub fn metric_add(id: i32, n: i64) -> i32;
+        pub fn metric_set(id: i32, value: f64) -> i32;
+        pub fn metric_observe(id: i32, value: f64) -> i32;
+        pub fn clock_wall() -> i64;
+        pub fn clock_monotonic() -> i64;
+        pub fn random(to: *mut u8, length: usize) -> i32;
+        pub fn kv_get(key: *const u8, key_length: usize, to: *mut u8, capacity: usize) -> i64;
+        pub fn kv_set(key: *const u8, key_length: usize, value: *const u8, length: usize, ttl: i64) -> i32;
+        pub fn kv_cas(
+            key: *const u8,
+            key_length: usize,
+            revision: i64,
+            value: *const u8,
+            length: usize,
+            ttl: i64,
+        ) -> i64;
+        pub fn kv_revision(key: *const u8, key_length: usize) -> i64;
+        pub fn kv_delete(key: *const u8, key_length: usize) -> i32;
+        pub fn kv_add(key: *const u8, key_length: usize, delta: i64, ttl: i64) -> i64;
+    }
+}
+
+#[inline]
+pub fn log(level: i32, text: &[u8]) {
+    unsafe { import::log(level, text.as_ptr(), text.len()) }
+}
+
+#[inline]
+pub fn metric(kind: i32, name: &[u8]) -> i32 {
+    unsafe { import::metric(kind, name.as_ptr(), name.len()) }
+}
+
+#[inline]
+pub fn metric_add(id: i32, n: i64) -> i32 {
+    unsafe { import::metric_add(id, n) }
+}
+
+#[inline]
+pub fn metric_set(id: i32, value: f64) -> i32 {
+    unsafe { import::metric_set(id, value) }
+}
+
+#[inline]
+pub fn metric_observe(id: i32, value: f64) -> i32 {
+    unsafe { import::metric_observe(id, value) }
+}
+
+#[inline]
+pub fn clock_wall() -> i64 {
+    unsafe { import::clock_wall() }
+}
+
+#[inline]
+pub fn clock_monotonic() -> i64 {
+    unsafe { import::clock_monotonic() }
+}
+
+#[inline]
+pub fn random(to: &mut [u8]) -> i32 {
+    unsafe { import::random(to.as_mut_ptr(), to.len()) }
+}
+
+#[inline]
+pub fn kv_get(key: &[u8], to: &mut [u8]) -> i64 {
+    unsafe { import::kv_get(key.as_ptr(), key.len(), to.as_mut_ptr(), to.len()) }
+}
+
+#[inline]
+pub fn kv_set(key: &[u8], value: &[u8], ttl: i64) -> i32 {
+    unsafe { import::kv_set(key.as_ptr(), key.len(), value.as_ptr(), value.len(), ttl) }
+}
+
+#[inline]
+pub fn kv_cas(key: &[u8], revision: i64, value: &[u8], ttl: i64) -> i64 {
+    unsafe { import::kv_cas(key.as_ptr(), key.len(), revision, value.as_ptr(), value.len(), ttl) }
+}
+
+#[inline]
+pub fn kv_revision(key: &[u8]) -> i64 {
+    unsafe { import::kv_revision(key.as_ptr(), key.len()) }
+}
+
+#[inline]
+pub fn kv_delete(key: &[u8]) -> i32 {
+    unsafe { import::kv_delete(key.as_ptr(), key.len()) }
+}
+
+#[inline]
+pub fn kv_add(key: &[u8], delta: i64, ttl: i64) -> i64 {
+    unsafe { import::kv_add(key.as_ptr(), key.len(), delta, ttl) }
+}
