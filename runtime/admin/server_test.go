@@ -278,3 +278,21 @@ func TestFurtherHandlers(t *testing.T) {
 		t.Errorf("%d: a further handler is not behind the checks", status)
 	}
 }
+
+func TestGrpcurl(t *testing.T) {
+	grpcurl, err := exec.LookPath("grpcurl")
+	if err != nil {
+		t.Skip("grpcurl is not installed; TestReflection and the gRPC clients cover what it does")
+	}
+	r := start(t, nil)
+	address := r.server.Addr().String()
+	out, err := exec.CommandContext(t.Context(), grpcurl, "-plaintext", "-max-time", "10", address, "list").CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "weft.v1.Messages") {
+		t.Fatalf("%v: %s", err, out)
+	}
+	out, err = exec.CommandContext(t.Context(), grpcurl, "-plaintext", "-max-time", "10", "-d", `{"topic":"a/b","text":"hello"}`,
+		address, "weft.v1.Messages/Publish").CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "no_subscribers") || string(r.bus.last().Payload) != "hello" {
+		t.Errorf("%v: %s", err, out)
+	}
+}

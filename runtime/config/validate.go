@@ -4,12 +4,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/weftrun/weft/abi"
 )
@@ -190,61 +188,6 @@ func (k *checker) api() {
 	}
 }
 
-// address checks one that is not empty; ok is false where it cannot be used.
-func (k *checker) address(path, text string) (at netip.AddrPort, ok bool) {
-	if text == "" {
-		return at, false
-	}
-	at, err := netip.ParseAddrPort(text)
-	if err == nil {
-		return at, true
-	}
-	p := Problem{Cause: "not an address", Value: show(text), Expected: "an IP address and a port, such as 127.0.0.1:7400"}
-	host, port, cut := strings.Cut(text, ":")
-	number, portErr := strconv.ParseUint(port, 10, 16)
-	_, hostErr := netip.ParseAddr(text)
-	switch {
-	case hostErr == nil && strings.Contains(text, ":"):
-		p.Fix = fmt.Sprintf("write the address in brackets and add a port: [%s]:7400", text)
-	case hostErr == nil:
-		p.Fix = fmt.Sprintf("add a port: %s:7400", text)
-	case !cut || portErr != nil:
-	case host == "":
-		p.Fix = fmt.Sprintf("write 127.0.0.1:%d for this machine only, 0.0.0.0:%d or [::]:%d for every network", number, number, number)
-	case host == "localhost":
-		p.Fix = fmt.Sprintf("write 127.0.0.1:%d", number)
-	}
-	k.add(path, p)
-	return at, false
-}
-
-// addresses finds sockets that would collide.
-func (k *checker) addresses() {
-	type socket struct {
-		path string
-		at   netip.AddrPort
-	}
-	var taken []socket
-	take := func(path, text string) {
-		at, err := netip.ParseAddrPort(text)
-		if err != nil || at.Port() == 0 {
-			return
-		}
-		for _, other := range taken {
-			a, b := at.Addr(), other.at.Addr()
-			if at.Port() == other.at.Port() && (a == b || (a.IsUnspecified() || b.IsUnspecified()) && (a.Is4() == b.Is4() || a.Is6() && a.IsUnspecified() || b.Is6() && b.IsUnspecified())) {
-				k.add(path, Problem{Cause: "address used twice", Value: text, Found: fmt.Sprintf("%s has %s", k.c.readable(other.path), other.at), Fix: "give one of them another port"})
-				return
-			}
-		}
-		taken = append(taken, socket{path, at})
-	}
-	take("api.address", k.c.API.Address)
-	for i, l := range k.c.Listeners {
-		take(fmt.Sprintf("listeners.%d.address", i), l.Address)
-	}
-}
-
 func (k *checker) oneOf(path, word string, known []string, cause, expected string) {
 	if slices.Contains(known, word) {
 		return
@@ -270,79 +213,5 @@ func (k *checker) unique(list string) {
 			}
 			k.add(fmt.Sprintf("%s.%d.name", list, i), p)
 		}
-	}
-}
-
-const maxName = 64
-
-// wellFormed names are safe in topics, metrics, variables and file names.
-func wellFormed(name string) bool {
-	if name == "" || len(name) > maxName || name[0] < 'a' || name[0] > 'z' {
-		return false
-	}
-	for _, b := range []byte(name) {
-		if !(b >= 'a' && b <= 'z' || b >= '0' && b <= '9' || b == '-' || b == '_') {
-			return false
-		}
-	}
-	return true
-}
-
-func (k *checker) name(path, name string) {
-	if !wellFormed(name) {
-		k.add(path, Problem{Cause: "not a name", Value: show(name), Expected: "a lower-case letter, then lower-case letters, digits, '-' and '_', at most 64 in all"})
-	}
-}
-
-// template checks the braces of a text with placeholders.
-func (k *checker) template(path, text string) bool {
-	for rest := text; ; {
-		open := strings.IndexAny(rest, "{}")
-		if open < 0 {
-			return true
-		}
-		end := strings.IndexByte(rest, '}')
-		if rest[open] == '}' || end < 0 || end == open+1 || strings.IndexByte(rest[open+1:end], '{') >= 0 {
-			k.add(path, Problem{Cause: "not a template", Value: show(text), Expected: "placeholders in braces, such as {identity}"})
-			return false
-		}
-		rest = rest[end+1:]
-	}
-}
-
-// topic checks a template of a topic.
-func (k *checker) topic(path, text string) {
-	switch {
-	case !k.template(path, text):
-	case strings.ContainsAny(text, "#+*"):
-		k.add(path, Problem{Cause: "not a topic", Value: show(text), Found: "a wildcard", Expected: "levels divided by '/'"})
-	case len(text) > abi.MaxTopic || strings.ContainsRune(text, 0) || !utf8.ValidString(text):
-		k.add(path, Problem{Cause: "not a topic", Value: show(text), Expected: "UTF-8 without NUL, at most 65535 bytes"})
-	}
-}
-
-// pattern checks a template of a subscription's pattern.
-func (k *checker) pattern(path, text string) {
-	p := Problem{Cause: "not a pattern", Value: show(text), Expected: "levels divided by '/'"}
-	levels := strings.Split(text, "/")
-	for i, level := range levels {
-		switch {
-		case !strings.ContainsAny(level, "#+*"):
-		case len(level) > 1:
-			p.Found, p.Fix = "a wildcard beside other characters", "give the wildcard a level of its own, as in a/*/b or a/#"
-		case level == "#" && i < len(levels)-1:
-			p.Found, p.Fix = "# before the end", "'#' stands for the rest and comes last; '*' stands for one level"
-		}
-	}
-	switch {
-	case text == "":
-		k.add(path, Problem{Cause: "missing value", Expected: "a pattern, such as alarm/#"})
-	case p.Found != "":
-		k.add(path, p)
-	case len(text) > abi.MaxTopic || strings.ContainsRune(text, 0) || !utf8.ValidString(text):
-		p.Expected = "UTF-8 without NUL, at most 65535 bytes"
-		k.add(path, p)
-	default:
-		k.template(path, text)
 	}
 }

@@ -1,0 +1,178 @@
+package config
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// bounds checks what the tags say about a value that was given.
+func (d *decoder) bounds(v reflect.Value, f field, raw any, path string) {
+	switch {
+	case f.enum != nil && v.Kind() == reflect.String:
+		for _, allowed := range f.enum {
+			if v.String() == allowed {
+				return
+			}
+		}
+		if _, ok := raw.(string); ok {
+			d.problem(path, Problem{Cause: "unknown value", Value: show(raw), Expected: anyOf(f.enum), Fix: didYouMean(v.String(), f.enum)})
+		}
+	case f.min != "" && v.CanInt():
+		least, most := bound(v.Type(), f.min), bound(v.Type(), f.max)
+		if n := v.Int(); n < least || n > most {
+			d.problem(path, Problem{Cause: "out of range", Value: fmt.Sprint(v.Interface()), Expected: fmt.Sprintf("%s to %s", f.min, f.max)})
+		}
+	}
+}
+
+// bound reads a bound in the form that the field's type has.
+func bound(t reflect.Type, text string) int64 {
+	switch t {
+	case sizeType:
+		s, err := ParseSize(text)
+		if err == nil {
+			return int64(s)
+		}
+	case durationType:
+		dur, err := ParseDuration(text)
+		if err == nil {
+			return int64(dur)
+		}
+	default:
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err == nil {
+			return n
+		}
+	}
+	panic(fmt.Sprintf("config: tag with a bound %q of type %s", text, t))
+}
+
+func (d *decoder) unit(v reflect.Value, raw any, path string) {
+	if raw == nil {
+		return
+	}
+	n, isInt := raw.(int64)
+	text, isText := raw.(string)
+	var err error
+	switch v.Type() {
+	case sizeType:
+		var size Size
+		if isText {
+			size, err = ParseSize(text)
+		} else if size = Size(n); !isInt {
+			err = ErrUnit
+		}
+		if err != nil {
+			d.wrongType(path, raw, "a size", "write it like 64KiB, 1MiB or 1048576")
+			return
+		}
+		v.SetInt(int64(size))
+	case durationType:
+		var dur Duration
+		switch {
+		case isText:
+			dur, err = ParseDuration(text)
+		case !isInt || n != 0:
+			err = ErrUnit
+		}
+		if err != nil {
+			fix := "write it like 500ms, 15s or 1m30s"
+			if isInt {
+				fix = fmt.Sprintf("add a unit: %ds", n)
+			}
+			d.wrongType(path, raw, "a duration", fix)
+			return
+		}
+		v.SetInt(int64(dur))
+	case prioritiesType:
+		d.priorities(v, raw, path)
+	}
+}
+
+// pluginConfig keeps the subtree as JSON.
+func (d *decoder) pluginConfig(v reflect.Value, raw any, path string) {
+	if raw == nil {
+		return
+	}
+	text, err := json.Marshal(raw)
+	if err != nil {
+		reason := &json.UnsupportedValueError{}
+		p := Problem{Cause: "cannot be written as JSON"}
+		if errors.As(err, &reason) {
+			p.Found = reason.Str
+		}
+		d.problem(path, p)
+		return
+	}
+	v.SetBytes(text)
+}
+
+// frame keeps a declaration as it is written, or encodes it anew.
+func (d *decoder) frame(v reflect.Value, raw any, path string) {
+	if _, ok := raw.(map[string]any); !ok {
+		d.wrongType(path, raw, "a mapping with a frame's declaration", "")
+		return
+	}
+	_, name, _ := strings.Cut(path, ".")
+	if cut, ok := d.frames[name]; ok {
+		v.Set(reflect.ValueOf(cut))
+		return
+	}
+	text, err := yaml.Marshal(raw)
+	if err != nil {
+		d.problem(path, Problem{Cause: "cannot be written as YAML", Found: err.Error()})
+		return
+	}
+	v.Set(reflect.ValueOf(Frame{Doc: text, Line: d.places[path].Line}))
+}
+
+func (d *decoder) priorities(v reflect.Value, raw any, path string) {
+	const highest = 7
+	low, high, ok := 0, highest, true
+	switch raw := raw.(type) {
+	case int64:
+		low, high = int(min(max(raw, -1), math.MaxInt16)), int(min(max(raw, -1), math.MaxInt16))
+	case string:
+		low, high, ok = parsePriorities(strings.ReplaceAll(raw, " ", ""), highest)
+	default:
+		ok = false
+	}
+	if !ok || low < 0 || high > highest || low > high {
+		d.problem(path, Problem{Cause: "not a range of priorities", Value: show(raw), Expected: "0 to 7", Fix: `write it like 4, ">=4", "<3" or "2-5"`})
+		return
+	}
+	v.Set(reflect.ValueOf(Priorities{uint8(low), uint8(high)}))
+}
+
+func parsePriorities(text string, highest int) (low, high int, ok bool) {
+	number := func(s string) int {
+		n, err := strconv.Atoi(s)
+		ok = err == nil && n >= 0 && n <= highest
+		return n
+	}
+	switch {
+	case strings.HasPrefix(text, ">="):
+		return number(text[2:]), highest, ok
+	case strings.HasPrefix(text, "<="):
+		return 0, number(text[2:]), ok
+	case strings.HasPrefix(text, ">"):
+		return number(text[1:]) + 1, highest, ok
+	case strings.HasPrefix(text, "<"):
+		return 0, number(text[1:]) - 1, ok
+	}
+	if a, b, isRange := strings.Cut(text, "-"); isRange {
+		low = number(a)
+		lowOK := ok
+		high = number(b)
+		return low, high, ok && lowOK
+	}
+	low = number(text)
+	return low, low, ok
+}
