@@ -61,6 +61,9 @@ func New(cfg Config, listeners []Listener, newHandler func(l *Loop) (Handler, er
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
+	// Go makes its own poller with the first timer, and ends the process if there
+	// is no descriptor left for it: let it have one now.
+	time.AfterFunc(time.Hour, func() {}).Stop()
 	e := &Engine{
 		cfg: cfg, start: time.Now(),
 		progress: make(chan struct{}, 1), done: make(chan struct{}), stop: make(chan struct{}),
@@ -153,7 +156,7 @@ func (e *Engine) Loops() int { return len(e.loops) }
 
 // Run serves until ctx ends, Drain has finished, or a loop fails. When it returns
 // every connection is closed, the handlers know, and no goroutine is left. It may
-// be called once.
+// be called once; after Close or Drain it answers ErrStopped.
 func (e *Engine) Run(ctx context.Context) error {
 	e.mu.Lock()
 	if e.running || e.closed {

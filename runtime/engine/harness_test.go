@@ -103,6 +103,7 @@ func start(t testing.TB, cfg engine.Config, ln engine.Listener, newHandler func(
 	r := &running{Engine: e, t: t, done: make(chan error, 1), stop: cancel}
 	go func() { r.done <- e.Run(ctx) }()
 	t.Cleanup(r.end)
+	r.on(0, func() {}) // it runs
 	return r
 }
 
