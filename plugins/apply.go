@@ -1,6 +1,8 @@
 package plugins
 
 import (
+	"bytes"
+
 	"github.com/weftrun/weft/abi"
 )
 
@@ -23,7 +25,11 @@ func (c *Chain) apply(h *hop, b *Batch, hook abi.Hook, index int32, memory []byt
 	}
 	if verdict := abi.Verdict(le.Uint32(r[abi.RecordVerdict:])); verdict != abi.VerdictContinue {
 		o.Verdict, o.Plugin, o.Cause = verdict, h.index, CausePlugin
-		o.Out = b.bytes.copy(guestSpan(memory, r[abi.RecordOut:]))
+		out := guestSpan(memory, r[abi.RecordOut:])
+		if verdict == abi.VerdictRoute {
+			out = bytes.TrimSuffix(out, []byte{'\n'})
+		}
+		o.Out = b.bytes.copy(out)
 		h.count(verdict)
 	}
 	if count := le.Uint32(r[abi.RecordEffects+4:]); count > 0 {

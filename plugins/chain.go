@@ -148,7 +148,8 @@ func (c *Chain) deliver(h *hop, b *Batch, hook abi.Hook) {
 		case err == nil:
 			h.good(p.count)
 		case errors.Is(err, errNoBuffer) && p.count > 1:
-			continue // the instance knows now what it can hold
+			h.instance.comfort = uint32(p.size / 2)
+			continue
 		case errors.Is(err, errNoBuffer):
 			c.answerByPolicy(h, b, rest[:1], CauseBuffer)
 		default:

@@ -28,11 +28,11 @@ func address(b []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(
 // known by the capacity of the first: what lies within it can be read through it.
 func (c *Chain) plan(in *instance, b *Batch, indices []int32) plan {
 	prefix, cut := in.needs.Payload()
-	limit := min(maxCallBytes, int(in.largest))
-	var p plan
+	limit := int(in.comfort)
+	p := plan{size: slack}
 	var first []byte
 	var lo, hi, end uintptr
-	payloads := 0
+	inside := 0 // bytes of payload in the region
 	for n, i := range indices {
 		if n == maxRecords {
 			break
@@ -46,7 +46,7 @@ func (c *Chain) plan(in *instance, b *Batch, indices []int32) plan {
 		if n > 0 && p.size+size+payload > limit {
 			break
 		}
-		p.count, p.size, payloads = n+1, p.size+size+payload, payloads+payload
+		p.count, p.size = n+1, p.size+size+payload
 		if payload == 0 {
 			continue
 		}
@@ -55,17 +55,18 @@ func (c *Chain) plan(in *instance, b *Batch, indices []int32) plan {
 			first, lo, hi, end = m.Payload, at, at, at+uintptr(cap(m.Payload))
 		}
 		if at >= lo && at+uintptr(payload) <= end {
-			hi = max(hi, at+uintptr(payload))
+			hi, inside = max(hi, at+uintptr(payload)), inside+payload
 		}
 	}
-	p.size += 64 // the region and its end are aligned
-	if span := int(hi - lo); p.count > 1 && span <= 2*payloads && p.size-payloads+span <= limit {
+	if span := int(hi - lo); p.count > 1 && span <= 2*inside && p.size-inside+span <= limit {
 		p.region, p.from, p.to = first[:span:span], lo, hi
-		// Payloads outside the region are copied one by one, so both count.
-		p.size += span
+		p.size += span - inside
 	}
 	return p
 }
+
+// slack is what a call takes beside its records and their bytes, rounded up.
+const slack = 64
 
 // pieces is how many bytes a record's topic, attributes, context and listener
 // take at most.

@@ -40,8 +40,10 @@ const (
 	strikeMessages = 100
 	restMin        = 100 * time.Millisecond
 	restMax        = 30 * time.Second
-	// restForget messages without a strike bring the rest back to restMin.
+	// restForget messages or restCalm without a strike bring the rest back to
+	// restMin.
 	restForget = 10000
+	restCalm   = 2 * restMax
 )
 
 func newHop(p *Plugin, index int16) *hop {
@@ -131,7 +133,7 @@ func (h *hop) good(n int) {
 // strike takes note of a message that failed twice.
 func (h *hop) strike() {
 	now := h.now()
-	if h.healthy >= restForget {
+	if h.healthy >= restForget || now-h.struck > int64(restCalm) {
 		h.rest = restMin
 	}
 	h.strikes -= float64(now-h.struck)/float64(strikeTime) + float64(h.healthy)/strikeMessages

@@ -26,7 +26,8 @@ type instance struct {
 	needs    abi.Needs
 
 	pointer, capacity uint32 // the input buffer
-	largest           uint32 // the size of buffer that the guest refused last, less one
+	largest           uint32 // the smallest buffer that the guest refused, less one
+	comfort           uint32 // what several messages may take together
 	stack             [4]uint64
 	calls             uint32
 }
@@ -39,7 +40,7 @@ func newInstance(ctx context.Context, p *Plugin, rt wazero.Runtime, code wazero.
 	if p.spec.Grants.WASI != nil {
 		ctx = hostfuncs.WithStdio(ctx)
 	}
-	in = &instance{plugin: p, ctx: ctx, backing: &guestMemory{limit: uint64(p.spec.pages()) * pageSize}, largest: abi.MaxBuffer}
+	in = &instance{plugin: p, ctx: ctx, backing: &guestMemory{limit: uint64(p.spec.pages()) * pageSize}, largest: abi.MaxBuffer, comfort: maxCallBytes}
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("%w: instantiating: %v", ErrTrap, r)

@@ -137,7 +137,7 @@ func verify(wasm []byte, s *Spec) (Description, error) {
 	if err == nil && d.MinMemory > s.Memory {
 		err = fmt.Errorf("%w: it begins with %s, allowed are %s: raise memory, or build it with less", ErrMemory, size(d.MinMemory), size(s.Memory))
 	}
-	return d, errors.Join(err, checkGrants(d, s.Grants))
+	return d, errors.Join(err, checkGrants(d, s))
 }
 
 // compile makes the plugin's runtime with its host functions and compiles the
@@ -189,10 +189,11 @@ func (e *Env) trial(ctx context.Context, p *Plugin, wasm []byte) error {
 	defer cancel()
 	in, err := newInstance(limited, p, rt, code)
 	switch {
-	case limited.Err() != nil && ctx.Err() == nil:
-		err = fmt.Errorf("%w: it was not ready after %v: does it loop for ever in its start function, _initialize or weft_init?", ErrTimeout, p.spec.InitTimeout)
+	case err == nil:
 	case ctx.Err() != nil:
 		err = ctx.Err()
+	case limited.Err() != nil:
+		err = fmt.Errorf("%w: it was not ready after %v: does it loop for ever in its start function, _initialize or weft_init?", ErrTimeout, p.spec.InitTimeout)
 	}
 	if in != nil {
 		in.close()

@@ -210,7 +210,7 @@ func importHint(im module.Import) string {
 }
 
 // checkGrants compares what the binary imports with what the operator granted.
-func checkGrants(d Description, g hostfuncs.Grants) error {
+func checkGrants(d Description, s *Spec) error {
 	var errs []error
 	capabilities := make([]abi.Capability, 0, len(d.Imports))
 	for c := range d.Imports {
@@ -218,15 +218,15 @@ func checkGrants(d Description, g hostfuncs.Grants) error {
 	}
 	slices.Sort(capabilities)
 	for _, c := range capabilities {
-		if g.Has(c) {
+		if s.Grants.Has(c) {
 			continue
 		}
 		reason := ""
 		if said := d.Manifest.Capabilities[c].Reason; said != "" {
 			reason = fmt.Sprintf(" (its manifest says why: %.200q)", said)
 		}
-		errs = append(errs, fmt.Errorf("%w: imports %s, which %s to capability %s%s; not granted: add `%s` under grants, or use a build without it",
-			ErrNotGranted, listNames(d.Imports[c]), belong(d.Imports[c]), c, reason, hostfuncs.Example(c)))
+		errs = append(errs, fmt.Errorf("%w: imports %s, which %s to capability %s%s; not granted: add `%s` under plugins.%s.grants, or use a build without it",
+			ErrNotGranted, listNames(d.Imports[c]), belong(d.Imports[c]), c, reason, hostfuncs.Example(c), s.Name))
 	}
 	return errors.Join(errs...)
 }
