@@ -7,8 +7,13 @@ import (
 	"github.com/weftrun/weft/abi"
 )
 
-// maxAnswer bounds what one call may make the host copy.
-const maxAnswer = abi.MaxBuffer
+// What a plugin's answers to one batch may make the host copy: maxAnswer bytes,
+// or answerFactor times what it was given, if that is more. Spans may overlap, so
+// the guest's own memory is no bound.
+const (
+	maxAnswer    = abi.MaxBuffer
+	answerFactor = 4
+)
 
 func fault(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrFault, fmt.Sprintf(format, args...))
@@ -34,14 +39,15 @@ func (c *Chain) readAnswers(h *hop, b *Batch, hook abi.Hook, indices []int32) er
 		}
 		a := answer{memory: memory, record: r, hook: hook}
 		a.check()
-		if size += a.size; a.err == nil && size > maxAnswer {
-			a.err = fault("the answers to one call take more than %d bytes", maxAnswer)
+		if size += a.size; a.err == nil && c.answered+size > max(maxAnswer, answerFactor*c.given) {
+			a.err = fault("the answers to one batch take more than %d bytes", max(maxAnswer, answerFactor*c.given))
 		}
 		if a.err != nil {
 			return fmt.Errorf("record %d: %w", n, a.err)
 		}
 		c.dirty = append(c.dirty, int32(n))
 	}
+	c.answered += size
 	next := 0
 	for _, n := range c.dirty {
 		if len(c.changed) > 0 {

@@ -18,6 +18,8 @@ type Chain struct {
 	live      []int32 // messages that the next call is about
 	dirty     []int32 // of a call: which records the guest touched
 	changed   map[uint64]abi.Attributes
+	given     int // bytes handed to the plugin in this step
+	answered  int // bytes of its answers
 }
 
 const (
@@ -135,6 +137,7 @@ func (c *Chain) collect(b *Batch, k int16, hook abi.Hook) bool {
 // deliver hands the listed messages to one plugin and applies its answers.
 func (c *Chain) deliver(h *hop, b *Batch, hook abi.Hook) {
 	clear(c.changed)
+	c.given, c.answered = 0, 0
 	h.counters.messages.add(uint64(len(c.live)))
 	for rest := c.live; len(rest) > 0; {
 		if !h.ready() {

@@ -133,6 +133,7 @@ func (c *Chain) call(h *hop, b *Batch, hook abi.Hook, indices []int32, p *plan) 
 		return err
 	}
 	c.fill(in, b, hook, indices, p)
+	c.given += p.size
 	in.calls++
 	h.counters.calls.add(1)
 	var began time.Time

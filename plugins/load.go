@@ -33,7 +33,7 @@ func (e *Env) Load(ctx context.Context, spec Spec) (*Plugin, error) {
 }
 
 func (e *Env) load(ctx context.Context, spec Spec) (*Plugin, error) {
-	if err := checkSpec(&spec); err != nil {
+	if err := errors.Join(ctx.Err(), checkSpec(&spec)); err != nil {
 		return nil, err
 	}
 	wasm, err := readBinary(&spec)
