@@ -240,7 +240,7 @@ func (r *run) result(from, to moment) *Result {
 		out.Counts.Sent += p.sent.Load()
 		out.Counts.Unsent += p.unsent
 		m.LagNanoseconds = max(m.LagNanoseconds, p.lag)
-		out.Counts.add(r.requests[i])
+		out.Counts.Add(r.requests[i])
 		out.Histogram.Merge(r.latency[i])
 	}
 	if c.Mode == Request {
@@ -251,7 +251,7 @@ func (r *run) result(from, to moment) *Result {
 		for stream := range s.probes {
 			s.tracker.probed[stream] = true
 		}
-		out.Counts.add(s.tracker.finish(func(publisher, topic int) uint64 {
+		out.Counts.Add(s.tracker.finish(func(publisher, topic int) uint64 {
 			p := r.publishers[publisher]
 			return p.ring.sent(p.sent.Load(), topic)
 		}))

@@ -103,7 +103,7 @@ func (r *Result) Merge(o *Result) error {
 	r.Topics = max(r.Topics, o.Topics)
 	r.TargetRate += o.TargetRate
 	r.Window += o.Window
-	r.Counts.add(o.Counts)
+	r.Counts.Add(o.Counts)
 	m, n := &r.Measured, o.Measured
 	m.Seconds = max(m.Seconds, n.Seconds)
 	m.Sent += n.Sent
@@ -150,7 +150,8 @@ func (m Measured) messages() uint64 {
 	return m.Sent
 }
 
-func (c *Counts) add(o Counts) {
+// Add sums up the counts of two runs.
+func (c *Counts) Add(o Counts) {
 	c.Sent += o.Sent
 	c.Expected += o.Expected
 	c.Received += o.Received

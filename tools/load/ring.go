@@ -20,6 +20,7 @@ type ring struct {
 	buf       []byte // all frames, one behind the other
 	patched   bool
 	seqAt     []int // offsets of the frame's sequence bytes in a frame, lowest first
+	seqWord   bool  // they are one big-endian 16-bit word
 	fresh     []byte
 }
 
@@ -135,6 +136,7 @@ func (r *ring) learnSeq(sample func(uint64, stamp) ([]byte, error)) error {
 		}
 		r.seqAt = append(r.seqAt, at)
 	}
+	r.seqWord = len(r.seqAt) == 2 && r.seqAt[0] == r.seqAt[1]+1
 	return nil
 }
 
@@ -145,14 +147,7 @@ func (r *ring) batch(from, end uint64, sample uint64, due func(k uint64) int64) 
 	n, topics := uint64(len(r.slots)), uint64(len(r.topics))
 	first := from % n
 	if r.patched {
-		for k := from; k < end; k++ {
-			slot := &r.slots[first+k-from]
-			s := stamp{publisher: r.publisher, topic: slot.topic, number: k / topics}
-			if k%sample == 0 {
-				s.time = due(k)
-			}
-			r.patch(slot, k, s)
-		}
+		r.patch(r.slots[first:first+end-from], from, sample, due)
 		last := r.slots[first+end-from-1]
 		return r.buf[r.slots[first].off : last.off+last.len], nil
 	}
@@ -171,19 +166,35 @@ func (r *ring) batch(from, end uint64, sample uint64, due func(k uint64) int64) 
 	return r.fresh, nil
 }
 
-func (r *ring) patch(slot *slot, k uint64, s stamp) {
-	if slot.stamp >= 0 {
-		b := r.buf[slot.stamp:]
-		if r.payloads[slot.topic].text {
-			s.put(b, true)
-		} else {
-			id, when := s.words()
-			binary.BigEndian.PutUint64(b, id)
-			binary.BigEndian.PutUint64(b[8:], when)
+// patch writes new stamps and sequence ids into slots, the first of which is
+// that of message k. This loop and subscriber.take are what the driver costs
+// beside the kernel.
+func (r *ring) patch(slots []slot, k, sample uint64, due func(k uint64) int64) {
+	topics := uint64(len(r.topics))
+	number, place := k/topics, k%topics
+	timed := k + (sample-k%sample)%sample
+	for i := range slots {
+		slot := &slots[i]
+		s := stamp{publisher: r.publisher, topic: slot.topic, number: number}
+		if k == timed {
+			s.time = due(k)
+			timed += sample
 		}
-	}
-	for i, at := range r.seqAt {
-		r.buf[slot.off+at] = byte((k + 1) >> (8 * i))
+		if slot.stamp >= 0 {
+			s.put(r.buf[slot.stamp:], r.payloads[slot.topic].text)
+		}
+		switch {
+		case r.seqWord:
+			binary.BigEndian.PutUint16(r.buf[slot.off+r.seqAt[1]:], uint16(k+1))
+		default:
+			for j, at := range r.seqAt {
+				r.buf[slot.off+at] = byte((k + 1) >> (8 * j))
+			}
+		}
+		k++
+		if place++; place == topics {
+			number, place = number+1, 0
+		}
 	}
 }
 

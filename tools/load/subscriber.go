@@ -1,6 +1,7 @@
 package load
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -88,9 +89,22 @@ func (s *subscriber) take(buf []byte, spans []Span) {
 	}
 	now := s.run.now()
 	from := s.run.measureFrom.Load()
-	messages := 0
+	messages, followed := 0, uint64(0)
+	stream, id := -1, uint64(0) // the message expected next, if it is of the same stream
 	for _, span := range spans {
-		m, ok := s.stamps.read(buf[span.Off : span.Off+span.Len])
+		payload := buf[span.Off : span.Off+span.Len]
+		if stream >= 0 && len(payload) >= binaryStamp && binary.BigEndian.Uint64(payload) == id {
+			if when := binary.BigEndian.Uint64(payload[8:]); when&^timeMask == stampCheck {
+				id++
+				followed++
+				s.sample(int64(when&timeMask), now, from)
+				continue
+			}
+		}
+		s.tracker.skip(stream, followed)
+		messages += int(followed)
+		stream, followed = -1, 0
+		m, ok := s.stamps.read(payload)
 		switch {
 		case !ok:
 			s.tracker.counts.Foreign++
@@ -100,11 +114,14 @@ func (s *subscriber) take(buf []byte, spans []Span) {
 		default:
 			s.tracker.add(m)
 			messages++
-			if m.time >= from && m.time > 0 {
-				s.latency.Record(now - m.time)
+			s.sample(m.time, now, from)
+			if !s.stamps.text {
+				stream, id = s.tracker.follow(m)
 			}
 		}
 	}
+	s.tracker.skip(stream, followed)
+	messages += int(followed)
 	if messages == 0 {
 		return
 	}
@@ -112,6 +129,13 @@ func (s *subscriber) take(buf []byte, spans []Span) {
 	s.last.Store(now)
 	s.received.Add(uint64(messages))
 	s.run.window.arrived(messages)
+}
+
+// sample records the latency of a message that carries a time after from.
+func (s *subscriber) sample(due, now, from int64) {
+	if due >= from && due > 0 {
+		s.latency.Record(now - due)
+	}
 }
 
 // probe notes that the subscriber receives a stream.

@@ -30,6 +30,26 @@ func (t *tracker) stream(s stamp) int {
 	return i
 }
 
+// follow returns the word by which a stamp's next message on the same stream
+// begins, if that message is the one expected: a subscriber compares with it and
+// calls skip instead of add.
+func (t *tracker) follow(s stamp) (stream int, id uint64) {
+	i := t.stream(s)
+	if i < 0 || t.next[i] != s.number+1 {
+		return -1, 0
+	}
+	s.number++
+	id, _ = s.words()
+	return i, id
+}
+
+// skip accounts for n messages of a stream that came as expected.
+func (t *tracker) skip(stream int, n uint64) {
+	if n > 0 {
+		t.next[stream] += n
+	}
+}
+
 // add accounts for one message.
 func (t *tracker) add(s stamp) {
 	i := t.stream(s)

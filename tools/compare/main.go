@@ -1,0 +1,144 @@
+// Command compare runs weft and the brokers that it finds on this machine under
+// the same load and prints their figures side by side. The README's table comes
+// from it.
+//
+//	go run ./tools/compare                               # everything, about 3 minutes
+//	go run ./tools/compare --scenarios 1to1-128 --rounds 5 --seconds 3
+//	go run ./tools/compare --peers weft,nats --json > compare.json
+//
+// Every server gets the same driver (tools/load), the same messages and the same
+// window; rounds are interleaved (A B C A B C ...), so that a slow minute of the
+// machine hits all of them. weft has three plugins in the path, the others none.
+// A peer that is not installed is named and left out. Everything listens on
+// 127.0.0.1 on free ports; every child process is ended by its pid.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Exit codes.
+const (
+	exitOK      = 0
+	exitRuntime = 1
+	exitUsage   = 2
+)
+
+// options are the command line.
+type options struct {
+	peers       []string
+	scenarios   []string
+	rounds      int
+	seconds     float64
+	window      int
+	connections int
+	weft        string
+	json        bool
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := mainCode(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+func mainCode(ctx context.Context, args []string, out, words io.Writer) int {
+	o, err := parse(args, words)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return exitOK
+	case err != nil:
+		say(words, "compare: %v", err)
+		return exitUsage
+	}
+	if err := compare(ctx, o, out, words); err != nil {
+		say(words, "compare: %v", err)
+		return exitRuntime
+	}
+	return exitOK
+}
+
+func parse(args []string, words io.Writer) (options, error) {
+	o := options{}
+	var peers, scenarios string
+	f := flag.NewFlagSet("compare", flag.ContinueOnError)
+	f.SetOutput(words)
+	f.StringVar(&peers, "peers", strings.Join(peerNames(), ","), "servers to run; ratios are to the first")
+	f.StringVar(&scenarios, "scenarios", strings.Join(scenarioNames(), ","), "what to run")
+	f.IntVar(&o.rounds, "rounds", 3, "rounds of each scenario")
+	f.Float64Var(&o.seconds, "seconds", 1.5, "seconds measured in each round, after half a second of warm-up")
+	f.IntVar(&o.window, "window", 8192, "deliveries in flight at full load with 128 B; larger messages get fewer")
+	f.IntVar(&o.connections, "connections", 10_000, "connections of the memory scenario")
+	f.StringVar(&o.weft, "weft", "", "weft's binary (default: built from ./tools/weft)")
+	f.BoolVar(&o.json, "json", false, "print JSON instead of a table")
+	if err := f.Parse(args); err != nil {
+		return o, err
+	}
+	o.peers, o.scenarios = strings.Split(peers, ","), strings.Split(scenarios, ",")
+	switch {
+	case f.NArg() > 0:
+		return o, fmt.Errorf("unexpected argument %q", f.Arg(0))
+	case o.rounds < 1 || o.rounds > 100:
+		return o, fmt.Errorf("--rounds %d: expected 1 to 100", o.rounds)
+	case o.seconds < 0.1 || o.seconds > 600:
+		return o, fmt.Errorf("--seconds %g: expected 0.1 to 600", o.seconds)
+	case o.window < 1:
+		return o, fmt.Errorf("--window %d: expected at least 1", o.window)
+	case o.connections < 1 || o.connections > maxConnections:
+		return o, fmt.Errorf("--connections %d: expected 1 to %d", o.connections, maxConnections)
+	}
+	for _, name := range o.peers {
+		if _, ok := peerCalled(name); !ok {
+			return o, fmt.Errorf("--peers: unknown %q; expected some of %s", name, strings.Join(peerNames(), ", "))
+		}
+	}
+	for _, name := range o.scenarios {
+		if _, ok := scenarioCalled(name); !ok {
+			return o, fmt.Errorf("--scenarios: unknown %q; expected some of %s", name, strings.Join(scenarioNames(), ", "))
+		}
+	}
+	return o, nil
+}
+
+// compare runs everything and reports it.
+func compare(ctx context.Context, o options, out, words io.Writer) (err error) {
+	dir, err := os.MkdirTemp("", "weft-compare-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	found, err := find(ctx, o, dir, words)
+	if err != nil {
+		return err
+	}
+	report := newReport(o, found)
+	for _, name := range o.scenarios {
+		s, _ := scenarioCalled(name)
+		say(words, "%s: %s", s.name, s.about)
+		started := time.Now()
+		rows, err := s.run(ctx, s, o, found, words)
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+		report.add(s, rows)
+		say(words, "%s: done in %.0f s", s.name, time.Since(started).Seconds())
+	}
+	if o.json {
+		return report.writeJSON(out)
+	}
+	return report.writeTable(out)
+}
+
+func say(w io.Writer, format string, args ...any) {
+	_, _ = fmt.Fprintf(w, format+"\n", args...) // words to a person may be lost
+}
