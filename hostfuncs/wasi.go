@@ -205,18 +205,20 @@ func (f *wasiFuncs) write(ctx context.Context, m api.Module, stack []uint64) uin
 	if !ok {
 		return wasiFault
 	}
-	written := uint32(0)
+	written, ok := guestBytes(m, stack[3], 4)
+	if !ok {
+		return wasiFault
+	}
+	total := uint32(0)
 	for ; len(vectors) > 0; vectors = vectors[8:] {
 		b, ok := guestBytes(m, uint64(binary.LittleEndian.Uint32(vectors)), uint64(binary.LittleEndian.Uint32(vectors[4:])))
 		if !ok {
 			return wasiFault
 		}
 		f.print(ctx, fd, b)
-		written += uint32(len(b))
+		total += uint32(len(b))
 	}
-	if !m.Memory().WriteUint32Le(uint32(stack[3]), written) {
-		return wasiFault
-	}
+	binary.LittleEndian.PutUint32(written, total)
 	return wasiOK
 }
 
