@@ -97,3 +97,20 @@ func BenchmarkHop(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkRebuild is what replacing a failed instance costs.
+func BenchmarkRebuild(b *testing.B) {
+	env := newEnv(b, plugins.EnvConfig{})
+	p := load(b, env, wasmtest.New(), plugins.Spec{})
+	b.ReportAllocs()
+	for b.Loop() {
+		chain, err := plugins.NewChain(b.Context(), nil, p)
+		if err != nil {
+			b.Fatal(err)
+		}
+		var batch plugins.Batch
+		batch.Messages = []abi.Message{{Session: 1, Payload: []byte("x")}}
+		chain.Messages(&batch)
+		chain.Close(b.Context())
+	}
+}

@@ -2,7 +2,6 @@ package plugins
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"strings"
 	"time"
@@ -201,17 +200,25 @@ func (h *hop) log(level slog.Level, message string, attrs ...slog.Attr) {
 	h.plugin.env.cfg.Logger.LogAttrs(context.Background(), level, message, attrs...)
 }
 
-// causeText is an error on one line, with the innermost frames of the guest's
+// causeText is an error on one line, with the innermost functions of the guest's
 // stack where it has one.
 func causeText(err error) string {
-	if err == nil {
-		err = errors.New("unknown")
+	head, stack, _ := strings.Cut(err.Error(), "wasm stack trace:")
+	head, _, _ = strings.Cut(head, "\n")
+	text := strings.TrimSpace(head)
+	for _, class := range []error{ErrTrap, ErrFault} {
+		text = strings.TrimPrefix(text, class.Error()+": ")
 	}
-	lines := strings.Split(err.Error(), "\n")
-	text := strings.TrimSpace(lines[0])
-	if i := strings.Index(err.Error(), "wasm stack trace:"); i >= 0 {
-		frames := strings.Fields(err.Error()[i+len("wasm stack trace:"):])
-		text += " at " + strings.Join(frames[:min(len(frames), 4)], " < ")
+	var frames []string
+	for line := range strings.SplitSeq(stack, "\n") {
+		if line = strings.TrimSpace(line); line == "" || len(frames) == 4 {
+			continue
+		}
+		name, _, _ := strings.Cut(line, "(")
+		frames = append(frames, strings.TrimPrefix(name, "."))
+	}
+	if len(frames) > 0 {
+		text += ", at " + strings.Join(frames, " < ")
 	}
 	return printable([]byte(text), 512)
 }
