@@ -1,0 +1,16 @@
+// `export * from "weft/assembly/close"` makes weft call Plugin.close.
+
+import { RECORD_SIZE } from "./abi";
+import * as arena from "./arena";
+import { Message, Verdict } from "./message";
+import { decide, plugin } from "./runtime";
+
+export function weft_on_close(records: usize, count: u32): u32 {
+  arena.reset();
+  const end = records + count * RECORD_SIZE;
+  for (let at = records; at != end; at += RECORD_SIZE) {
+    plugin().close(changetype<Message>(at));
+    decide(at, end, Verdict.Continue);
+  }
+  return count;
+}

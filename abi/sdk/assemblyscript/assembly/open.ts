@@ -1,0 +1,15 @@
+// `export * from "weft/assembly/open"` makes weft call Plugin.open.
+
+import { RECORD_SIZE } from "./abi";
+import * as arena from "./arena";
+import { Message } from "./message";
+import { decide, plugin } from "./runtime";
+
+export function weft_on_open(records: usize, count: u32): u32 {
+  arena.reset();
+  const end = records + count * RECORD_SIZE;
+  for (let at = records; at != end; at += RECORD_SIZE) {
+    decide(at, end, plugin().open(changetype<Message>(at)));
+  }
+  return count;
+}
