@@ -56,7 +56,7 @@ func frames(b *plugins.Batch, array []byte, n, size int, topic []byte) {
 	for i := range n {
 		at := i * (header + size)
 		b.Messages = append(b.Messages, abi.Message{
-			Session: 7, Seq: uint64(i), Topic: topic, Frame: array[at : at+header+size], Payload: array[at+header : at+header+size],
+			Session: 7, Seq: uint64(i), Topic: topic, Frame: array[at : at+header+size], Payload: array[at+header : at+header+size : at+header+size],
 		})
 	}
 }

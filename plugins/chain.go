@@ -17,6 +17,7 @@ type Chain struct {
 	hops      []*hop
 	live      []int32 // messages that the next call is about
 	dirty     []int32 // of a call: which records the guest touched
+	regions   []region
 	changed   map[uint64]abi.Attributes
 	given     int // bytes handed to the plugin in this step
 	answered  int // bytes of its answers

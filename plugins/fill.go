@@ -9,30 +9,39 @@ import (
 )
 
 // plan is how the first messages of a list go into the guest's buffer in one
-// call: the records, then a region copied whole from the caller's memory, then
-// single pieces.
+// call: the records, then their bytes, piece by piece but for the regions, which
+// are copied whole.
 type plan struct {
-	count  int    // messages
-	size   int    // bytes of buffer that suffice
-	region []byte // what is copied whole; empty: nothing
-	from   uintptr
-	to     uintptr
+	count   int // messages
+	size    int // bytes of buffer that suffice
+	regions []region
+}
+
+// region is a part of the caller's memory in which the payloads of adjacent
+// messages lie close together, with whatever lies between them.
+type region struct {
+	bytes       []byte
+	from        uintptr // where it begins
+	to          uintptr // where the last payload ends
+	limit       uintptr // as far as bytes could reach
+	first, last int     // the messages, by their place in the call
+	payloads    int     // bytes of payload in it
 }
 
 var le = binary.LittleEndian
 
 func address(b []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(b))) }
 
-// plan decides how many messages go into one call, and whether their payloads
-// lie close enough together to be copied at once. That they lie in one array is
-// known by the capacity of the first: what lies within it can be read through it.
+// plan decides how many messages go into one call, and which payloads lie close
+// enough together to be copied at once. That they lie in one array is known by the
+// capacity of the first frame or payload: what lies within it can be read through
+// it.
 func (c *Chain) plan(in *instance, b *Batch, indices []int32) plan {
 	prefix, cut := in.needs.Payload()
 	limit := int(in.comfort)
 	p := plan{size: slack}
-	var first []byte
-	var lo, hi, end uintptr
-	inside := 0 // bytes of payload in the region
+	c.regions = c.regions[:0]
+	var open region
 	for n, i := range indices {
 		if n == maxRecords {
 			break
@@ -51,18 +60,36 @@ func (c *Chain) plan(in *instance, b *Batch, indices []int32) plan {
 			continue
 		}
 		at := address(m.Payload)
-		if first == nil {
-			first, lo, hi, end = m.Payload, at, at, at+uintptr(cap(m.Payload))
+		if end := at + uintptr(payload); at >= open.from && end <= open.limit {
+			open.to, open.last, open.payloads = max(open.to, end), n, open.payloads+payload
+			continue
 		}
-		if at >= lo && at+uintptr(payload) <= end {
-			hi, inside = max(hi, at+uintptr(payload)), inside+payload
-		}
+		c.closeRegion(&p, &open, limit)
+		open = openRegion(m, at, n, payload)
 	}
-	if span := int(hi - lo); p.count > 1 && span <= 2*inside && p.size-inside+span <= limit {
-		p.region, p.from, p.to = first[:span:span], lo, hi
-		p.size += span - inside
-	}
+	c.closeRegion(&p, &open, limit)
+	p.regions = c.regions
 	return p
+}
+
+// openRegion begins a region at a message's payload.
+func openRegion(m *abi.Message, at uintptr, n, payload int) region {
+	reach := m.Payload[:cap(m.Payload)]
+	if frame := address(m.Frame); at >= frame && at < frame+uintptr(cap(m.Frame)) {
+		reach = m.Frame[at-frame : cap(m.Frame)]
+	}
+	return region{bytes: reach, from: at, to: at + uintptr(payload), limit: at + uintptr(len(reach)), first: n, last: n, payloads: payload}
+}
+
+// closeRegion keeps a region if it has several payloads and little else, and fits.
+func (c *Chain) closeRegion(p *plan, r *region, limit int) {
+	span := int(r.to - r.from)
+	if r.last == r.first || span > 2*r.payloads || p.size-r.payloads+span > limit {
+		return
+	}
+	r.bytes = r.bytes[:span]
+	p.size += max(span-r.payloads, 0) // payloads may overlap
+	c.regions = append(c.regions, *r)
 }
 
 // slack is what a call takes beside its records and their bytes, rounded up.
@@ -98,14 +125,20 @@ type piece struct {
 // writer fills the buffer.
 type writer struct {
 	memory   []byte
-	plan     *plan
+	from, to uintptr // the region that was copied last
 	regionAt uint32
-	next     uint32 // where the next single piece goes
+	next     uint32 // where the next piece goes
 	end      uint32
 }
 
+// enter copies a region.
+func (w *writer) enter(r *region) {
+	w.from, w.to, w.regionAt = r.from, r.to, w.next
+	w.next += uint32(copy(w.memory[w.next:w.end], r.bytes))
+}
+
 // span is where a slice of the caller's lies in the guest: inside the region, or
-// copied to the end of what is there.
+// copied behind what is there.
 func (w *writer) span(b []byte, last *piece) uint64 {
 	if len(b) == 0 {
 		return 0
@@ -115,8 +148,8 @@ func (w *writer) span(b []byte, last *piece) uint64 {
 		return last.span
 	}
 	var pointer uint32
-	if at >= w.plan.from && at+uintptr(len(b)) <= w.plan.to {
-		pointer = w.regionAt + uint32(at-w.plan.from)
+	if at >= w.from && at+uintptr(len(b)) <= w.to {
+		pointer = w.regionAt + uint32(at-w.from)
 	} else {
 		pointer = w.next
 		w.next += uint32(copy(w.memory[pointer:w.end], b))
@@ -156,14 +189,22 @@ func (c *Chain) call(h *hop, b *Batch, hook abi.Hook, indices []int32, p *plan) 
 
 func (c *Chain) fill(in *instance, b *Batch, hook abi.Hook, indices []int32, p *plan) {
 	memory := in.view()
-	w := writer{memory: memory, plan: p, end: in.pointer + in.capacity}
-	w.regionAt = in.pointer + uint32(p.count)*abi.RecordSize
-	w.next = w.regionAt + uint32(copy(memory[w.regionAt:w.end], p.region))
+	w := writer{memory: memory, next: in.pointer + uint32(p.count)*abi.RecordSize, end: in.pointer + in.capacity}
+	regions, enter := p.regions, -1
+	if len(regions) > 0 {
+		enter = regions[0].first
+	}
 	prefix, cut := in.needs.Payload()
 	clock := in.plugin.spec.Grants.Clock != nil
 	var topic, attrs, context, listener, payload piece
 	for n, i := range indices {
 		m := &b.Messages[i]
+		if n == enter {
+			w.enter(&regions[0])
+			if regions, enter = regions[1:], -1; len(regions) > 0 {
+				enter = regions[0].first
+			}
+		}
 		r := (*[abi.RecordSize]byte)(memory[in.pointer+uint32(n)*abi.RecordSize:])
 		flags, bytes := m.Flags&abi.FlagsKnown&^abi.FlagPayloadPrefix, m.Payload
 		if cut && len(bytes) > int(prefix) {
