@@ -12,15 +12,27 @@ import (
 	"github.com/weftrun/weft/runtime/engine"
 )
 
-// child is an engine with few descriptors: it prints its address, and for each
-// word on its input the connections refused and the CPU time used in one second.
+// child is an engine with an exchangeOffice in a process of its own, described by childEnv:
+// driver, loops, most descriptors (0: as many as there are). It prints its address,
+// and for each number of milliseconds on its input, after that time, the
+// connections refused for want of descriptors, the CPU time used since its last
+// word, and the memory of its heap and stacks.
 func child() int {
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 48, Max: 48}); err != nil {
-		return 0
+	var driver string
+	var loops, files int
+	if _, err := fmt.Sscan(os.Getenv(childEnv), &driver, &loops, &files); err != nil {
+		return 1
 	}
-	e, err := engine.New(engine.Config{Loops: 1, Driver: os.Getenv(childEnv), Logger: slog.New(slog.DiscardHandler)},
+	if files > 0 {
+		limit := unix.Rlimit{Cur: uint64(files), Max: uint64(files)}
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+			return 0
+		}
+	}
+	office := &exchangeOffice{}
+	e, err := engine.New(engine.Config{Loops: loops, Driver: driver, Logger: slog.New(slog.DiscardHandler)},
 		[]engine.Listener{{Name: "child", Address: "127.0.0.1:0"}},
-		func(l *engine.Loop) (engine.Handler, error) { return echo(l), nil })
+		func(l *engine.Loop) (engine.Handler, error) { return office.handler(l), nil })
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -29,14 +41,13 @@ func child() int {
 	done := make(chan error, 1)
 	go func() { done <- e.Run(ctx) }()
 	fmt.Println(e.Addrs()[0])
-	var word string
-	for {
-		if _, err := fmt.Scan(&word); err != nil {
+	var millis int
+	for before := cpuTime(); ; before = cpuTime() {
+		if _, err := fmt.Scan(&millis); err != nil {
 			break
 		}
-		before := cpuTime()
-		time.Sleep(time.Second) // what is measured is a second
-		fmt.Println(e.Stats().Listeners[0].Refused[engine.RefusedFiles], cpuTime()-before)
+		time.Sleep(time.Duration(millis) * time.Millisecond) // what is measured is that time
+		fmt.Println(e.Stats().Listeners[0].Refused[engine.RefusedFiles], int64(cpuTime()-before), memory())
 	}
 	cancel()
 	if err := <-done; err != nil {

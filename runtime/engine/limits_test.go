@@ -2,11 +2,8 @@ package engine_test
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"net"
-	"os"
-	"os/exec"
 	"strings"
 	"sync"
 	"testing"
@@ -139,46 +136,18 @@ func TestAcceptStorm(t *testing.T) {
 	})
 }
 
-// childEnv names the part that a copy of the test binary plays.
-const childEnv = "WEFT_ENGINE_TEST_CHILD"
-
 // TestNoDescriptors runs an engine in a process with few descriptors: connections
 // beyond them are refused and counted, the loop does not spin, and when some are
 // closed others come in.
 func TestNoDescriptors(t *testing.T) {
 	drivers(t, func(t *testing.T, driver string) {
-		self, err := os.Executable()
-		if err != nil {
-			t.Fatal(err)
-		}
-		cmd := exec.Command(self)
-		cmd.Env = append(os.Environ(), childEnv+"="+driver)
-		stdin, _ := cmd.StdinPipe()
-		stdout, _ := cmd.StdoutPipe()
-		cmd.Stderr = os.Stderr
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		defer func() {
-			_ = stdin.Close()
-			if err := cmd.Wait(); err != nil {
-				t.Error("the child:", err)
-			}
-		}()
-		var address string
-		if _, err := fmt.Fscan(stdout, &address); err != nil {
-			t.Skip("no child with few descriptors here:", err)
-		}
-		in, out := fillUp(t, address)
+		p := startProcess(t, driver, 1, 48)
+		in, out := fillUp(t, p.address)
 		if len(in) < 10 || out == 0 {
 			t.Fatalf("%d connections came in, %d were refused", len(in), out)
 		}
-		_, _ = fmt.Fprintln(stdin, "report")
-		var refused uint64
-		var cpu time.Duration
-		if _, err := fmt.Fscan(stdout, &refused, &cpu); err != nil {
-			t.Fatal(err)
-		}
+		p.report(0)
+		refused, cpu, _ := p.report(time.Second)
 		if refused == 0 || cpu > 500*time.Millisecond {
 			t.Errorf("%d refused, %v of CPU within a second", refused, cpu)
 		}
@@ -186,7 +155,7 @@ func TestNoDescriptors(t *testing.T) {
 			_ = c.Close()
 		}
 		for end := time.Now().Add(patience); ; {
-			if c, err := tryExchange(address); err == nil {
+			if c, err := tryExchange(p.address); err == nil {
 				_ = c.Close()
 				return
 			}

@@ -226,12 +226,20 @@ func (l *Loop) timers() {
 	}
 	l.nextTick = l.now + tickEvery.Milliseconds()
 	l.callTick()
+	l.trim()
+	if len(l.held) > 0 {
+		l.release()
+	}
+}
+
+// trim gives back memory that was not needed since the last tick.
+func (l *Loop) trim() {
 	l.pool.trim()
 	l.boxes.trim()
 	l.lanes.trim()
 	l.parts.trim()
-	if len(l.held) > 0 {
-		l.release()
+	for i := range l.routes {
+		l.routes[i].spare.trim()
 	}
 }
 

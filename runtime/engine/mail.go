@@ -34,7 +34,7 @@ type route struct {
 	// Of the sender alone:
 	open    *parcel   // being filled this turn
 	ready   []*parcel // full, pushed when the turn ends
-	spare   []*parcel
+	spare   freeList[*parcel]
 	away    int // parcels open, ready, or under way
 	bytes   int // their bytes
 	waiting []hold
@@ -134,11 +134,8 @@ func (r *route) next(size int) *parcel {
 	if r.open != nil {
 		r.ready = append(r.ready, r.open)
 	}
-	var p *parcel
-	if n := len(r.spare); n > 0 {
-		p = r.spare[n-1]
-		r.spare = r.spare[:n-1]
-	} else {
+	p, ok := r.spare.take()
+	if !ok {
 		p = &parcel{}
 	}
 	if cap(p.buf) < size || cap(p.buf) == 0 {
@@ -191,9 +188,9 @@ func (l *Loop) collect() {
 		for p := r.back.take(); p != nil; p = r.back.take() {
 			r.away--
 			r.bytes -= len(p.buf)
-			if cap(p.buf) == parcelSize && len(r.spare) < 8 {
+			if cap(p.buf) == parcelSize {
 				p.buf, p.items, p.holds = p.buf[:0], p.items[:0], p.holds[:0]
-				r.spare = append(r.spare, p)
+				r.spare.give(p)
 			}
 			if r.hungry.Load() && l.routeCalm(l.engine.loops[i]) {
 				r.hungry.Store(false)
@@ -213,23 +210,34 @@ func (l *Loop) unpack() {
 		r := &other.routes[l.index]
 		for p := r.forth.take(); p != nil; p = r.forth.take() {
 			l.arrived = append(l.arrived, arrival{i, p})
-			for _, it := range p.items {
-				size := it.to - it.from
-				s := l.slots.at(it.id.slot())
-				s.flight.Add(-int32(size + unitCost))
-				c := l.table.get(it.id)
-				if c == nil {
-					l.count[countDrops+int(DropClosed)]++
-					l.tellWaiting(s, it.id)
-					continue
-				}
-				c.Send(p.buf[it.from:it.to], it.priority)
-				l.soil(c)
-			}
+			l.sendItems(p)
 			for _, h := range p.holds {
 				l.Hold(h.publisher, h.until)
 			}
 		}
+	}
+}
+
+// sendItems sends the units of a parcel, in order. Those that follow each other to
+// one connection are looked up once.
+func (l *Loop) sendItems(p *parcel) {
+	for at := 0; at < len(p.items); {
+		id, cost, end := p.items[at].id, int32(0), at
+		for ; end < len(p.items) && p.items[end].id == id; end++ {
+			cost += int32(p.items[end].to-p.items[end].from) + unitCost
+		}
+		s := l.slots.at(id.slot())
+		s.flight.Add(-cost)
+		if c := l.table.get(id); c != nil {
+			for _, it := range p.items[at:end] {
+				c.Send(p.buf[it.from:it.to], it.priority)
+			}
+			l.soil(c)
+		} else {
+			l.count[countDrops+int(DropClosed)] += uint64(end - at)
+			l.tellWaiting(s, id)
+		}
+		at = end
 	}
 }
 
