@@ -12,6 +12,10 @@ import (
 // verdicts carry) lie in the batch's own scratch memory and are valid until
 // Reset. Bytes that no plugin changed are the caller's own, untouched.
 //
+// Payloads that follow each other in one array are handed to a plugin by a single
+// copy if the capacity of the first one's Frame, or of its Payload, reaches the
+// others: do not clip it.
+//
 // For the hooks open and close a message stands for a session: Session,
 // Listener, Time, Attrs and Context count, the rest is empty.
 type Batch struct {

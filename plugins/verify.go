@@ -1,10 +1,8 @@
 package plugins
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -12,19 +10,6 @@ import (
 	"github.com/weftrun/weft/hostfuncs"
 	"github.com/weftrun/weft/plugins/module"
 )
-
-// Manifest is what a plugin says about itself (SPEC section 8).
-type Manifest struct {
-	Name         string                                `json:"name"`
-	Version      string                                `json:"version"`
-	Description  string                                `json:"description"`
-	Capabilities map[abi.Capability]ManifestCapability `json:"capabilities"`
-}
-
-// ManifestCapability is why a plugin asks for a capability.
-type ManifestCapability struct {
-	Reason string `json:"reason"`
-}
 
 // Description is what a binary shows about itself before anything of it runs.
 type Description struct {
@@ -269,79 +254,4 @@ func checkMemory(m *module.Module) (module.Limits, error) {
 		return mem, fmt.Errorf("%w: it begins with %d pages: at most %d exist", ErrMemory, mem.Min, MaxMemory/pageSize)
 	}
 	return mem, nil
-}
-
-var manifestName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,63}$`)
-
-func readManifest(m *module.Module) (Manifest, error) {
-	sections := m.Custom(abi.ManifestSection)
-	switch {
-	case len(sections) == 0:
-		return Manifest{}, nil
-	case len(sections) > 1:
-		return Manifest{}, fmt.Errorf("%w: %d sections %s: at most one is allowed", ErrManifest, len(sections), abi.ManifestSection)
-	case len(sections[0]) > abi.MaxManifest:
-		return Manifest{}, fmt.Errorf("%w: %d bytes: at most %d are allowed", ErrManifest, len(sections[0]), abi.MaxManifest)
-	}
-	var manifest Manifest
-	if err := json.Unmarshal(sections[0], &manifest); err != nil {
-		return Manifest{}, fmt.Errorf("%w: section %s: %w", ErrManifest, abi.ManifestSection, err)
-	}
-	if !manifestName.MatchString(manifest.Name) {
-		return manifest, fmt.Errorf("%w: name %.80q: expected %s", ErrManifest, manifest.Name, manifestName)
-	}
-	if manifest.Version == "" {
-		return manifest, fmt.Errorf("%w: version is missing", ErrManifest)
-	}
-	return manifest, nil
-}
-
-func sameSignature(t module.FuncType, s abi.Signature) bool {
-	same := func(a []module.ValueType, b []abi.ValueType) bool {
-		return slices.EqualFunc(a, b, func(x module.ValueType, y abi.ValueType) bool { return byte(x) == byte(y) })
-	}
-	return same(t.Params, s.Params) && same(t.Results, s.Results)
-}
-
-func signature(s abi.Signature) string {
-	list := func(types []abi.ValueType) string {
-		var names []string
-		for _, t := range types {
-			names = append(names, t.String())
-		}
-		return "(" + strings.Join(names, ", ") + ")"
-	}
-	return list(s.Params) + " -> " + list(s.Results)
-}
-
-func typeText(t module.FuncType) string {
-	var s abi.Signature
-	for _, p := range t.Params {
-		s.Params = append(s.Params, abi.ValueType(p))
-	}
-	for _, r := range t.Results {
-		s.Results = append(s.Results, abi.ValueType(r))
-	}
-	return signature(s)
-}
-
-// editDistance is how many letters differ (Levenshtein).
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			next := diagonal
-			if a[i] != b[j] {
-				next++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(next, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
