@@ -111,7 +111,12 @@ func (f *Frames) Cutter() Cutter {
 		case n == 0 || err != nil:
 			return Span{}, n, false, nil
 		case m.Type == abi.TypeHeartbeat:
-			c.replies, _ = f.Codec.AppendHeartbeatReply(c.replies, &m)
+			var ok bool
+			if c.replies, ok = f.Codec.AppendHeartbeatReply(c.replies, &m); !ok {
+				// The server's own heartbeat, marked so that an answer that
+				// repeats the mark is not answered again.
+				c.replies = append(c.replies, m.Frame...)
+			}
 			return Span{}, n, false, nil
 		}
 		return Span{offsetIn(b, m.Payload), len(m.Payload)}, n, true, nil

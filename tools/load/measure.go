@@ -33,10 +33,10 @@ func (r *run) measure() (*Result, error) {
 	}
 	sent := r.send()
 	first, last, err := r.supervise(first, sent)
+	r.stopSending(sent)
 	if err != nil {
 		return nil, err
 	}
-	r.stopSending(sent)
 	if err := r.drain(); err != nil {
 		return nil, err
 	}
@@ -143,7 +143,10 @@ func (r *run) supervise(first moment, sent <-chan struct{}) (from, to moment, er
 func (r *run) stopSending(sent <-chan struct{}) {
 	close(r.stop)
 	r.window.wakeAll()
-	deadline := time.Now().Add(r.cfg.Drain)
+	deadline := time.Now()
+	if r.ctx.Err() == nil {
+		deadline = deadline.Add(r.cfg.Drain)
+	}
 	for _, p := range r.publishers {
 		_ = p.conn.SetWriteDeadline(deadline) // a closed connection needs none
 		if r.cfg.Mode == Request {
