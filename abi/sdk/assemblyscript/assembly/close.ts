@@ -1,11 +1,11 @@
-// `export * from "weft/assembly/close"` makes weft call Plugin.close.
+// `export * from "weft/close"` makes weft call Plugin.close.
 
 import { RECORD_SIZE } from "./abi";
 import * as arena from "./arena";
 import { Message, Verdict } from "./message";
 import { decide, plugin } from "./runtime";
 
-export function weft_on_close(records: usize, count: u32): u32 {
+export function weft_on_close(records: usize, count: usize): usize {
   arena.reset();
   const end = records + count * RECORD_SIZE;
   for (let at = records; at != end; at += RECORD_SIZE) {

@@ -1,4 +1,4 @@
-// What every plugin exports: `export * from "weft/assembly/plugin"`.
+// What every plugin exports: `export * from "weft/plugin"`.
 
 import { RECORD_SIZE } from "./abi";
 import * as arena from "./arena";
@@ -24,7 +24,7 @@ export function weft_needs(): u64 {
   return plugin().needs().bits;
 }
 
-export function weft_on_messages(records: usize, count: u32): u32 {
+export function weft_on_messages(records: usize, count: usize): usize {
   arena.reset();
   const end = records + count * RECORD_SIZE;
   const p = plugin();

@@ -8,8 +8,8 @@ import { Needs } from "./needs";
 /**
  * A plugin: override what it does. Weft makes one instance of the module for
  * each event loop that uses it; calls never overlap. Weft calls only the hooks
- * that the module exports: `export * from "weft/assembly/plugin"` for messages, and
- * `export * from "weft/assembly/open"`, `close`, `tick`, `resume`, `snapshot` for the others.
+ * that the module exports: `export * from "weft/plugin"` for messages, and
+ * `export * from "weft/open"`, `close`, `tick`, `resume`, `snapshot` for the others.
  */
 export abstract class Plugin {
   /** Takes the configuration, `{}` where the operator gave none. Returns an error for the operator to read, or null. */

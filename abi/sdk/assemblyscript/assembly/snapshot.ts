@@ -1,4 +1,4 @@
-// `export * from "weft/assembly/snapshot"` makes weft call Plugin.snapshot and Plugin.restore.
+// `export * from "weft/snapshot"` makes weft call Plugin.snapshot and Plugin.restore.
 
 import * as arena from "./arena";
 import { Bytes, place, placedAt, placedLength } from "./bytes";

@@ -1,11 +1,11 @@
-// `export * from "weft/assembly/tick"` makes weft call Plugin.tick.
+// `export * from "weft/tick"` makes weft call Plugin.tick.
 
 import { RECORD_SIZE } from "./abi";
 import * as arena from "./arena";
 import { Message, Verdict } from "./message";
 import { decide, plugin } from "./runtime";
 
-export function weft_on_tick(records: usize, count: u32): u32 {
+export function weft_on_tick(records: usize, count: usize): usize {
   arena.reset();
   const end = records + count * RECORD_SIZE;
   for (let at = records; at != end; at += RECORD_SIZE) {

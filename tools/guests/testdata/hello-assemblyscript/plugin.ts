@@ -1,5 +1,5 @@
-import { Message, Needs, Plugin, Verdict, Writer, register } from "weft/assembly";
-export * from "weft/assembly/plugin";
+import { Message, Needs, Plugin, Verdict, Writer, register } from "weft";
+export * from "weft/plugin";
 
 class Hello extends Plugin {
   needs(): Needs {
