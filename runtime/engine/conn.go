@@ -59,7 +59,7 @@ type Conn struct {
 	until    int64 // end of lingering
 	fd       int32
 	holds    int32 // consumers for which reading is suspended
-	shown    int32 // the cost of the outbox that other loops see
+	shown    int64 // the cost of the outbox that other loops see
 	listener uint16
 	idles    uint16 // Idle calls since lastIn
 	state    connState

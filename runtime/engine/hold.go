@@ -53,7 +53,7 @@ func (l *Loop) drained(id ConnID) bool {
 
 // calm tells whether the connection has drained below half its limit or is gone.
 func (s *slotState) calm(id ConnID) bool {
-	return ConnID(s.id.Load()) != id || int64(s.queued.Load())+int64(s.flight.Load()) < int64(s.limit.Load()+1)/2
+	return ConnID(s.id.Load()) != id || s.queued.Load()+s.flight.Load() < (s.limit.Load()+1)/2
 }
 
 // release lets every publisher read again whose consumer has drained.
@@ -91,13 +91,13 @@ func (l *Loop) resume(c *Conn) {
 // show publishes the cost of c's outbox to the other loops and wakes those that
 // wait for it to drain.
 func (l *Loop) show(c *Conn) {
-	cost := int32(0)
+	cost := int64(0)
 	if c.box != nil {
-		cost = int32(min(c.box.cost(), 1<<31-1))
+		cost = int64(c.box.cost())
 	}
 	s := l.slots.at(c.id.slot())
 	if cost != c.shown {
-		l.count[countQueued] += uint64(int64(cost) - int64(c.shown))
+		l.count[countQueued] += uint64(cost - c.shown)
 		c.shown = cost
 		s.queued.Store(cost)
 	}

@@ -22,7 +22,7 @@ func (l *Loop) open(c *Conn, listener int, remote netip.AddrPort) bool {
 	}
 	s := l.slots.own(c.id.slot())
 	lim := &l.limits[listener]
-	s.limit.Store(int32(lim.outbox))
+	s.limit.Store(int64(lim.outbox))
 	s.policy.Store(uint32(lim.policy))
 	s.queued.Store(0)
 	s.listener.Store(uint32(listener))

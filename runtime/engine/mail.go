@@ -91,11 +91,11 @@ func (l *Loop) SendTo(id ConnID, unit []byte, priority uint8) Sent {
 	if len(unit) == 0 {
 		return Accepted
 	}
-	cost := int32(len(unit) + unitCost)
-	limit := int64(s.limit.Load())
-	load := int64(s.flight.Add(cost)) + int64(s.queued.Load())
+	cost := int64(len(unit) + unitCost)
+	limit := s.limit.Load()
+	load := s.flight.Add(cost) + s.queued.Load()
 	pause := Policy(s.policy.Load()) == Pause
-	if pause && load > HardFactor*limit && load > int64(cost) {
+	if pause && load > HardFactor*limit && load > cost {
 		s.flight.Add(-cost)
 		l.count[countDrops+int(DropHardLimit)]++
 		return Dropped
@@ -106,7 +106,7 @@ func (l *Loop) SendTo(id ConnID, unit []byte, priority uint8) Sent {
 		l.count[countDrops+int(DropQueueFull)]++
 		return Dropped
 	}
-	if pause && load > limit && load > int64(cost) || !l.routeCalm(owner) {
+	if pause && load > limit && load > cost || !l.routeCalm(owner) {
 		return Pressed
 	}
 	return Accepted
@@ -222,9 +222,9 @@ func (l *Loop) unpack() {
 // one connection are looked up once.
 func (l *Loop) sendItems(p *parcel) {
 	for at := 0; at < len(p.items); {
-		id, cost, end := p.items[at].id, int32(0), at
+		id, cost, end := p.items[at].id, int64(0), at
 		for ; end < len(p.items) && p.items[end].id == id; end++ {
-			cost += int32(p.items[end].to-p.items[end].from) + unitCost
+			cost += int64(p.items[end].to-p.items[end].from) + unitCost
 		}
 		s := l.slots.at(id.slot())
 		s.flight.Add(-cost)

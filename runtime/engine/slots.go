@@ -10,9 +10,9 @@ const (
 // slotState is what other loops may know of a connection.
 type slotState struct {
 	id       atomic.Uint64 // the ConnID, 0 while the slot is free
-	queued   atomic.Int32  // cost of the outbox, as of the last turn
-	flight   atomic.Int32  // cost of what other loops have sent and the owner has not seen
-	limit    atomic.Int32  // the outbox's limit
+	queued   atomic.Int64  // cost of the outbox, as of the last turn
+	flight   atomic.Int64  // cost of what other loops have sent and the owner has not seen
+	limit    atomic.Int64  // the outbox's limit
 	policy   atomic.Uint32
 	listener atomic.Uint32
 	// waiting has a bit for each loop that holds publishers back for this
