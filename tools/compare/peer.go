@@ -147,7 +147,7 @@ func locateWeft(ctx context.Context, o options, dir string) (string, error) {
 	if o.weft != "" {
 		return exec.LookPath(o.weft)
 	}
-	return build(ctx, dir, "weft", "./tools/weft")
+	return build(ctx, dir, "weft", "github.com/weftrun/weft/tools/weft")
 }
 
 // weftConfig is the cold chain of the default configuration with one listener:
