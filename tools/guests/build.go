@@ -66,7 +66,7 @@ const rustTarget = "wasm32-unknown-unknown"
 func (t *toolchains) rustFlags() []string {
 	return []string{
 		"--edition", "2021", "--target", rustTarget,
-		"-C", "opt-level=3", "-C", "panic=abort", "-C", "codegen-units=1", "-C", "embed-bitcode=yes",
+		"-C", "target-feature=+bulk-memory,+sign-ext,+nontrapping-fptoint", "-C", "opt-level=3", "-C", "panic=abort", "-C", "codegen-units=1", "-C", "embed-bitcode=yes",
 		"--remap-path-prefix", t.root + "=.",
 		"--remap-path-prefix", t.temp + "=.",
 	}
@@ -130,7 +130,7 @@ func (t *toolchains) assemblyScript(ctx context.Context, source, out string) err
 		t.asPath = path
 	}
 	return command(ctx, filepath.Dir(source), nil, "node", asc, filepath.Base(source), "--path", t.asPath,
-		"--runtime", "minimal", "-O3", "--converge", "--use", "abort=", "--outFile", out)
+		"--runtime", "minimal", "-O3", "--converge", "--noAssert", "--use", "abort=", "--outFile", out)
 }
 
 func (t *toolchains) golang(ctx context.Context, folder, out string) error {

@@ -1,6 +1,6 @@
 import { MAX_ATTRIBUTE } from "./abi";
 import { resize, take } from "./arena";
-import { Bytes, placedAt, placedLength, sameText, writeText } from "./bytes";
+import { Bytes, copyBytes, placedAt, placedLength, sameText, textLength, writeText } from "./bytes";
 
 // Attribute blocks: named values in one run of bytes (abi/SPEC.md, section 4.1).
 
@@ -71,7 +71,7 @@ export function valueAt(at: usize): Bytes {
 export function change(span: usize, name: string, set: bool): void {
   const value = placedAt;
   const valueLength = placedLength;
-  const nameLength = String.UTF8.byteLength(name);
+  const nameLength = textLength(name);
   let added: usize = 0;
   if (set) {
     if (nameLength == 0 || nameLength > <i32>MAX_ATTRIBUTE || valueLength > <i32>MAX_ATTRIBUTE) {
@@ -93,7 +93,7 @@ export function change(span: usize, name: string, set: bool): void {
   let to = block;
   for (let size = sizeAt(from, end); size != 0; size = sizeAt(from, end)) {
     if (!sameText(from + HEADER, load<u16>(from), name)) {
-      memory.copy(to, from, size);
+      copyBytes(to, from, size);
       to += size;
     }
     from += size;
@@ -108,6 +108,6 @@ function append(to: usize, name: string, nameLength: i32, value: usize, valueLen
   store<u16>(to, nameLength);
   store<u16>(to, valueLength, 2);
   to = writeText(name, to + HEADER);
-  memory.copy(to, value, valueLength);
+  copyBytes(to, value, valueLength);
   return to + valueLength;
 }

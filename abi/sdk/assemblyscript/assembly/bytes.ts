@@ -24,7 +24,7 @@ export class Bytes {
 
   /** The UTF-8 bytes of a text. */
   static from(text: string): Bytes {
-    const length = String.UTF8.byteLength(text);
+    const length = textLength(text);
     const at = take(length, 1);
     writeText(text, at);
     return Bytes.of(at, length);
@@ -50,7 +50,7 @@ export class Bytes {
 
   /** Whether they begin with the UTF-8 bytes of `text`. */
   startsWith(text: string): bool {
-    const n = String.UTF8.byteLength(text);
+    const n = textLength(text);
     return n <= this.length && sameText(this.at, n, text);
   }
 
@@ -82,35 +82,95 @@ export class Bytes {
   }
 }
 
+// Four UTF-16 units of which none is above 127.
+const NOT_ASCII: u64 = 0xff80_ff80_ff80_ff80;
+
+/** Four units without their upper bytes. */
+// @ts-ignore: decorator
+@inline
+function squeeze(units: u64): u32 {
+  const pairs = units | (units >> 8);
+  return <u32>((pairs & 0xffff) | ((pairs >> 16) & 0xffff0000));
+}
+
+/** How many bytes a text has in UTF-8. */
+export function textLength(text: string): i32 {
+  const n = text.length;
+  const from = changetype<usize>(text);
+  let i = 0;
+  for (; i + 4 <= n; i += 4) {
+    if ((load<u64>(from + (<usize>i << 1)) & NOT_ASCII) != 0) return String.UTF8.byteLength(text);
+  }
+  for (; i < n; i++) {
+    if (load<u16>(from + (<usize>i << 1)) > 127) return String.UTF8.byteLength(text);
+  }
+  return n;
+}
+
 /** Whether `length` bytes at an address are the UTF-8 bytes of `text`. */
 export function sameText(at: usize, length: i32, text: string): bool {
   const n = text.length;
   if (n > length) return false;
   const from = changetype<usize>(text);
-  for (let i = 0; i < n; i++) {
+  let i = 0;
+  for (; i + 4 <= n; i += 4) {
+    const units = load<u64>(from + (<usize>i << 1));
+    if ((units & NOT_ASCII) != 0) return sameEncoded(at, length, text);
+    if (squeeze(units) != load<u32>(at + i)) return false;
+  }
+  for (; i < n; i++) {
     const c = load<u16>(from + (<usize>i << 1));
-    if (c > 127) {
-      const b = String.UTF8.encode(text);
-      return b.byteLength == length && memory.compare(changetype<usize>(b), at, length) == 0;
-    }
+    if (c > 127) return sameEncoded(at, length, text);
     if (c != load<u8>(at + i)) return false;
   }
   return n == length;
 }
 
+function sameEncoded(at: usize, length: i32, text: string): bool {
+  const b = String.UTF8.encode(text);
+  return b.byteLength == length && memory.compare(changetype<usize>(b), at, length) == 0;
+}
+
 /** Writes the UTF-8 bytes of a text, and gives the address behind them. */
+// @ts-ignore: decorator
+@inline
 export function writeText(text: string, to: usize): usize {
   const n = text.length;
   const from = changetype<usize>(text);
-  for (let i = 0; i < n; i++) {
+  let i = 0;
+  for (; i + 4 <= n; i += 4) {
+    const units = load<u64>(from + (<usize>i << 1));
+    if ((units & NOT_ASCII) != 0) return encodeRest(from, i, n, to);
+    store<u32>(to + i, squeeze(units));
+  }
+  for (; i < n; i++) {
     const c = load<u16>(from + (<usize>i << 1));
-    if (c > 127) {
-      const rest = from + (<usize>i << 1);
-      return to + i + String.UTF8.encodeUnsafe(rest, n - i, to + i);
-    }
+    if (c > 127) return encodeRest(from, i, n, to);
     store<u8>(to + i, c);
   }
   return to + n;
+}
+
+function encodeRest(from: usize, i: i32, n: i32, to: usize): usize {
+  return to + i + String.UTF8.encodeUnsafe(from + (<usize>i << 1), n - i, to + i);
+}
+
+/**
+ * Copies bytes. Topics and names are short: up to 64 bytes are copied by words
+ * that may overlap, without a call.
+ */
+// @ts-ignore: decorator
+@inline
+export function copyBytes(to: usize, from: usize, n: usize): void {
+  if (n > 64) {
+    memory.copy(to, from, n);
+  } else if (n >= 8) {
+    let i: usize = 0;
+    for (; i + 8 < n; i += 8) store<u64>(to + i, load<u64>(from + i));
+    store<u64>(to + n - 8, load<u64>(from + n - 8));
+  } else {
+    for (let i: usize = 0; i < n; i++) store<u8>(to + i, load<u8>(from + i));
+  }
 }
 
 // Where `place` puts its answer.
@@ -146,7 +206,7 @@ export function place<T>(value: T): void {
 }
 
 function placeText(text: string): void {
-  const n = String.UTF8.byteLength(text);
+  const n = textLength(text);
   placedAt = take(n, 1);
   placedLength = n;
   writeText(text, placedAt);
@@ -159,7 +219,7 @@ function placeCopy(from: usize, length: i32): void {
     return;
   }
   placedAt = take(length, 1);
-  memory.copy(placedAt, from, length);
+  copyBytes(placedAt, from, length);
 }
 
 import { Writer } from "./writer";

@@ -1,5 +1,5 @@
 import { resize, take } from "./arena";
-import { Bytes, writeText } from "./bytes";
+import { Bytes, copyBytes, textLength, writeText } from "./bytes";
 
 /**
  * Builds bytes where the host can read them, so that the result is not copied
@@ -26,7 +26,7 @@ export class Writer {
 
   /** Appends a text. */
   text(text: string): Writer {
-    const n = String.UTF8.byteLength(text);
+    const n = textLength(text);
     this.reserve(n);
     writeText(text, this.at + this.length);
     this.length += n;
@@ -41,7 +41,7 @@ export class Writer {
   /** Appends `length` bytes from an address. */
   raw(from: usize, length: i32): Writer {
     this.reserve(length);
-    memory.copy(this.at + this.length, from, length);
+    copyBytes(this.at + this.length, from, length);
     this.length += length;
     return this;
   }
@@ -119,7 +119,7 @@ export class Writer {
     if (room < 64) room = 64;
     if (this.room == 0 || !resize(this.at, this.room, room)) {
       const at = take(room, 1);
-      memory.copy(at, this.at, this.length);
+      copyBytes(at, this.at, this.length);
       this.at = at;
     }
     this.room = room;
