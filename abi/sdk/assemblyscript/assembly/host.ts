@@ -42,29 +42,30 @@ export enum Level {
 /** Log lines, with the operator's grant `log`. Weft adds the plugin's name, and limits their rate. */
 export namespace log {
   /** Writes a line, at most 8 KiB of it. */
-  export function write(level: Level, text: string): void {
-    place<string>(text);
+  export function write<T>(level: Level, text: T): void {
+    place<T>(text);
     host_log(level, placedAt, placedLength);
   }
   /** Writes a line at level debug. */
-  export function debug(text: string): void {
-    write(Level.Debug, text);
+  export function debug<T>(text: T): void {
+    write<T>(Level.Debug, text);
   }
   /** Writes a line at level info. */
-  export function info(text: string): void {
-    write(Level.Info, text);
+  export function info<T>(text: T): void {
+    write<T>(Level.Info, text);
   }
   /** Writes a line at level warn. */
-  export function warn(text: string): void {
-    write(Level.Warn, text);
+  export function warn<T>(text: T): void {
+    write<T>(Level.Warn, text);
   }
   /** Writes a line at level error. */
-  export function error(text: string): void {
-    write(Level.Error, text);
+  export function error<T>(text: T): void {
+    write<T>(Level.Error, text);
   }
 }
 
-/** Metrics, with the operator's grant `metrics`. Make them once, in `init`; a name matches `[a-z][a-z0-9_]{0,63}`. */
+// Metrics, with the operator's grant `metrics`. Make them once, in `init`; a name
+// matches `[a-z][a-z0-9_]{0,63}`.
 function metric(kind: i32, name: string): i32 {
   place<string>(name);
   return host_metric(kind, placedAt, placedLength);

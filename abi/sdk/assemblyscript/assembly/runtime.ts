@@ -91,6 +91,10 @@ function collectNow(): void {
 @inline
 export function decide(record: usize, end: usize, verdict: Verdict): void {
   if (verdict != Verdict.Continue) store<u32>(record, verdict, abi.RECORD_VERDICT);
+  // A verdict that was made and not returned has left what it carries.
+  if (verdict == Verdict.Continue || verdict == Verdict.Pause) {
+    if (load<u64>(record, abi.RECORD_OUT) != 0) store<u64>(record, 0, abi.RECORD_OUT);
+  }
   if ((load<u32>(record, abi.RECORD_CHANGES) & abi.CHANGED_CONTEXT) != 0) carry(record, end);
   collect();
 }
