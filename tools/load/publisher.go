@@ -126,7 +126,8 @@ func (p *publisher) closed(limit uint64) error {
 	return nil
 }
 
-// open sends each message when it is due: message k at start + k × interval.
+// open sends each message when it is due: message k at start + k × interval. What
+// is due before the end is sent even if it is late, until the server takes no more.
 func (p *publisher) open(limit uint64) error {
 	r := p.run
 	interval := float64(time.Second) * float64(r.cfg.Publishers) / r.cfg.Rate
@@ -135,27 +136,25 @@ func (p *publisher) open(limit uint64) error {
 	sleep := newSleeper()
 	defer sleep.close()
 	k := uint64(0)
-	for k < limit {
+	for k < limit && due(k) < r.deadline {
 		now := r.now()
-		if now >= r.deadline {
-			break
-		}
 		if wait := due(k) - now; wait > 0 {
-			if due(k) >= r.deadline || r.stopping() {
+			if r.stopping() {
 				break
 			}
 			sleep.until(time.Duration(min(wait, int64(20*time.Millisecond))))
 			continue
 		}
 		p.lag = max(p.lag, now-due(k))
-		ready := uint64((float64(now)-start)/interval) + 1 - k
-		n := min(ready, limit-k, p.ring.room(k, r.cfg.WriteSize))
+		// Message k is due: due rounds down, so what is computed may be one less.
+		ready := uint64((float64(min(now, r.deadline-1)) - start) / interval)
+		n := min(max(ready, k)+1-k, limit-k, p.ring.room(k, r.cfg.WriteSize))
 		ok, err := p.write(k, k+n, due)
 		if err != nil {
 			return err
 		}
 		k += n
-		if !ok || r.stopping() {
+		if !ok {
 			break
 		}
 	}
