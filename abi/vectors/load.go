@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-//go:embed vectors/*.json v1.0/*.wasm
+//go:embed vectors/*.json records/*.json v1.0/*.wasm
 var files embed.FS
 
 // Vectors reads every vector, in the order of their files.
