@@ -37,16 +37,16 @@ const (
 	maxStrikes     = 3
 	strikeTime     = time.Second
 	strikeMessages = 100
-	restMin        = 100 * time.Millisecond
-	restMax        = 30 * time.Second
+	restLeast        = 100 * time.Millisecond
+	restMost        = 30 * time.Second
 	// restForget messages or restCalm without a strike bring the rest back to
-	// restMin.
+	// restLeast.
 	restForget = 10000
-	restCalm   = 2 * restMax
+	restCalm   = 2 * restMost
 )
 
 func newHop(p *Plugin, index int16) *hop {
-	h := &hop{plugin: p, index: index, rest: restMin, logTokens: logBurst, logFilled: p.env.cfg.Clock.Monotonic()}
+	h := &hop{plugin: p, index: index, rest: restLeast, logTokens: logBurst, logFilled: p.env.cfg.Clock.Monotonic()}
 	p.attach(&h.counters)
 	return h
 }
@@ -133,7 +133,7 @@ func (h *hop) good(n int) {
 func (h *hop) strike() {
 	now := h.now()
 	if h.healthy >= restForget || now-h.struck > int64(restCalm) {
-		h.rest = restMin
+		h.rest = restLeast
 	}
 	h.strikes -= float64(now-h.struck)/float64(strikeTime) + float64(h.healthy)/strikeMessages
 	h.strikes = max(h.strikes, 0) + 1
@@ -151,7 +151,7 @@ func (h *hop) beginRest() {
 	h.counters.resting.set(1)
 	h.log(slog.LevelError, "plugin fails too often and rests; its failure policy answers",
 		slog.Duration("rest", h.rest), slog.String("policy", h.plugin.spec.OnFailure.String()))
-	h.rest = min(2*h.rest, restMax)
+	h.rest = min(2*h.rest, restMost)
 	h.strikes, h.healthy = 0, 0
 }
 

@@ -183,8 +183,7 @@ func (e *Env) trial(ctx context.Context, p *Plugin, wasm []byte) error {
 	if err != nil {
 		return err
 	}
-	defer rt.Close(context.WithoutCancel(ctx))
-	defer code.Close(context.WithoutCancel(ctx))
+	defer func() { _ = errors.Join(code.Close(context.WithoutCancel(ctx)), rt.Close(context.WithoutCancel(ctx))) }()
 	limited, cancel := context.WithTimeout(ctx, p.spec.InitTimeout)
 	defer cancel()
 	in, err := newInstance(limited, p, rt, code)

@@ -70,16 +70,6 @@ func (r *reader) u32() uint32 {
 	return v
 }
 
-// skipSigned skips a signed LEB128 number of at most bits bits.
-func (r *reader) skipSigned(bits int) {
-	for n := (bits + 6) / 7; n > 0; n-- {
-		if r.byte() < 0x80 {
-			return
-		}
-	}
-	r.fail("a number of more than %d bits", bits)
-}
-
 // count reads the length of a vector whose elements take at least one byte each.
 func (r *reader) count() int {
 	n := r.u32()

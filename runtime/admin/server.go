@@ -85,7 +85,7 @@ func New(o Options) (*Server, error) {
 		o.BodyTimeout = bodyTimeout
 	}
 	draining, drain := context.WithCancel(context.Background())
-	handler, err := newHandler(o, draining)
+	handler, err := newHandler(draining, o)
 	if err != nil {
 		drain()
 		return nil, err
@@ -108,7 +108,7 @@ func New(o Options) (*Server, error) {
 }
 
 // newHandler puts every endpoint behind the same checks.
-func newHandler(o Options, draining context.Context) (http.Handler, error) {
+func newHandler(draining context.Context, o Options) (http.Handler, error) {
 	service := &messages{bus: o.Bus, logger: o.Logger, draining: draining}
 	sources := append([]Source{lifeSource(o.Life), SourceFunc(service.metrics)}, o.Sources...)
 	scrape, calls, err := metricsHandler(sources, o.Logger)

@@ -20,7 +20,6 @@ const patience = 20 * time.Second
 // funcs is a handler of functions; what is nil does nothing. The default Data
 // consumes everything.
 type funcs struct {
-	loop   *engine.Loop
 	open   func(*engine.Conn)
 	data   func(*engine.Conn, []byte) (int, int)
 	turn   func()

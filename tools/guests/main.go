@@ -60,7 +60,7 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(temp)
+	defer func() { _ = os.RemoveAll(temp) }()
 	var failed []error
 	tools := newToolchains(root, temp)
 	for _, g := range guests {
@@ -75,7 +75,7 @@ func run(ctx context.Context, o options, out io.Writer) error {
 			continue
 		}
 		if err := keep(root, g, wasm, o.check, out); err != nil {
-			failed = append(failed, err)
+			failed = append(failed, fmt.Errorf("%w (built here with %s)", err, tools.version(ctx, g.language)))
 		}
 	}
 	return errors.Join(failed...)

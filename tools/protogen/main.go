@@ -56,7 +56,7 @@ func run(ctx context.Context, check bool) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(fresh)
+	defer func() { _ = os.RemoveAll(fresh) }()
 	if err := runBuf(ctx, admin, "generate", "--output", fresh); err != nil {
 		return err
 	}

@@ -46,7 +46,7 @@ var (
 	MemorySize  = []byte{0x3f, 0}
 )
 
-// Load8, Load32 and Load64 load from the address on the stack plus at.
+// Load8 is i32.load8_u: it loads from the address on the stack plus at.
 func Load8(at int) []byte { return append([]byte{0x2d, 0}, uleb(uint64(at))...) }
 
 // Load32 is i32.load.
@@ -55,7 +55,7 @@ func Load32(at int) []byte { return append([]byte{0x28, 0}, uleb(uint64(at))...)
 // Load64 is i64.load.
 func Load64(at int) []byte { return append([]byte{0x29, 0}, uleb(uint64(at))...) }
 
-// Store8, Store32 and Store64 store to the address below the value, plus at.
+// Store8 is i32.store8: it stores to the address below the value, plus at.
 func Store8(at int) []byte { return append([]byte{0x3a, 0}, uleb(uint64(at))...) }
 
 // Store32 is i32.store.
