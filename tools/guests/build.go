@@ -110,9 +110,11 @@ func (t *toolchains) rustSDK(ctx context.Context) error {
 	return t.rustErr
 }
 
+const assemblyScriptCompiler = "abi/sdk/assemblyscript/node_modules/assemblyscript/bin/asc.js"
+
 func (t *toolchains) assemblyScript(ctx context.Context, source, out string) error {
 	sdk := filepath.Join(t.root, "abi/sdk/assemblyscript")
-	asc := filepath.Join(sdk, "node_modules/assemblyscript/bin/asc.js")
+	asc := filepath.Join(t.root, assemblyScriptCompiler)
 	if _, err := os.Stat(asc); err != nil {
 		return &missingError{"AssemblyScript", "run: npm ci --prefix abi/sdk/assemblyscript"}
 	}
@@ -138,6 +140,23 @@ func (t *toolchains) golang(ctx context.Context, folder, out string) error {
 	env := []string{"GOOS=wasip1", "GOARCH=wasm", "GOFLAGS=", "GOWORK=off", "GOTOOLCHAIN=local"}
 	return command(ctx, folder, env, "go", "build", "-buildmode=c-shared", "-trimpath", "-buildvcs=false",
 		"-ldflags=-s -w -buildid=", "-o", out, ".")
+}
+
+// version names the compiler of a language: another one may give other bytes of
+// the same source.
+func (t *toolchains) version(ctx context.Context, l language) string {
+	args := []string{"go", "version"}
+	switch l {
+	case rust:
+		args = []string{rustc(), "--version"}
+	case assemblyScript:
+		args = []string{"node", filepath.Join(t.root, assemblyScriptCompiler), "--version"}
+	}
+	out, err := exec.CommandContext(ctx, args[0], args[1:]...).Output()
+	if err != nil {
+		return "an unknown compiler"
+	}
+	return strings.TrimSpace(string(out))
 }
 
 func command(ctx context.Context, dir string, env []string, name string, args ...string) error {

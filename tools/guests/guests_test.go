@@ -1,0 +1,133 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/weftrun/weft/abi"
+)
+
+// write makes files below a new folder and returns it.
+func write(t *testing.T, files map[string]string) string {
+	t.Helper()
+	root := t.TempDir()
+	for name, text := range files {
+		path := filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return root
+}
+
+const manifest = `{"name": "x", "version": "1.0.0"}`
+
+func TestFind(t *testing.T) {
+	root := write(t, map[string]string{
+		"plugins/std/a/plugin.rs":                "",
+		"plugins/std/a/manifest.json":            manifest,
+		"plugins/std/b/plugin.ts":                "",
+		"plugins/std/b/manifest.json":            manifest,
+		"examples/e/plugin/main.go":              "",
+		"examples/e/plugin/manifest.json":        manifest,
+		"examples/e/program/main.go":             "a program, no guest",
+		"abi/vectors/guests/rust/plugin.rs":      "",
+		"abi/vectors/guests/rust/manifest.json":  manifest,
+		"plugins/std/b/node_modules/c/plugin.ts": "",
+	})
+	guests, err := find(root, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, g := range guests {
+		got = append(got, string(g.language)+" "+g.target)
+	}
+	want := []string{
+		"rust plugins/std/a/a.wasm", "assemblyscript plugins/std/b/b.wasm",
+		"go examples/e/plugin/plugin.wasm", "rust abi/vectors/v1.0/rust.wasm",
+	}
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("got %q", got)
+	}
+	if one, err := find(root, []string{"plugins/std/b/"}); err != nil || len(one) != 1 || one[0].folder != "plugins/std/b" {
+		t.Errorf("one folder: %v, %v", one, err)
+	}
+	if _, err := find(root, []string{"examples/e/program"}); err == nil || !strings.Contains(err.Error(), "manifest.json") {
+		t.Errorf("a folder that is no guest: %v", err)
+	}
+}
+
+func TestAttachManifest(t *testing.T) {
+	module := []byte("\x00asm\x01\x00\x00\x00")
+	with, err := attachManifest(module, []byte("{\n  \"name\": \"x\",\n  \"version\": \"1.0.0\"\n}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "\x00asm\x01\x00\x00\x00\x00\x2c\x0dweft.manifest" + `{"name":"x","version":"1.0.0"}`; string(with) != want {
+		t.Errorf("got %q", with)
+	}
+	again, err := attachManifest(with, []byte(manifest))
+	if err != nil || !bytes.Equal(again, with) {
+		t.Errorf("a second manifest was attached: %q, %v", again, err)
+	}
+	for name, bad := range map[string]string{
+		"no JSON": "{", "no name": `{"version": "1"}`, "no version": `{"name": "x"}`,
+		"too long": `{"name": "x", "version": "` + strings.Repeat("1", abi.MaxManifest) + `"}`,
+	} {
+		if _, err := attachManifest(module, []byte(bad)); !errors.Is(err, errManifest) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, bad := range []string{"", "ELF", "\x00asm\x02\x00\x00\x00", string(module) + "\x00\x7f", string(module) + "\x00"} {
+		if _, err := attachManifest([]byte(bad), []byte(manifest)); !errors.Is(err, errModule) {
+			t.Errorf("%q was taken for a module: %v", bad, err)
+		}
+	}
+}
+
+func TestMissingToolchain(t *testing.T) {
+	t.Setenv("RUSTC", filepath.Join(t.TempDir(), "rustc"))
+	root := write(t, map[string]string{
+		"plugins/std/a/plugin.rs": "", "plugins/std/a/manifest.json": manifest,
+		"plugins/std/b/plugin.ts": "", "plugins/std/b/manifest.json": manifest,
+	})
+	var out strings.Builder
+	if err := run(t.Context(), options{root: root}, &out); err != nil {
+		t.Errorf("not strict: %v", err)
+	}
+	err := run(t.Context(), options{root: root, strict: true}, io.Discard)
+	if err == nil {
+		t.Fatal("strict: no error")
+	}
+	for _, hint := range []string{"apt-get install -y --no-install-recommends rustc libstd-rust-dev-wasm32", "npm ci --prefix abi/sdk/assemblyscript"} {
+		if !strings.Contains(out.String(), hint) || !strings.Contains(err.Error(), hint) {
+			t.Errorf("nobody says %q: %s, %v", hint, out.String(), err)
+		}
+	}
+}
+
+func TestKeep(t *testing.T) {
+	root := t.TempDir()
+	g := guest{target: "plugins/std/a/a.wasm"}
+	if err := keep(root, g, []byte("one"), true, io.Discard); !errors.Is(err, errDiffers) {
+		t.Errorf("nothing committed: %v", err)
+	}
+	if err := keep(root, g, []byte("one"), false, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	if err := keep(root, g, []byte("one"), true, io.Discard); err != nil {
+		t.Errorf("the same: %v", err)
+	}
+	if err := keep(root, g, []byte("two"), true, io.Discard); !errors.Is(err, errDiffers) {
+		t.Errorf("another: %v", err)
+	}
+}
