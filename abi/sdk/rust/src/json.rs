@@ -52,7 +52,7 @@ pub enum Kind {
 pub struct Value<'a>(&'a [u8]);
 
 /// Checks a whole document and gives its value.
-pub fn parse<T: AsRef<[u8]> + ?Sized>(doc: &T) -> Result<Value, Error> {
+pub fn parse<T: AsRef<[u8]> + ?Sized>(doc: &T) -> Result<Value<'_>, Error> {
     let doc = doc.as_ref();
     let start = space(doc, 0);
     let end = skip(doc, start)?;
@@ -408,7 +408,7 @@ fn hex(b: &[u8], at: usize) -> Option<u32> {
 }
 
 /// The text that the inside of a string means; none if it is not UTF-8.
-fn unescape(inside: &[u8]) -> Option<Cow<str>> {
+fn unescape(inside: &[u8]) -> Option<Cow<'_, str>> {
     let text = core::str::from_utf8(inside).ok()?;
     if !inside.contains(&b'\\') {
         return Some(Cow::Borrowed(text));
