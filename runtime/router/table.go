@@ -43,6 +43,13 @@ const anyListener = math.MaxUint32
 // Len is the number of rules without the default route.
 func (t *Table) Len() int { return len(t.rules) }
 
+// Direct reports whether a message that no rule matches goes to the subscribers of
+// its topic and nowhere else: with no candidates there is nothing to ask then.
+func (t *Table) Direct() bool {
+	f := &t.fallback
+	return len(f.to) == 1 && f.to[0].Kind == abi.ToSubscribers && f.to[0].Name == nil && f.to[0].Template == nil && f.qos == nil
+}
+
 // Candidates appends to dst the rules whose topic pattern matches the topic, in
 // order. It allocates only to grow dst.
 func (t *Table) Candidates(topic []byte, dst Candidates) Candidates {

@@ -1,0 +1,210 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"sync"
+	"sync/atomic"
+
+	"github.com/weftrun/weft/abi"
+	"github.com/weftrun/weft/runtime/admin"
+	"github.com/weftrun/weft/runtime/delivery"
+	"github.com/weftrun/weft/runtime/engine"
+	"github.com/weftrun/weft/runtime/life"
+	"github.com/weftrun/weft/runtime/router"
+)
+
+// apiLoop stands in a session id where the engine has the number of a loop: such
+// an id is a subscription of the API. No engine has so many loops.
+const apiLoop = 0xff
+
+func isAPI(id uint64) bool { return engine.ConnID(id).Loop() == apiLoop }
+
+// bus is the part of the server that the API publishes to and subscribes at.
+type bus struct {
+	server *Server
+
+	mu     sync.Mutex // writers
+	last   uint64
+	active atomic.Pointer[map[uint64]*apiSubscription]
+}
+
+func newBus(s *Server) *bus {
+	b := &bus{server: s}
+	b.active.Store(&map[uint64]*apiSubscription{})
+	return b
+}
+
+// Publish implements admin.Bus: it hands the message to a loop, where it takes
+// its way behind the chains.
+func (b *bus) Publish(ctx context.Context, m *abi.Message) (admin.Receipt, error) {
+	if err := router.ValidateTopic(m.Topic); err != nil {
+		return admin.Receipt{}, fmt.Errorf("%w: %w", admin.ErrInvalidMessage, err)
+	}
+	if state, _ := b.server.life.State(); state != life.Running {
+		return admin.Receipt{}, fmt.Errorf("%w: weft is %s", admin.ErrDraining, state)
+	}
+	m.Session, m.Listener, m.Frame = 0, uint32(len(b.server.setup.listeners)), nil
+	done := make(chan admin.Receipt, 1)
+	at := b.server.publishTo()
+	err := b.server.engine.Do(at, func() { done <- b.server.paths[at].take(m) })
+	if err != nil {
+		return admin.Receipt{}, fmt.Errorf("%w: %w", admin.ErrBusy, err)
+	}
+	select {
+	case r := <-done:
+		return r, nil
+	case <-ctx.Done():
+		return admin.Receipt{}, ctx.Err()
+	}
+}
+
+// take takes one message of the API to its places.
+func (p *path) take(m *abi.Message) admin.Receipt {
+	p.begin()
+	m.Time = p.now
+	p.ledger.In++
+	copies := p.ledger.Copies
+	p.why, p.letter = delivery.NoRoute, delivery.Letter{Reason: "route", Listener: apiName}
+	p.encoded.reset(abi.ChangesKnown)
+	p.route(m)
+	r := admin.Receipt{Delivered: int(p.ledger.Copies - copies)}
+	if r.Delivered == 0 {
+		r.Dropped = p.why.String()
+	}
+	return r
+}
+
+// Subscribe implements admin.Bus.
+func (b *bus) Subscribe(_ context.Context, patterns []string, buffer int) (admin.Subscription, error) {
+	for _, pattern := range patterns {
+		if err := router.ValidatePattern(pattern); err != nil {
+			return nil, fmt.Errorf("%w: %w", admin.ErrInvalidPattern, err)
+		}
+	}
+	if state, _ := b.server.life.State(); state != life.Running {
+		return nil, fmt.Errorf("%w: weft is %s", admin.ErrDraining, state)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.last++
+	s := &apiSubscription{
+		bus: b, id: apiLoop<<56 | b.last, patterns: patterns,
+		queue: make(chan admin.Delivery, max(buffer, 1)), ended: make(chan struct{}),
+	}
+	next := maps.Clone(*b.active.Load())
+	next[s.id] = s
+	b.active.Store(&next)
+	for _, pattern := range patterns {
+		if _, err := b.server.topics.Add(pattern, s.id); err != nil {
+			return nil, fmt.Errorf("%w: %w", admin.ErrInvalidPattern, err)
+		}
+	}
+	return s, nil
+}
+
+// offer puts a copy of the message into a subscription's queue, if there is room.
+func (b *bus) offer(m *abi.Message, id uint64, listener string) delivery.Reason {
+	s := (*b.active.Load())[id]
+	if s == nil {
+		return delivery.Closed
+	}
+	size := int64(len(m.Topic) + len(m.Attrs) + len(m.Context) + len(m.Payload))
+	if waiting := s.bytes.Load(); len(s.queue) == cap(s.queue) || waiting > 0 && waiting+size > maxWaiting {
+		s.missed.Add(1)
+		return delivery.OutboxFull
+	}
+	d := admin.Delivery{Message: cloneMessage(m), Listener: listener, Missed: s.missed.Load()}
+	select {
+	case s.queue <- d:
+		s.bytes.Add(size)
+		return taken
+	default:
+		s.missed.Add(1)
+		return delivery.OutboxFull
+	}
+}
+
+// maxWaiting bounds the bytes that wait for one reader; one message is always let
+// in.
+const maxWaiting = 16 << 20
+
+// drain ends all subscriptions once their queues are empty.
+func (b *bus) drain() {
+	for _, s := range *b.active.Load() {
+		s.finish.Do(func() { s.draining.Store(true); close(s.ended) })
+	}
+}
+
+// cloneMessage copies a message with all its bytes, into one array.
+func cloneMessage(m *abi.Message) *abi.Message {
+	c := *m
+	all := make([]byte, 0, len(m.Topic)+len(m.Attrs)+len(m.Context)+len(m.Payload))
+	take := func(b []byte) []byte {
+		if b == nil {
+			return nil
+		}
+		start := len(all)
+		all = append(all, b...)
+		return all[start:len(all):len(all)]
+	}
+	c.Topic, c.Attrs, c.Context, c.Payload, c.Frame = take(m.Topic), take(m.Attrs), take(m.Context), take(m.Payload), nil
+	return &c
+}
+
+// apiSubscription is one subscriber at the API.
+type apiSubscription struct {
+	bus      *bus
+	id       uint64
+	patterns []string
+	queue    chan admin.Delivery
+	bytes    atomic.Int64 // of what waits in the queue
+	missed   atomic.Uint64
+	draining atomic.Bool
+	ended    chan struct{}
+	finish   sync.Once
+	removed  sync.Once
+}
+
+// Next implements admin.Subscription.
+func (s *apiSubscription) Next(ctx context.Context) (admin.Delivery, error) {
+	select {
+	case d := <-s.queue:
+		return s.taken(d), nil
+	default:
+	}
+	select {
+	case d := <-s.queue:
+		return s.taken(d), nil
+	case <-s.ended:
+		if s.draining.Load() {
+			return admin.Delivery{}, admin.ErrDraining
+		}
+		return admin.Delivery{}, admin.ErrEnded
+	case <-ctx.Done():
+		return admin.Delivery{}, ctx.Err()
+	}
+}
+
+func (s *apiSubscription) taken(d admin.Delivery) admin.Delivery {
+	m := d.Message
+	s.bytes.Add(-int64(len(m.Topic) + len(m.Attrs) + len(m.Context) + len(m.Payload)))
+	return d
+}
+
+// Close implements admin.Subscription.
+func (s *apiSubscription) Close() {
+	s.finish.Do(func() { close(s.ended) })
+	s.removed.Do(func() {
+		b := s.bus
+		for _, pattern := range s.patterns {
+			b.server.topics.Remove(pattern, s.id)
+		}
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		next := maps.Clone(*b.active.Load())
+		delete(next, s.id)
+		b.active.Store(&next)
+	})
+}

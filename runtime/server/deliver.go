@@ -1,0 +1,315 @@
+package server
+
+import (
+	"github.com/weftrun/weft/abi"
+	"github.com/weftrun/weft/runtime/delivery"
+	"github.com/weftrun/weft/runtime/engine"
+	"github.com/weftrun/weft/runtime/frame"
+	"github.com/weftrun/weft/runtime/router"
+)
+
+// Beside the reasons for which a copy is not taken.
+const (
+	// taken: the receiver has it.
+	taken = delivery.Reason(delivery.NumReasons)
+	// asDeadLetter: it went on as a dead letter.
+	asDeadLetter = taken + 1
+)
+
+// deliver takes the message to one destination and says how many receivers took
+// it; if none, p.why says why. found is what the cache knows of the message's own
+// topic; name is empty or belongs to the destination.
+func (p *path) deliver(m *abi.Message, kind abi.DestinationKind, name []byte, found *router.Entry[uint64]) int {
+	switch kind {
+	case abi.ToSubscribers:
+		if len(name) > 0 {
+			return p.toTopic(m, name)
+		}
+		return p.toSubscribers(m, found)
+	case abi.ToNode:
+		return p.toNode(m, name)
+	case abi.ToAll:
+		return p.toAll(m)
+	case abi.ToQueue:
+		return p.toQueue(m, name)
+	case abi.ToReply:
+		return p.toSender(m)
+	case abi.ToDeadLetter:
+		return p.toDeadLetter(m)
+	}
+	p.why = delivery.NoUpstream
+	return 0
+}
+
+func (p *path) toSubscribers(m *abi.Message, found *router.Entry[uint64]) int {
+	if found.Err != nil {
+		p.why = delivery.BadTopic
+		return 0
+	}
+	if len(found.Subscribers) == 0 {
+		p.why = delivery.NoSubscriber
+		return 0
+	}
+	copies := 0
+	for _, id := range found.Subscribers {
+		if p.send(m, id) {
+			copies++
+		}
+	}
+	return copies
+}
+
+// toTopic delivers the message under another topic than its own.
+func (p *path) toTopic(m *abi.Message, topic []byte) int {
+	found := p.cache.Lookup(topic)
+	own := m.Topic
+	m.Topic = topic
+	p.encoded.changed(abi.ChangedTopic)
+	copies := p.toSubscribers(m, &found)
+	m.Topic = own
+	p.encoded.changed(abi.ChangedTopic)
+	return copies
+}
+
+func (p *path) toNode(m *abi.Message, name []byte) int {
+	id, ok := p.server.sessions.Lookup(name)
+	if !ok {
+		p.why = delivery.NoNode
+		return 0
+	}
+	if p.sendOne(m, id) {
+		return 1
+	}
+	return 0
+}
+
+func (p *path) toAll(m *abi.Message) int {
+	copies := 0
+	p.why = delivery.NoNode
+	p.server.sessions.Names(func(_ string, id uint64) bool {
+		if id != m.Session && p.send(m, id) {
+			copies++
+		}
+		return true
+	})
+	return copies
+}
+
+// toQueue offers the message to the group's members in turn until one takes it.
+func (p *path) toQueue(m *abi.Message, name []byte) int {
+	group := p.server.sessions.Queue(name)
+	p.why = delivery.NoMember
+	for range group.Len() {
+		if id, ok := group.Next(); ok && p.sendOne(m, id) {
+			return 1
+		}
+	}
+	return 0
+}
+
+func (p *path) toSender(m *abi.Message) int {
+	if m.Session == 0 {
+		p.why = delivery.NoReply
+		return 0
+	}
+	if p.send(m, m.Session) {
+		return 1
+	}
+	return 0
+}
+
+func (p *path) toDeadLetter(m *abi.Message) int {
+	p.why = delivery.DeadLetterLost
+	if p.bury(m) {
+		p.why = asDeadLetter
+		return 1
+	}
+	return 0
+}
+
+// bury publishes the message's dead letter; false if there is none.
+func (p *path) bury(m *abi.Message) bool {
+	if p.setup.dead == nil {
+		return false
+	}
+	letter := *m
+	grown, ok := p.setup.dead.Build(p.scratch, p.letter, &letter)
+	p.scratch = grown
+	if !ok {
+		return false
+	}
+	own := p.encoded
+	p.encoded.reset(abi.ChangesKnown)
+	p.ledger.Emitted++
+	found := p.cache.Lookup(letter.Topic)
+	p.settled(p.toSubscribers(&letter, &found))
+	p.encoded = own
+	return true
+}
+
+// sendOne hands the message to one receiver, which may answer it: a request gets
+// a sequence id that is free with the receiver, by which its response is found.
+// In a format without sequence ids responses name the node that they are for.
+func (p *path) sendOne(m *abi.Message, id uint64) bool {
+	to := p.receiver(id)
+	if m.Type != abi.TypeRequest || m.Session == 0 || to == nil || to.format.SeqBits() == 0 {
+		return p.send(m, id)
+	}
+	seq, err := p.server.requests.Begin(delivery.Request{
+		Destination: id, SeqBits: to.format.SeqBits(), Origin: m.Session, OriginSeq: m.Seq,
+		Deadline: p.now + p.setup.timeout.Nanoseconds(),
+	})
+	if err != nil {
+		return p.took(delivery.RequestBusy)
+	}
+	own := m.Seq
+	if seq != own {
+		m.Seq = seq
+		p.encoded.changed(abi.ChangedSeq)
+	}
+	ok := p.send(m, id)
+	if seq != own {
+		m.Seq = own
+		p.encoded.changed(abi.ChangedSeq)
+	}
+	if !ok {
+		p.server.requests.Cancel(id, seq)
+	}
+	return ok
+}
+
+// answers takes a response to the session that asked; false for any message that
+// is no answer to a request that waits.
+func (p *path) answers(m *abi.Message) bool {
+	if m.Type != abi.TypeResponse && !p.respondsBySeq(m) || p.server.requests.Len() == 0 {
+		return false
+	}
+	origin, match := p.server.requests.Finish(m.Session, m.Seq)
+	switch match {
+	case delivery.Unknown:
+		return false
+	case delivery.Late:
+		p.ledger.Drop(delivery.LateResponse)
+		return true
+	}
+	m.Type = abi.TypeResponse
+	if m.Seq != origin.Seq {
+		m.Seq = origin.Seq
+		p.encoded.changed(abi.ChangedSeq)
+	}
+	copies := 0
+	if p.send(m, origin.Session) {
+		copies = 1
+	}
+	p.settled(copies)
+	return true
+}
+
+// respondsBySeq tells whether only its sequence id says that the message is a
+// response.
+func (p *path) respondsBySeq(m *abi.Message) bool {
+	return int(m.Listener) < len(p.setup.listeners) && p.setup.listeners[m.Listener].format.RespondsBySeq()
+}
+
+// reply sends what a plugin answered to the message's session.
+func (p *path) reply(m *abi.Message, payload []byte) {
+	if m.Session == 0 {
+		p.ledger.Drop(delivery.NoReply)
+		return
+	}
+	m.Type, m.Payload, m.Frame = abi.TypeResponse, payload, nil
+	p.encoded.reset(abi.ChangesKnown)
+	if !p.send(m, m.Session) {
+		p.ledger.Drop(p.why)
+		return
+	}
+	p.ledger.Replied++
+}
+
+// send encodes the message for one receiver and puts it into its outbox. It
+// counts the copy.
+func (p *path) send(m *abi.Message, id uint64) bool {
+	if isAPI(id) {
+		return p.took(p.server.bus.offer(m, id, p.setup.names[m.Listener]))
+	}
+	to := p.receiver(id)
+	if to == nil {
+		return p.took(delivery.Closed)
+	}
+	unit, err := p.encode(m, to.format)
+	if err != nil {
+		if p.server.debugging() {
+			p.server.log.Debug("a message does not fit the receiver's frames", "listener", to.name, "topic", string(m.Topic), "error", err)
+		}
+		return p.took(delivery.Unencodable)
+	}
+	switch p.loop.SendTo(engine.ConnID(id), unit, m.Priority) {
+	case engine.Pressed:
+		if m.Session != 0 {
+			p.loop.Hold(engine.ConnID(m.Session), engine.ConnID(id))
+		}
+	case engine.Dropped:
+		return p.took(delivery.OutboxFull)
+	case engine.Closed:
+		return p.took(delivery.Closed)
+	}
+	return p.took(taken)
+}
+
+// receiver is the listener whose connection the session is; nil if it is gone.
+func (p *path) receiver(id uint64) *listener {
+	if isAPI(id) {
+		return nil
+	}
+	index, ok := p.loop.ListenerOf(engine.ConnID(id))
+	if !ok {
+		return nil
+	}
+	return p.setup.listeners[index]
+}
+
+// took counts a copy and remembers why it was not taken.
+func (p *path) took(why delivery.Reason) bool {
+	if why == taken {
+		p.ledger.Copies++
+		return true
+	}
+	p.ledger.DropCopy(why)
+	p.why = why
+	return false
+}
+
+// encoded remembers the frame that the message in delivery was last encoded to:
+// receivers of one format share it.
+type encoded struct {
+	changes abi.Changes // what is not as it was in the frame that was received
+	format  *frame.Format
+	unit    []byte
+}
+
+// reset begins with a message of which plugins have changed something.
+func (e *encoded) reset(changes abi.Changes) { *e = encoded{changes: changes} }
+
+// changed notes a change that delivery itself makes.
+func (e *encoded) changed(what abi.Changes) { e.changes, e.format = e.changes|what, nil }
+
+// encode returns the message as a frame of the format, valid until the turn ends:
+// the one that was received, if it is of this format and still says the same.
+func (p *path) encode(m *abi.Message, f *frame.Format) ([]byte, error) {
+	e := &p.encoded
+	if e.format == f {
+		return e.unit, nil
+	}
+	if m.Frame != nil && e.changes&f.Carries() == 0 && p.setup.listeners[m.Listener].format.Same(f) && len(m.Frame) <= f.Limit() {
+		e.format, e.unit = f, m.Frame
+		return e.unit, nil
+	}
+	start := len(p.scratch)
+	grown, err := f.Append(p.scratch, m)
+	if err != nil {
+		return nil, err
+	}
+	p.scratch = grown
+	e.format, e.unit = f, grown[start:]
+	return e.unit, nil
+}

@@ -1,0 +1,166 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"slices"
+
+	"github.com/weftrun/weft/hostfuncs"
+	"github.com/weftrun/weft/plugins"
+	"github.com/weftrun/weft/plugins/std"
+	"github.com/weftrun/weft/runtime/config"
+)
+
+// loaded is the plugins of a configuration: each declared one, and one more for
+// each place in a chain that gives it a configuration of its own.
+type loaded struct {
+	env    *plugins.Env
+	guest  *guestMetrics
+	list   []*plugins.Plugin
+	chains [][]*plugins.Plugin // by listener
+}
+
+// loadPlugins loads every plugin that the configuration declares, whether or not
+// a chain names it. All faults are reported at once.
+func loadPlugins(ctx context.Context, cfg *config.Config, log *slog.Logger, cacheDir string) (*loaded, error) {
+	guest := &guestMetrics{}
+	env, err := plugins.NewEnv(plugins.EnvConfig{Logger: log, CacheDir: cacheDir, Metrics: guest})
+	if err != nil {
+		return nil, err
+	}
+	l := &loaded{env: env, guest: guest}
+	declared := map[string]*plugins.Plugin{}
+	var faults []error
+	for _, name := range sortedKeys(cfg.Plugins) {
+		p, err := l.load(ctx, cfg, name, nil)
+		declared[name] = p
+		faults = append(faults, err)
+	}
+	for i := range cfg.Listeners {
+		var chain []*plugins.Plugin
+		for _, entry := range cfg.Listeners[i].Chain {
+			p := declared[entry.Plugin]
+			if entry.Config != nil && p != nil {
+				var err error
+				p, err = l.load(ctx, cfg, entry.Plugin, entry.Config)
+				faults = append(faults, err)
+			}
+			chain = append(chain, p)
+		}
+		l.chains = append(l.chains, chain)
+	}
+	if err := errors.Join(faults...); err != nil {
+		return nil, errors.Join(err, env.Close(ctx))
+	}
+	return l, nil
+}
+
+// load loads one plugin, with the configuration of a place in a chain if own is
+// not nil.
+func (l *loaded) load(ctx context.Context, cfg *config.Config, name string, own config.PluginConfig) (*plugins.Plugin, error) {
+	key := "plugins." + name
+	spec, err := pluginSpec(name, cfg.Plugins[name], own)
+	if err != nil {
+		return nil, fmt.Errorf("%s.file: %w (%s)", key, err, cfg.Place(key+".file"))
+	}
+	p, err := l.env.Load(ctx, spec)
+	if err != nil {
+		return nil, fmt.Errorf("%w (%s)", err, cfg.Place(key))
+	}
+	l.list = append(l.list, p)
+	return p, nil
+}
+
+func pluginSpec(name string, c config.Plugin, own config.PluginConfig) (plugins.Spec, error) {
+	policy, err := plugins.ParsePolicy(c.OnFailure)
+	if err != nil {
+		return plugins.Spec{}, err
+	}
+	if own == nil {
+		own = c.Config
+	}
+	spec := plugins.Spec{
+		Name: name, File: c.Path, SHA256: c.SHA256, Config: json.RawMessage(own), Grants: grants(name, c.Grants),
+		Memory: int64(c.Memory), OnFailure: policy, Tick: c.Tick.Std(),
+	}
+	if stdName, ok := c.Std(); ok {
+		spec.File = c.File
+		spec.Wasm, err = std.Open(stdName)
+	}
+	return spec, err
+}
+
+func grants(name string, c config.Grants) hostfuncs.Grants {
+	var g hostfuncs.Grants
+	if c.Log != nil {
+		g.Log = &hostfuncs.LogGrant{}
+	}
+	if c.Metrics != nil {
+		g.Metrics = &hostfuncs.MetricsGrant{}
+	}
+	if c.Clock != nil {
+		g.Clock = &hostfuncs.ClockGrant{}
+	}
+	if c.Random != nil {
+		g.Random = &hostfuncs.RandomGrant{}
+	}
+	if c.KV != nil {
+		g.KV = &hostfuncs.KVGrant{Namespace: c.KV.Namespace, Size: int64(c.KV.Size)}
+		if g.KV.Namespace == "" {
+			g.KV.Namespace = name
+		}
+	}
+	if c.WASI != nil {
+		g.WASI = &hostfuncs.WASIGrant{}
+	}
+	return g
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// CheckSetup compiles a configuration's frames, templates and routes, as New does.
+func CheckSetup(cfg *config.Config) error {
+	_, err := newSetup(cfg)
+	return err
+}
+
+// CheckPlugins loads every declared plugin as New does, one after another, and
+// gives everything back. It yields each one's name with what is wrong with it.
+func CheckPlugins(ctx context.Context, cfg *config.Config, log *slog.Logger) iter.Seq2[string, error] {
+	return func(yield func(name string, err error) bool) {
+		env, err := plugins.NewEnv(plugins.EnvConfig{Logger: log})
+		if err != nil {
+			yield("", err)
+			return
+		}
+		defer func() { _ = env.Close(ctx) }()
+		l := &loaded{env: env}
+		for _, name := range sortedKeys(cfg.Plugins) {
+			if _, err := l.load(ctx, cfg, name, nil); !yield(name, err) {
+				return
+			}
+		}
+		for i := range cfg.Listeners {
+			for _, entry := range cfg.Listeners[i].Chain {
+				if entry.Config == nil {
+					continue
+				}
+				name := fmt.Sprintf("%s in the chain of %s", entry.Plugin, cfg.Listeners[i].Name)
+				if _, err := l.load(ctx, cfg, entry.Plugin, entry.Config); !yield(name, err) {
+					return
+				}
+			}
+		}
+	}
+}

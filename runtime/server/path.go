@@ -1,0 +1,466 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"time"
+
+	"github.com/weftrun/weft/abi"
+	"github.com/weftrun/weft/plugins"
+	"github.com/weftrun/weft/runtime/delivery"
+	"github.com/weftrun/weft/runtime/engine"
+	"github.com/weftrun/weft/runtime/router"
+)
+
+// path is a message's whole way on one loop, from the bytes that the engine has
+// read to the bytes that it is to write. It is the loop's engine.Handler: all
+// methods run on the loop's goroutine, so nothing here takes a lock.
+//
+//	Data     bytes -> frame -> message, into its listener's lane
+//	Turn     lane -> chain -> verdict
+//	settle   verdict -> an answer, or the routes
+//	route    message -> places
+//	deliver  place -> receivers -> frame -> outbox      (deliver.go)
+//
+// Sessions come and go in session.go.
+type path struct {
+	server *Server
+	loop   *engine.Loop
+	setup  *setup
+	lanes  []lane // by listener
+	cache  *router.Cache[uint64]
+
+	now     int64           // of this turn, nanoseconds since 1970-01-01 UTC; 0 between turns
+	scratch []byte          // this turn's attributes, topics and encoded frames
+	encoded encoded         // of the message that is being delivered
+	why     delivery.Reason // why the last place did not take the message
+	letter  delivery.Letter // what a dead letter of the message would say
+
+	input   router.Input
+	choices []router.Choice
+	values  placeholders
+	name    []byte
+	events  plugins.Batch // for the hooks that are about no message
+	expired []delivery.Pending
+
+	ledger    delivery.Ledger
+	published delivery.Published
+}
+
+// lane is what one listener's messages of a turn wait in, and the chain that
+// they wait for.
+type lane struct {
+	listener *listener
+	chain    *plugins.Chain
+	batch    plugins.Batch
+	payloads [][]byte // as received, where the listener acknowledges
+	counts   listenerCounts
+}
+
+// newPath makes a loop's path, with an instance of every plugin.
+func newPath(s *Server, l *engine.Loop) (*path, error) {
+	p := &path{server: s, loop: l, setup: s.setup, lanes: make([]lane, len(s.setup.listeners))}
+	p.cache = router.NewCache(s.topics, s.setup.table, router.CacheLimits{})
+	for i := range p.lanes {
+		chain, err := plugins.NewChain(s.ctx, s.setup.names, s.plugins.chains[i]...)
+		if err != nil {
+			return nil, errors.Join(err, p.close(s.ctx))
+		}
+		p.lanes[i].listener, p.lanes[i].chain = s.setup.listeners[i], chain
+	}
+	return p, nil
+}
+
+// close closes the path's plugin instances.
+func (p *path) close(ctx context.Context) error {
+	var errs []error
+	for i := range p.lanes {
+		if c := p.lanes[i].chain; c != nil {
+			errs = append(errs, c.Close(ctx))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// publish shows the counters to other goroutines, once a turn.
+func (p *path) publish() {
+	p.ledger.Publish(&p.published)
+	for i := range p.lanes {
+		p.lanes[i].counts.publish()
+	}
+}
+
+// Data cuts frames off b and collects their messages in the listener's lane.
+func (p *path) Data(c *engine.Conn, b []byte) (consumed, need int) {
+	from := c.Value.(*peer)
+	l := from.listener
+	lane := &p.lanes[l.index]
+	p.begin()
+	for consumed < len(b) && !from.refused {
+		messages := append(lane.batch.Messages, abi.Message{})
+		m := &messages[len(messages)-1]
+		lane.batch.Messages = messages
+		n, grown, err := l.format.Decode(b[consumed:], p.scratch, m)
+		p.scratch = grown
+		if n > 0 && err == nil {
+			// The frame keeps the capacity of what follows it: frames that are
+			// sent on unchanged and side by side are written as one.
+			m.Frame = b[consumed : consumed+n]
+			consumed += n
+			from.faults = 0
+			if p.admit(from, m) {
+				if l.acknowledge != nil {
+					lane.payloads = append(lane.payloads, m.Payload)
+				}
+				continue
+			}
+			lane.batch.Messages = messages[:len(messages)-1]
+			continue
+		}
+		lane.batch.Messages = messages[:len(messages)-1]
+		if err == nil {
+			return consumed, l.format.Need(b[consumed:])
+		}
+		lane.counts.bad(err)
+		if p.server.debugging() {
+			p.server.log.Debug("not a frame", "listener", l.name, "remote", c.Remote(), "skipped", n, "error", err)
+		}
+		if from.faults++; n == 0 || from.faults > maxFaults {
+			from.refused = true
+			c.CloseAfterFlush(engine.ReasonProtocol)
+		}
+		consumed += n
+	}
+	if from.refused {
+		consumed = len(b)
+	}
+	return consumed, 0
+}
+
+// maxFaults is how many times in a row a connection may send what is no frame in
+// a format that finds its way back: looking for the next frame costs time.
+const maxFaults = 64
+
+// begin notes the time when a turn's first bytes arrive.
+func (p *path) begin() {
+	if p.now == 0 {
+		p.now = time.Now().UnixNano()
+	}
+}
+
+// admit completes a message that was cut from a frame; false if it is not to go
+// further.
+func (p *path) admit(from *peer, m *abi.Message) bool {
+	l := from.listener
+	if m.Type == abi.TypeHeartbeat || m.Type == abi.TypeResponse && l.beats && p.server.requests.Len() == 0 && l.format.IsHeartbeatReply(m) {
+		p.answerHeartbeat(from, m)
+		return false
+	}
+	m.Session, m.Listener, m.Time = from.session.ID(), l.index, p.now
+	m.Context = from.session.Context()
+	p.ledger.In++
+	p.lanes[l.index].counts.in(m)
+	if l.nodeAttr != "" && !p.address(from, m) {
+		return false
+	}
+	switch {
+	case len(m.Topic) > 0:
+	case l.fixedTopic != nil:
+		m.Topic = l.fixedTopic
+	default:
+		return p.makeTopic(l, m)
+	}
+	return true
+}
+
+func (p *path) answerHeartbeat(from *peer, m *abi.Message) {
+	start := len(p.scratch)
+	if grown, ok := from.listener.format.AppendHeartbeatReply(p.scratch, m); ok {
+		p.scratch = grown
+		from.conn.Send(grown[start:], abi.MaxPriority)
+	}
+	p.lanes[from.listener.index].counts.heartbeats++
+}
+
+// makeTopic fills in the topic of a frame that carries none.
+func (p *path) makeTopic(l *listener, m *abi.Message) bool {
+	start := len(p.scratch)
+	p.values.set(l.name, m)
+	grown, err := l.topic.Append(p.scratch, &p.values)
+	p.scratch = grown
+	if err != nil {
+		p.ledger.Drop(topicReason(err))
+		if p.server.debugging() {
+			p.server.log.Debug("no topic", "listener", l.name, "session", m.Session, "error", err)
+		}
+		return false
+	}
+	m.Topic = grown[start:len(grown):len(grown)]
+	return true
+}
+
+func topicReason(err error) delivery.Reason {
+	switch {
+	case errors.Is(err, router.ErrMissing):
+		return delivery.NoTopic
+	case errors.Is(err, router.ErrUnsafe):
+		return delivery.UnsafeTopic
+	}
+	return delivery.BadTopic
+}
+
+// address deals with frames that carry a node's number. The first one names the
+// session. A later one with another number is for that node, 255 for everybody:
+// its receiver reads the sender's number in it, so that it can answer.
+func (p *path) address(from *peer, m *abi.Message) bool {
+	attribute := from.listener.nodeAttr
+	number, _ := m.Attrs.Get(attribute)
+	own := from.session.Name()
+	if own == "" {
+		if !p.claim(from, number) {
+			p.ledger.Drop(delivery.Closed)
+			return false
+		}
+		p.introduce(from, m)
+		return true
+	}
+	if string(number) == own {
+		return true
+	}
+	start := len(p.scratch)
+	block := abi.Attributes(p.scratch).AppendString(attribute, own).Append(attrTo, number)
+	for name, value := range m.Attrs.All() {
+		if string(name) != attribute {
+			block = block.Append(string(name), value)
+		}
+	}
+	p.scratch, m.Attrs, m.Frame = block, block[start:len(block):len(block)], nil
+	return true
+}
+
+const (
+	// attrTo names the node that a frame is addressed to.
+	attrTo = "to"
+	// everybody is the node number that stands for all nodes.
+	everybody = "255"
+)
+
+// Turn runs every lane's chain over what this turn has collected.
+func (p *path) Turn() {
+	for i := range p.lanes {
+		if len(p.lanes[i].batch.Messages) > 0 {
+			p.run(&p.lanes[i])
+		}
+	}
+	p.endTurn()
+}
+
+// run passes a lane's messages through its chain and settles each.
+func (p *path) run(l *lane) {
+	l.chain.Messages(&l.batch)
+	p.remember(&l.batch)
+	for i := range l.batch.Messages {
+		if l.batch.Outcomes[i].Emitted {
+			p.ledger.Emitted++
+		}
+		p.settle(l, &l.batch.Messages[i], &l.batch.Outcomes[i])
+	}
+	l.batch.Reset()
+	clear(l.payloads)
+	l.payloads = l.payloads[:0]
+}
+
+// settle carries out what the chain decided about one message.
+func (p *path) settle(l *lane, m *abi.Message, o *plugins.Outcome) {
+	p.encoded.reset(o.Changes)
+	p.letter = delivery.Letter{Reason: "route", Listener: l.listener.name}
+	switch o.Verdict {
+	case abi.VerdictContinue:
+		p.acknowledge(l, m, o)
+		p.route(m)
+	case abi.VerdictRoute:
+		p.acknowledge(l, m, o)
+		p.letter.Reason, p.letter.Plugin = o.Cause.String(), l.pluginName(o)
+		p.routeTo(m, o)
+	case abi.VerdictReply:
+		p.reply(m, o.Out)
+	case abi.VerdictDrop:
+		p.ledger.Drop(dropReason(o.Cause))
+		if p.server.debugging() {
+			p.server.log.Debug("message dropped", "listener", l.listener.name, "session", m.Session, "topic", string(m.Topic),
+				"plugin", l.pluginName(o), "cause", o.Cause, "reason", string(o.Out))
+		}
+	case abi.VerdictClose:
+		p.ledger.Drop(delivery.PluginClose)
+		p.closeSession(m.Session, o.Out)
+	default:
+		p.ledger.Drop(delivery.PluginFault)
+	}
+}
+
+// pluginName is the name of the plugin that decided.
+func (l *lane) pluginName(o *plugins.Outcome) string {
+	if o.Plugin < 0 {
+		return ""
+	}
+	return l.chain.Plugin(int(o.Plugin)).Name()
+}
+
+func dropReason(cause plugins.Cause) delivery.Reason {
+	switch cause {
+	case plugins.CauseTrap:
+		return delivery.PluginTrap
+	case plugins.CauseFault:
+		return delivery.PluginFault
+	case plugins.CauseBackOff, plugins.CauseBuffer:
+		return delivery.PluginUnavailable
+	}
+	return delivery.PluginDrop
+}
+
+// acknowledge answers a message that no plugin answered, where the listener says
+// so.
+func (p *path) acknowledge(l *lane, m *abi.Message, o *plugins.Outcome) {
+	t := l.listener.acknowledge
+	if t == nil || m.Session == 0 || o.Emitted {
+		return
+	}
+	from := p.peer(m.Session)
+	if from == nil {
+		return
+	}
+	p.values.set(l.listener.name, m)
+	p.values.payload = l.payloads[o.Origin]
+	start := len(p.scratch)
+	text, err := t.Append(p.scratch, &p.values)
+	p.scratch = text
+	if err != nil {
+		return
+	}
+	answer := abi.Message{Type: abi.TypeResponse, Seq: m.Seq, Priority: m.Priority, Attrs: m.Attrs, Payload: text[start:len(text):len(text)]}
+	at := len(p.scratch)
+	unit, err := l.listener.format.Append(p.scratch, &answer)
+	if err != nil {
+		p.took(delivery.Unencodable)
+		return
+	}
+	p.scratch = unit
+	from.conn.Send(unit[at:], m.Priority)
+}
+
+// route finds out where the message goes and takes it there.
+func (p *path) route(m *abi.Message) {
+	if p.answers(m) || p.addressed(m) {
+		return
+	}
+	entry := p.cache.Lookup(m.Topic)
+	if entry.Err != nil {
+		p.ledger.Drop(delivery.BadTopic)
+		return
+	}
+	p.why = delivery.NoRoute
+	if len(entry.Rules) == 0 && p.setup.direct {
+		p.settled(p.toSubscribers(m, &entry))
+		return
+	}
+	p.input.Message = m
+	p.input.Nonce++
+	p.choices = p.setup.table.Route(&p.input, entry.Rules, p.choices[:0])
+	copies := 0
+	for i := range p.choices {
+		m.QoS = p.choices[i].QoS
+		for j := range p.choices[i].To {
+			copies += p.toDestination(m, &p.choices[i].To[j], &entry)
+		}
+	}
+	p.settled(copies)
+}
+
+// toDestination takes the message to one destination of the rules.
+func (p *path) toDestination(m *abi.Message, d *router.Destination, found *router.Entry[uint64]) int {
+	if d.Template == nil {
+		return p.deliver(m, d.Kind, d.Name, found)
+	}
+	p.values.set(p.setup.names[m.Listener], m)
+	start := len(p.scratch)
+	grown, err := d.Template.Append(p.scratch, &p.values)
+	p.scratch = grown
+	if err != nil {
+		p.why = delivery.BadDestination
+		return 0
+	}
+	return p.deliver(m, d.Kind, grown[start:], found)
+}
+
+// routeTo takes the message to the destinations that a plugin named, one a line.
+func (p *path) routeTo(m *abi.Message, o *plugins.Outcome) {
+	copies := 0
+	p.why = delivery.NoRoute
+	for lines := o.Out; len(lines) > 0; {
+		var line []byte
+		line, lines, _ = bytes.Cut(lines, []byte{'\n'})
+		d, err := abi.ParseDestination(line)
+		if err != nil {
+			p.why = delivery.BadDestination
+			continue
+		}
+		var found router.Entry[uint64]
+		if d.Kind == abi.ToSubscribers && d.Name == nil {
+			found = p.cache.Lookup(m.Topic)
+		}
+		copies += p.deliver(m, d.Kind, d.Name, &found)
+	}
+	p.settled(copies)
+}
+
+// addressed takes a frame that names its node there; false for any other.
+func (p *path) addressed(m *abi.Message) bool {
+	if int(m.Listener) >= len(p.setup.listeners) || p.setup.listeners[m.Listener].nodeAttr == "" {
+		return false
+	}
+	to, ok := m.Attrs.Get(attrTo)
+	if !ok {
+		return false
+	}
+	kind := abi.ToNode
+	if string(to) == everybody {
+		kind = abi.ToAll
+	}
+	p.settled(p.deliver(m, kind, to, nil))
+	return true
+}
+
+// settled ends a message of which so many copies were taken.
+func (p *path) settled(copies int) {
+	switch {
+	case copies == 0:
+		p.ledger.Drop(p.why)
+	case p.why == asDeadLetter:
+		p.ledger.Dead++
+	default:
+		p.ledger.Delivered++
+	}
+}
+
+// endTurn gives back what the turn has borrowed.
+func (p *path) endTurn() {
+	const keep = 4 << 20
+	if cap(p.scratch) > keep {
+		p.scratch = nil
+	}
+	p.scratch, p.now = p.scratch[:0], 0
+	p.publish()
+}
+
+// TurnFailed abandons the messages of a turn that has panicked.
+func (p *path) TurnFailed(any) {
+	for i := range p.lanes {
+		for range p.lanes[i].batch.Messages {
+			p.ledger.Drop(delivery.Internal)
+		}
+		p.lanes[i].batch.Reset()
+	}
+	p.events.Reset()
+	p.endTurn()
+}

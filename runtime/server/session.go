@@ -1,0 +1,269 @@
+package server
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/weftrun/weft/abi"
+	"github.com/weftrun/weft/plugins"
+	"github.com/weftrun/weft/runtime/engine"
+	"github.com/weftrun/weft/runtime/router"
+	"github.com/weftrun/weft/runtime/session"
+)
+
+// queuePrefix marks a subscription that is a place in a queue group.
+const queuePrefix = "queue:"
+
+// peer is what a connection is to the path: the engine keeps it with each.
+type peer struct {
+	session  *session.Session
+	conn     *engine.Conn
+	listener *listener
+	waiting  []*router.Template // subscriptions whose placeholders are not known yet
+	faults   uint8              // in a row: what came was no frame
+	refused  bool               // it is being closed; nothing more is read from it
+}
+
+// Open makes the connection a session and asks the chain whether it may be here.
+func (p *path) Open(c *engine.Conn) {
+	l := p.setup.listeners[c.Listener()]
+	s := session.New(uint64(c.ID()), l.index, time.Now().UnixNano(), c.Remote())
+	from := &peer{session: s, conn: c, listener: l, waiting: l.subscribe}
+	c.Value = from
+	lane := &p.lanes[l.index]
+	if lane.chain.Len() > 0 {
+		p.opened(lane, from)
+	}
+	if !from.refused {
+		p.introduce(from, &abi.Message{})
+	}
+}
+
+// opened runs the chain's open hooks.
+func (p *path) opened(l *lane, from *peer) {
+	attrs := abi.Attributes(nil).
+		AppendString("peer", from.session.Remote().String()).
+		AppendString("protocol", from.listener.format.Name())
+	p.events.Messages = append(p.events.Messages, abi.Message{
+		Session: from.session.ID(), Listener: from.listener.index, Time: from.session.Since(), Attrs: attrs,
+	})
+	l.chain.Open(&p.events)
+	p.remember(&p.events)
+	for i := range p.events.Messages {
+		m, o := &p.events.Messages[i], &p.events.Outcomes[i]
+		if o.Emitted {
+			p.ledger.Emitted++
+			p.settle(l, m, o)
+			continue
+		}
+		switch o.Verdict {
+		case abi.VerdictReply:
+			p.greet(m, o.Out)
+		case abi.VerdictDrop, abi.VerdictClose, abi.VerdictRoute:
+			from.refused = true
+			p.server.log.Info("session refused", "listener", from.listener.name, "remote", from.session.Remote(), "reason", string(o.Out))
+			from.conn.CloseAfterFlush(engine.ReasonDenied)
+		}
+	}
+	p.events.Reset()
+}
+
+// greet sends what a plugin says to a session that begins.
+func (p *path) greet(m *abi.Message, text []byte) {
+	m.Type, m.Payload = abi.TypeResponse, text
+	p.encoded.reset(abi.ChangesKnown)
+	p.send(m, m.Session)
+}
+
+// Closed takes back what the session held and tells the chain and those who wait
+// for its answers.
+func (p *path) Closed(c *engine.Conn, reason engine.Reason) {
+	from, ok := c.Value.(*peer)
+	if !ok {
+		return
+	}
+	s := from.session
+	p.server.sessions.Close(s)
+	p.server.lost.Add(uint64(len(p.server.requests.Drop(s.ID(), nil))))
+	lane := &p.lanes[from.listener.index]
+	if lane.chain.Len() == 0 {
+		return
+	}
+	p.events.Messages = append(p.events.Messages, abi.Message{
+		Session: s.ID(), Listener: from.listener.index, Time: time.Now().UnixNano(), Context: s.Context(),
+		Attrs: abi.Attributes(nil).AppendString("reason", reason.String()),
+	})
+	lane.chain.CloseSessions(&p.events)
+	p.settleEmitted(lane)
+}
+
+// settleEmitted settles what plugins made in a hook that is about no message.
+func (p *path) settleEmitted(l *lane) {
+	for i := range p.events.Messages {
+		if o := &p.events.Outcomes[i]; o.Emitted {
+			p.ledger.Emitted++
+			p.settle(l, &p.events.Messages[i], o)
+		}
+	}
+	p.events.Reset()
+}
+
+// Idle sends a heartbeat to a connection that has been silent.
+func (p *path) Idle(c *engine.Conn) {
+	if beat, ok := c.Value.(*peer).listener.format.Heartbeat(); ok {
+		c.Send(beat, abi.MaxPriority)
+	}
+}
+
+// Tick lets the plugins that want it know that time has passed, and ends the
+// requests that nobody has answered.
+func (p *path) Tick(now time.Time) {
+	for i := range p.lanes {
+		l := &p.lanes[i]
+		l.chain.Tick(&p.events, now)
+		p.settleEmitted(l)
+	}
+	if p.loop.Index() == 0 {
+		p.expired = p.server.requests.Expire(now.UnixNano(), p.expired[:0])
+		p.server.timeouts.Add(uint64(len(p.expired)))
+	}
+	p.publish()
+}
+
+// remember keeps what plugins said about sessions: contexts and subscriptions.
+func (p *path) remember(b *plugins.Batch) {
+	for i := range b.Contexts {
+		from := p.peer(b.Contexts[i].Session)
+		if from == nil {
+			continue
+		}
+		if err := from.session.SetContext(b.Contexts[i].Context); err != nil {
+			p.server.log.Warn("a plugin's context was refused", "error", err)
+			continue
+		}
+		p.introduce(from, &abi.Message{})
+	}
+	for i := range b.Subscriptions {
+		s := &b.Subscriptions[i]
+		if from := p.peer(s.Session); from != nil {
+			p.subscribe(from, string(s.Pattern), s.Remove)
+		}
+	}
+}
+
+func (p *path) subscribe(from *peer, pattern string, remove bool) {
+	var err error
+	queue, isQueue := strings.CutPrefix(pattern, queuePrefix)
+	switch {
+	case isQueue && remove:
+		p.server.sessions.Leave(from.session, queue)
+	case isQueue:
+		err = p.server.sessions.Join(from.session, queue)
+	case remove:
+		p.server.sessions.Unsubscribe(from.session, pattern)
+	default:
+		_, err = p.server.sessions.Subscribe(from.session, pattern)
+	}
+	if err != nil {
+		p.server.log.Warn("subscription refused", "session", from.session.ID(), "listener", from.listener.name, "pattern", pattern, "error", err)
+	}
+}
+
+// introduce gives the session its name and its listener's subscriptions as soon
+// as what they are made of is known: from the context, or from the attributes of
+// its first frame.
+func (p *path) introduce(from *peer, first *abi.Message) {
+	p.values.set(from.listener.name, first)
+	p.values.attributes.Second = from.session.Context()
+	if t := from.listener.node; t != nil {
+		if name, err := t.Append(p.name[:0], &p.values); err == nil {
+			p.name = name
+			p.claim(from, name)
+		}
+	}
+	if len(from.waiting) == 0 || from.refused {
+		return
+	}
+	var still []*router.Template
+	for _, t := range from.waiting {
+		text := t.String()
+		if !t.Fixed() {
+			pattern, err := t.Append(p.name[:0], &p.values)
+			if errors.Is(err, router.ErrMissing) {
+				still = append(still, t)
+				continue
+			}
+			if err != nil {
+				p.server.log.Warn("subscription refused", "listener", from.listener.name, "template", text, "error", err)
+				continue
+			}
+			text = string(pattern)
+		}
+		p.subscribe(from, text, false)
+	}
+	from.waiting = still
+}
+
+// claim gives the session its name. Who holds it already keeps it: the newcomer
+// is closed.
+func (p *path) claim(from *peer, name []byte) bool {
+	if bytes.Equal(name, []byte(from.session.Name())) {
+		return true
+	}
+	if _, err := p.server.sessions.Claim(from.session, name, session.Refuse); err != nil {
+		from.refused = true
+		p.server.log.Warn("session refused", "listener", from.listener.name, "remote", from.session.Remote(), "error", err)
+		from.conn.CloseAfterFlush(engine.ReasonDenied)
+		return false
+	}
+	return true
+}
+
+// peer finds a session of this loop; nil if it is gone.
+func (p *path) peer(id uint64) *peer {
+	c := p.loop.Conn(engine.ConnID(id))
+	if c == nil {
+		return nil
+	}
+	from, _ := c.Value.(*peer)
+	return from
+}
+
+// closeSession ends a session because a plugin said so.
+func (p *path) closeSession(id uint64, reason []byte) {
+	from := p.peer(id)
+	if from == nil {
+		return
+	}
+	from.refused = true
+	p.server.log.Info("session closed by a plugin", "listener", from.listener.name, "remote", from.session.Remote(), "reason", string(reason))
+	from.conn.CloseAfterFlush(engine.ReasonVerdict)
+}
+
+// placeholders answers a template from a message: its attributes, its session's
+// context, and a few names of weft's own.
+type placeholders struct {
+	attributes router.AttributeValues
+	listener   string
+	payload    []byte
+	buffer     []byte
+}
+
+func (v *placeholders) set(listener string, m *abi.Message) {
+	v.attributes = router.AttributeValues{First: m.Attrs, Second: m.Context}
+	v.listener, v.payload = listener, m.Payload
+}
+
+// Value implements router.Values.
+func (v *placeholders) Value(name string) ([]byte, bool) {
+	switch name {
+	case "listener":
+		v.buffer = append(v.buffer[:0], v.listener...)
+		return v.buffer, true
+	case "payload":
+		return v.payload, true
+	}
+	return v.attributes.Value(name)
+}

@@ -1,0 +1,207 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/weftrun/weft/runtime/config"
+	"github.com/weftrun/weft/runtime/delivery"
+	"github.com/weftrun/weft/runtime/engine"
+	"github.com/weftrun/weft/runtime/frame"
+	"github.com/weftrun/weft/runtime/router"
+)
+
+// setup is what a configuration becomes: every template parsed, every frame
+// compiled, every rule in its table. It is immutable; loops share it.
+type setup struct {
+	listeners []*listener
+	names     []string // of the listeners, by index; the last one is the API
+	table     *router.Table
+	direct    bool                  // see router.Table.Direct
+	timeout   time.Duration         // of requests
+	dead      *delivery.DeadLetters // nil for none
+}
+
+// listener is one listener's part of a setup.
+type listener struct {
+	index  uint32
+	name   string
+	format *frame.Format
+	// nodeAttr is the attribute by which the frame itself names nodes.
+	nodeAttr    string
+	topic       *router.Template
+	fixedTopic  []byte // the topic, if the template has no placeholder
+	node        *router.Template
+	subscribe   []*router.Template
+	acknowledge *router.Template
+	beats       bool // the format has heartbeats
+}
+
+// newSetup compiles a configuration. All faults are reported at once.
+func newSetup(cfg *config.Config) (*setup, error) {
+	s := &setup{timeout: cfg.Requests.Timeout.Std()}
+	var faults []error
+	if cfg.DeadLetter.Topic != "" {
+		dead, err := delivery.NewDeadLetters(cfg.DeadLetter.Topic)
+		s.dead = dead
+		faults = append(faults, err)
+	}
+	formats, err := compileFrames(cfg)
+	faults = append(faults, err)
+	for i := range cfg.Listeners {
+		l, err := newListener(cfg, i, formats)
+		faults = append(faults, err)
+		s.listeners = append(s.listeners, l)
+		s.names = append(s.names, cfg.Listeners[i].Name)
+	}
+	s.names = append(s.names, apiName)
+	s.table, err = router.Compile(rules(cfg), targets(cfg.DefaultRoute), s.names)
+	faults = append(faults, err)
+	if err := errors.Join(faults...); err != nil {
+		return nil, err
+	}
+	s.direct = s.table.Direct()
+	return s, nil
+}
+
+// apiName stands for the API where messages name their listener.
+const apiName = "api"
+
+func compileFrames(cfg *config.Config) (map[string]*frame.Format, error) {
+	formats := map[string]*frame.Format{}
+	var faults []error
+	for name, declared := range cfg.Frames {
+		f, err := frame.Parse(name, declared.Doc)
+		if err != nil {
+			faults = append(faults, fmt.Errorf("frames.%s (%s): %w", name, cfg.Place("frames."+name), err))
+			continue
+		}
+		formats[name] = f
+	}
+	return formats, errors.Join(faults...)
+}
+
+func newListener(cfg *config.Config, i int, formats map[string]*frame.Format) (*listener, error) {
+	c := &cfg.Listeners[i]
+	l := &listener{index: uint32(i), name: c.Name}
+	f, ok := formats[c.Frame]
+	if !ok {
+		f, ok = frame.Preset(c.Frame)
+	}
+	if !ok {
+		return nil, fmt.Errorf("listeners.%s.frame: %q is neither a preset nor a key of frames (%s)", c.Name, c.Frame, cfg.Place("listeners."+c.Name+".frame"))
+	}
+	l.format = f.WithLimit(int(c.Limits.Frame))
+	l.nodeAttr = l.format.NodeAttr()
+	_, l.beats = l.format.Heartbeat()
+	var faults []error
+	parse := func(key, text string, parser func(string) (*router.Template, error)) *router.Template {
+		if text == "" {
+			return nil
+		}
+		t, err := parser(text)
+		if err != nil {
+			path := "listeners." + c.Name + "." + key
+			faults = append(faults, fmt.Errorf("%s: %w (%s)", path, err, cfg.Place(path)))
+		}
+		return t
+	}
+	l.topic = parse("topic", c.Topic, router.TopicTemplate)
+	l.node = parse("node", c.Node, router.TextTemplate)
+	l.acknowledge = parse("acknowledge", c.Acknowledge, router.RawTemplate)
+	for _, text := range c.Subscribe {
+		l.subscribe = append(l.subscribe, parse("subscribe", text, router.PatternTemplate))
+	}
+	if err := errors.Join(faults...); err != nil {
+		return nil, err
+	}
+	l.fixTopic()
+	return l, nil
+}
+
+// fixTopic makes the topic once where no message has a say in it: all its
+// placeholders are the listener's name.
+func (l *listener) fixTopic() {
+	for _, name := range l.topic.Names() {
+		if name != "listener" {
+			return
+		}
+	}
+	topic, err := l.topic.Append(nil, fixedValue(l.name))
+	if err == nil {
+		l.fixedTopic = topic
+	}
+}
+
+// fixedValue answers every placeholder with one text.
+type fixedValue string
+
+func (v fixedValue) Value(string) ([]byte, bool) { return []byte(v), true }
+
+func rules(cfg *config.Config) []router.Rule {
+	list := make([]router.Rule, 0, len(cfg.Routes))
+	for _, r := range cfg.Routes {
+		list = append(list, router.Rule{
+			Name: r.Name,
+			When: router.When{
+				Topic: r.When.Topic, Attributes: r.When.Attributes, Match: r.When.Match,
+				Priority: priorities(r.When.Priority), Listener: r.When.Listener, Type: r.When.Type,
+			},
+			Hash: r.Hash,
+		})
+		rule := &list[len(list)-1]
+		if r.QoS > 0 {
+			qos := uint8(r.QoS)
+			rule.QoS = &qos
+		}
+		for _, t := range r.To {
+			rule.To = append(rule.To, router.Target{To: t.To, Weight: uint32(t.Weight)})
+		}
+	}
+	return list
+}
+
+// priorities spells a range as the router reads it.
+func priorities(p *config.Priorities) string {
+	if p == nil {
+		return ""
+	}
+	return fmt.Sprintf("%d-%d", p.Min, p.Max)
+}
+
+func targets(texts []string) []router.Target {
+	list := make([]router.Target, 0, len(texts))
+	for _, text := range texts {
+		list = append(list, router.Target{To: text})
+	}
+	return list
+}
+
+// engineListeners tells the engine what it must know of each listener.
+func engineListeners(cfg *config.Config) ([]engine.Listener, error) {
+	list := make([]engine.Listener, 0, len(cfg.Listeners))
+	for i := range cfg.Listeners {
+		c := &cfg.Listeners[i]
+		policy, err := engine.ParsePolicy(c.Outbox.WhenFull)
+		if err != nil {
+			return nil, fmt.Errorf("listeners.%s.outbox.when_full: %w", c.Name, err)
+		}
+		list = append(list, engine.Listener{
+			Name: c.Name, Address: c.Address,
+			MaxConnections: c.Limits.Connections, MaxPerSource: c.Limits.PerSource, MaxUnit: int(c.Limits.Frame),
+			ReadDeadline: c.Deadlines.Read.Std(), WriteDeadline: c.Deadlines.Write.Std(),
+			HeartbeatEvery: orNever(c.Heartbeat.Every.Std()), CloseAfter: orNever(c.Heartbeat.CloseAfter.Std()),
+			Outbox: engine.Outbox{Limit: int(c.Outbox.Size), WhenFull: policy},
+		})
+	}
+	return list, nil
+}
+
+// orNever is how the engine spells a duration of 0 of the configuration.
+func orNever(d time.Duration) time.Duration {
+	if d == 0 {
+		return -1
+	}
+	return d
+}

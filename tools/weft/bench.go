@@ -1,0 +1,158 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weftrun/weft/abi"
+	"github.com/weftrun/weft/tools/load"
+)
+
+type benching struct {
+	to, template string
+	wire         wire
+	rate         float64
+	window       int
+	request      bool
+	publishers   int
+	subscribers  int
+	topics       []string
+	size         int
+	duration     time.Duration
+	warmup       time.Duration
+	count        uint64
+	token, key   string
+	pid          int
+	thresholds   []string
+	json         bool
+	priority     uint8
+	sign         bool
+}
+
+func benchCommand(sys system) *cobra.Command {
+	var b benching
+	cmd := &cobra.Command{
+		Use:   "bench",
+		Short: "Generates load and reports rates, losses, order and latencies",
+		Long: `Sends frames from one or more publishers to a listener and counts what its subscribers receive.
+
+Closed loop (the default): as fast as at most --window undelivered messages allow; shows what weft can carry.
+Open loop (--rate): at a fixed rate, come what may; each latency counts from the time at which the message was due, so
+a stall is not hidden (no coordinated omission).
+Request (--request): each publisher waits for the answer to its message before it sends the next.
+
+With --sign each connection shows a token of its own first, as the built-in example wants it: the publishers' identities
+are publisher-0, publisher-1, ...; subscribers are subscribed to --topic by their token.`,
+		Example: `weft bench --sign --to 127.0.0.1:7400 --topic 'truck/#'                       # the built-in example, closed loop
+weft bench --sign --topic 'truck/#' --rate 20000 --duration 10s --threshold p99=5ms
+weft bench --to 127.0.0.1:7401 --frame line --request --publishers 50 --subscribers 0
+weft bench --sign --topic 'truck/#' --json >result.json`,
+		Args: arguments(0, 0, "no argument"),
+		RunE: func(cmd *cobra.Command, _ []string) error { return b.run(cmd, sys) },
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.StringVar(&b.to, "to", "127.0.0.1:7400", "the listener's `ADDRESS`")
+	b.wire.flags(cmd, "mcp-seq")
+	f.Float64Var(&b.rate, "rate", 0, "open loop: messages a second over all publishers")
+	f.IntVar(&b.window, "window", 10000, "closed loop: messages in flight at most")
+	f.BoolVar(&b.request, "request", false, "wait for the answer to each message")
+	f.IntVar(&b.publishers, "publishers", 1, "publishing connections")
+	f.IntVar(&b.subscribers, "subscribers", 1, "subscribing connections; 0 only sends")
+	f.StringArrayVar(&b.topics, "topic", nil, "`PATTERN` that the subscribers' tokens ask for (repeatable)")
+	f.IntVar(&b.size, "size", 128, "payload in bytes")
+	f.StringVar(&b.template, "template", "", "payload as `TEXT` with {stamp}, {n}, {topic} and {pad} (for JSON, say)")
+	f.Uint8Var(&b.priority, "priority", 0, "priority of the messages")
+	f.DurationVar(&b.duration, "duration", 5*time.Second, "how long to measure")
+	f.DurationVar(&b.warmup, "warmup", time.Second, "how long to send before that")
+	f.Uint64Var(&b.count, "count", 0, "end after so many messages")
+	f.StringVar(&b.token, "token", "", "`TOKEN` that every connection shows first")
+	f.BoolVar(&b.sign, "sign", false, "sign a token for each connection")
+	f.StringVar(&b.key, "key", "", "shared `SECRET` for --sign; none: that of the built-in example")
+	f.IntVar(&b.pid, "pid", 0, "`PID` of the server, to report its CPU time")
+	f.StringArrayVar(&b.thresholds, "threshold", nil, "`WHAT=LIMIT`: p50, p90, p99, p99.9, p99.99 or max at most so long, rate at least so many, lost at most so many; exit code 5 if not (repeatable)")
+	f.BoolVar(&b.json, "json", false, "print JSON")
+	cmd.MarkFlagsMutuallyExclusive("rate", "request")
+	cmd.MarkFlagsMutuallyExclusive("token", "sign")
+	return cmd
+}
+
+func (b *benching) run(cmd *cobra.Command, sys system) error {
+	limits, err := parseThresholds(b.thresholds)
+	if err != nil {
+		return err
+	}
+	cfg, err := b.config(cmd, sys)
+	if err != nil {
+		return err
+	}
+	result, err := load.Run(cmd.Context(), cfg)
+	if err != nil {
+		return fail(exitRuntime, err, "Is a weft running there, and do the subscribers' patterns match the topics that its plugins make?")
+	}
+	if b.json {
+		text, err := result.JSON()
+		if err != nil {
+			return err
+		}
+		if _, err := cmd.OutOrStdout().Write(text); err != nil {
+			return err
+		}
+	} else if err := result.WriteTable(cmd.OutOrStdout()); err != nil {
+		return err
+	}
+	var broken []string
+	for _, l := range limits {
+		if text := l.broken(result); text != "" {
+			broken = append(broken, text)
+		}
+	}
+	if len(broken) > 0 {
+		return fail(exitFailed, fmt.Errorf("thresholds: %s", strings.Join(broken, "; ")), "")
+	}
+	return nil
+}
+
+func (b *benching) config(cmd *cobra.Command, sys system) (load.Config, error) {
+	format, err := b.wire.format()
+	if err != nil {
+		return load.Config{}, err
+	}
+	frames := &load.Frames{Codec: format, Type: abi.TypeRequest, Priority: b.priority}
+	switch {
+	case b.sign:
+		key := b.key
+		if key == "" {
+			if key, err = demoKey(); err != nil {
+				return load.Config{}, err
+			}
+		}
+		frames.Hello, frames.AwaitHello = load.TokenHello([]byte(key), b.warmup+b.duration+time.Hour), true
+	case b.token != "":
+		frames.Hello, frames.AwaitHello = func(load.Peer) []byte { return []byte(b.token) }, true
+	}
+	cfg := load.Config{
+		Address: b.to, Protocol: frames, Mode: load.Closed, Window: b.window, Publishers: b.publishers, Subscribers: b.subscribers,
+		Payload: load.Payload{Size: b.size, Template: b.template}, Duration: b.duration, Warmup: b.warmup, Count: b.count,
+		ServerPID: b.pid,
+	}
+	if len(b.topics) > 0 {
+		cfg.Subscribe = [][]string{b.topics}
+	}
+	switch {
+	case b.request:
+		cfg.Mode, cfg.Subscribers = load.Request, 0
+		cfg.Rate = b.rate
+	case b.rate > 0:
+		cfg.Mode, cfg.Rate = load.Open, b.rate
+	case b.rate < 0:
+		return cfg, usageError("--rate %v: expected messages a second", b.rate)
+	}
+	if sys.progress {
+		cfg.Progress = cmd.ErrOrStderr()
+	}
+	return cfg, nil
+}

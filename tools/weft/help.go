@@ -1,0 +1,80 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// guide is where the documentation is.
+const guide = "https://github.com/weftrun/weft#readme"
+
+// common are the commands in the order in which a newcomer needs them; the rest
+// follows by name.
+var common = []string{"run", "check", "send", "publish", "subscribe", "bench", "frames", "token", "version", "completion"}
+
+// help prints examples first, then what there is, the common things first.
+func help(cmd *cobra.Command, _ []string) {
+	w := cmd.OutOrStdout()
+	about := cmd.Long
+	if about == "" {
+		about = cmd.Short + "."
+	}
+	fmt.Fprintf(w, "%s\n", strings.TrimSpace(about))
+	if cmd.HasExample() {
+		fmt.Fprintf(w, "\nExamples:\n%s\n", indent(cmd.Example))
+	}
+	if cmd.HasAvailableSubCommands() {
+		fmt.Fprintf(w, "\nUsage:\n  %s COMMAND\n\nCommands:\n", cmd.CommandPath())
+		listCommands(w, cmd)
+	} else {
+		fmt.Fprintf(w, "\nUsage:\n  %s\n", cmd.UseLine())
+	}
+	if flags := cmd.LocalFlags(); flags.HasAvailableFlags() {
+		fmt.Fprintf(w, "\nFlags:\n%s", flags.FlagUsages())
+	}
+	if flags := cmd.InheritedFlags(); flags.HasAvailableFlags() {
+		fmt.Fprintf(w, "\nFlags of every command:\n%s", flags.FlagUsages())
+	}
+	if !cmd.HasParent() {
+		fmt.Fprintf(w, "\nExit codes:\n%s\n%s COMMAND --help tells more about one. Guide: %s\n", exitCodes, cmd.CommandPath(), guide)
+	}
+}
+
+func listCommands(w io.Writer, parent *cobra.Command) {
+	rank := func(c *cobra.Command) int {
+		if i := slices.Index(common, c.Name()); i >= 0 {
+			return i
+		}
+		return len(common)
+	}
+	list := slices.Clone(parent.Commands())
+	slices.SortStableFunc(list, func(a, b *cobra.Command) int { return rank(a) - rank(b) })
+	for _, c := range list {
+		if c.IsAvailableCommand() && c.Name() != "help" {
+			fmt.Fprintf(w, "  %-11s %s\n", c.Name(), c.Short)
+		}
+	}
+}
+
+func indent(text string) string {
+	return "  " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n  ")
+}
+
+// helpCommand is "weft help COMMAND", which refuses what it does not know.
+func helpCommand(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Tells about a command",
+		RunE: func(_ *cobra.Command, args []string) error {
+			found, rest, err := root.Find(args)
+			if err != nil || len(rest) > 0 {
+				return noCommand(root, args)
+			}
+			return found.Help()
+		},
+	}
+}

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+	"unicode/utf8"
+
+	"connectrpc.com/connect"
+	"github.com/spf13/cobra"
+
+	"github.com/weftrun/weft/abi"
+	"github.com/weftrun/weft/runtime/admin/weftv1"
+)
+
+// maxInput bounds what is read from stdin or a file: no message can be larger.
+const maxInput = abi.MaxPayload
+
+var apiTypes = map[string]weftv1.Type{
+	"event": weftv1.Type_TYPE_EVENT, "request": weftv1.Type_TYPE_REQUEST,
+	"response": weftv1.Type_TYPE_RESPONSE, "ack": weftv1.Type_TYPE_ACK,
+}
+
+type publishing struct {
+	api        api
+	attributes []string
+	kind       string
+	priority   uint8
+	qos        uint8
+	seq        uint64
+	timeout    time.Duration
+	json       bool
+}
+
+// published is what --json prints.
+type published struct {
+	Topic     string `json:"topic"`
+	Accepted  bool   `json:"accepted"`
+	Delivered uint32 `json:"delivered"`
+	Dropped   string `json:"dropped,omitempty"`
+}
+
+func publishCommand(sys system) *cobra.Command {
+	var p publishing
+	cmd := &cobra.Command{
+		Use:   "publish TOPIC [PAYLOAD|-]",
+		Short: "Publishes one message through the API",
+		Long: `Publishes one message through the API, along the configured routes, and says what became of it.
+
+The payload is the argument's text, or what stands on stdin for "-"; without one it is empty.
+Exit code 1: nobody took the message.`,
+		Example: `weft publish demo/hello 'hello'
+weft publish alarm/7 '{"temperature":9.5}' --attr level=high --priority 5
+weft publish firmware/new - <image.bin`,
+		Args: arguments(1, 2, "a topic and at most one payload"),
+		RunE: func(cmd *cobra.Command, args []string) error { return p.run(cmd, args) },
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.StringArrayVarP(&p.attributes, "attr", "a", nil, "an attribute, `NAME=VALUE` (repeatable)")
+	f.StringVar(&p.kind, "type", "event", "event, request, response or ack")
+	f.Uint8Var(&p.priority, "priority", 0, "0 to 7; higher is delivered first")
+	f.Uint8Var(&p.qos, "qos", 0, "0 at most once, 1 at least once, 2 exactly once")
+	f.Uint64Var(&p.seq, "seq", 0, "sequence id, by which a response finds its request")
+	f.BoolVar(&p.json, "json", false, "print the result as JSON")
+	f.DurationVar(&p.timeout, "timeout", 10*time.Second, "give up after this long")
+	p.api.flags(cmd, sys)
+	_ = cmd.RegisterFlagCompletionFunc("type", cobra.FixedCompletions([]string{"event", "request", "response", "ack"}, cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+func (p *publishing) run(cmd *cobra.Command, args []string) error {
+	request, err := p.request(cmd.InOrStdin(), args)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), p.timeout)
+	defer cancel()
+	response, err := p.api.client().Publish(ctx, connect.NewRequest(request))
+	if err != nil {
+		return p.api.failed(err)
+	}
+	r := published{request.Topic, response.Msg.Accepted, response.Msg.Delivered, response.Msg.Dropped}
+	if p.json {
+		if err := json.NewEncoder(cmd.OutOrStdout()).Encode(r); err != nil {
+			return err
+		}
+	} else if r.Accepted {
+		fmt.Fprintf(cmd.OutOrStdout(), "%s: delivered to %d\n", r.Topic, r.Delivered)
+	}
+	if !r.Accepted {
+		return fail(exitRuntime, fmt.Errorf("%s: nobody took the message: %s", r.Topic, r.Dropped), remedyOf(r.Dropped, r.Topic))
+	}
+	return nil
+}
+
+// remedyOf is what to do about a message that went nowhere.
+func remedyOf(reason, topic string) string {
+	if reason == "no_subscriber" {
+		return fmt.Sprintf("A subscriber is needed first: weft subscribe '%s'", topic)
+	}
+	return ""
+}
+
+func (p *publishing) request(stdin io.Reader, args []string) (*weftv1.PublishRequest, error) {
+	attributes, err := pairs("attr", p.attributes)
+	if err != nil {
+		return nil, err
+	}
+	kind, ok := apiTypes[p.kind]
+	if !ok {
+		return nil, oneOf("type", p.kind, "event", "request", "response", "ack")
+	}
+	r := &weftv1.PublishRequest{
+		Topic: args[0], Attributes: attributes, Type: kind, Priority: uint32(p.priority), Qos: uint32(p.qos), Seq: p.seq,
+	}
+	if len(args) < 2 {
+		return r, nil
+	}
+	payload := []byte(args[1])
+	if args[1] == "-" {
+		if payload, err = readAll(stdin, "stdin"); err != nil {
+			return nil, err
+		}
+	}
+	if utf8.Valid(payload) {
+		r.Body = &weftv1.PublishRequest_Text{Text: string(payload)}
+	} else {
+		r.Body = &weftv1.PublishRequest_Payload{Payload: payload}
+	}
+	return r, nil
+}
+
+// readAll reads a payload, at most as much as one message can carry.
+func readAll(r io.Reader, name string) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(r, maxInput+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("reading %s: %w", name, err)
+	case len(b) > maxInput:
+		return nil, usageError("%s has more than %d bytes, the most that a message carries", name, maxInput)
+	}
+	return b, nil
+}

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weftrun/weft/runtime/config"
+	"github.com/weftrun/weft/runtime/engine"
+	"github.com/weftrun/weft/runtime/life"
+	"github.com/weftrun/weft/runtime/logging"
+	"github.com/weftrun/weft/runtime/server"
+)
+
+// service is the name under which weft logs.
+const service = "weft"
+
+func runCommand(sys system) *cobra.Command {
+	var s source
+	var driver string
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Runs weft until it is told to stop",
+		Long: `Runs weft until SIGTERM or Ctrl-C, then drains: nothing new is accepted, what was accepted is delivered.
+A second Ctrl-C ends at once.
+
+Without -c it runs a built-in example on the loopback interface: trucks, a person with netcat, alarms.`,
+		Example: `weft run                                  # the built-in example
+weft run -c weft.yaml                     # a configuration of your own
+weft run --set api.address=127.0.0.1:0    # one key overridden
+weft run --example >weft.yaml             # the built-in example, to begin a file of your own with`,
+		Args: arguments(0, 0, "no argument"),
+	}
+	example := false
+	cmd.Flags().SortFlags = false
+	s.flags(cmd, sys)
+	cmd.Flags().StringVar(&driver, "driver", "auto", "how sockets are served: auto, epoll (Linux) or net (portable)")
+	cmd.Flags().BoolVar(&example, "example", false, "print the built-in example's configuration and end")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if example {
+			return printExample(cmd.OutOrStdout())
+		}
+		if err := oneOf("driver", driver, "auto", "epoll", "net"); err != nil {
+			return err
+		}
+		return s.serve(cmd, sys, driver)
+	}
+	return cmd
+}
+
+// serve runs the configuration until the command's context ends.
+func (s *source) serve(cmd *cobra.Command, sys system, driver string) error {
+	cfg, err := s.load(sys)
+	if err != nil {
+		return err
+	}
+	log, err := logging.New(cmd.ErrOrStderr(), service, cfg.Log.Level, cfg.Log.Format)
+	if err != nil {
+		return fail(exitConfig, err, "")
+	}
+	srv, err := server.New(cmd.Context(), server.Options{Config: cfg, Logger: log, Driver: driver})
+	switch {
+	case errors.Is(err, engine.ErrAddressInUse):
+		return fail(exitRuntime, err, "")
+	case err != nil:
+		return fail(exitConfig, err, "weft check groups what is wrong and tells how to mend it.")
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- srv.Run(cmd.Context()) }()
+	if err := awaitRunning(srv, ended); err != nil {
+		return fail(exitRuntime, err, "")
+	}
+	if err := s.banner(cmd.OutOrStdout(), sys, srv, cfg); err != nil {
+		return errors.Join(err, <-ended)
+	}
+	return <-ended
+}
+
+// awaitRunning waits until the server accepts, or has failed.
+func awaitRunning(srv *server.Server, ended chan error) error {
+	for srv.State() == life.Initializing {
+		select {
+		case err := <-ended:
+			if err == nil {
+				err = errors.New("weft has ended before it ran")
+			}
+			return err
+		case <-time.After(time.Millisecond):
+		}
+	}
+	return nil
+}
+
+// banner prints the addresses, and for the built-in example what to paste.
+func (s *source) banner(w io.Writer, sys system, srv *server.Server, cfg *config.Config) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "weft runs %s\n\n", fileOf(cfg))
+	for _, a := range srv.Addresses() {
+		fmt.Fprintf(&b, "  %-10s %-22s %s\n", a.Name, a.Addr, a.Protocol)
+	}
+	if s.example() {
+		if err := story(&b, sys, srv, cfg); err != nil {
+			return err
+		}
+	}
+	b.WriteString("\nCtrl-C drains and ends.\n")
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// story tells how to try the built-in example.
+func story(b *strings.Builder, sys system, srv *server.Server, cfg *config.Config) error {
+	key, err := keyOf(cfg)
+	if err != nil {
+		return err
+	}
+	token, err := mint(key, "truck-7", nil, 24*time.Hour)
+	if err != nil {
+		return err
+	}
+	at := map[string]string{}
+	for _, a := range srv.Addresses() {
+		at[a.Name] = a.Addr.String()
+	}
+	weft := sys.program
+	api := ""
+	if at["api"] != config.Default().API.Address {
+		api = " --api " + at["api"]
+	}
+	host, port, _ := strings.Cut(at["lines"], ":")
+	fmt.Fprintf(b, `
+Paste these into other terminals. The first one watches alarms; the second one is a truck that has become too warm, as a
+line of text; the third one publishes over HTTP.
+
+  %s subscribe 'alarm/#'%s
+  echo '{"truck":"12","temp":9.5}' | nc -N %s %s
+  curl -s -H 'Content-Type: application/json' -d '{"topic":"alarm/office","text":"hello"}' http://%s/weft.v1.Messages/Publish
+
+Trucks that speak binary frames show a token first. The demonstration's key is %q; this token is good for 24 hours:
+
+  %s send --to %s --frame mcp-seq --preface '%s' '{"temp":9.5}'
+`, weft, api, host, port, at["api"], key, weft, at["trucks"], token)
+	return nil
+}
+
+func printExample(w io.Writer) error {
+	_, err := w.Write(exampleConfig())
+	return err
+}
