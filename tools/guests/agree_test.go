@@ -65,7 +65,7 @@ func TestGuestsAgree(t *testing.T) {
 }
 
 // load makes a chain of the module alone, with every capability.
-func load(t *testing.T, wasm []byte, config string, memory int64) *plugins.Chain {
+func load(t testing.TB, wasm []byte, config string, memory int64) *plugins.Chain {
 	t.Helper()
 	env, err := plugins.NewEnv(plugins.EnvConfig{Clock: fixedClock{}})
 	if err != nil {

@@ -14,7 +14,7 @@ type guest struct {
 	folder   string
 	language language
 	target   string
-	manifest []byte // nil for a guest without a manifest
+	manifest []byte
 }
 
 type language string
@@ -75,6 +75,9 @@ func find(root string, only []string) ([]guest, error) {
 			}
 			if err != nil {
 				return err
+			}
+			if n := len(guests); n > 0 && guests[n-1].folder == folder {
+				return fmt.Errorf("%s: two sources, of %s and of %s: a guest has one", folder, guests[n-1].language, lang)
 			}
 			guests = append(guests, guest{folder, lang, place.target(folder), manifest})
 			return nil

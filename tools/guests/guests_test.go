@@ -61,6 +61,12 @@ func TestFind(t *testing.T) {
 	if one, err := find(root, []string{"plugins/std/b/"}); err != nil || len(one) != 1 || one[0].folder != "plugins/std/b" {
 		t.Errorf("one folder: %v, %v", one, err)
 	}
+	two := write(t, map[string]string{
+		"plugins/std/a/plugin.rs": "", "plugins/std/a/plugin.ts": "", "plugins/std/a/manifest.json": manifest,
+	})
+	if _, err := find(two, nil); err == nil || !strings.Contains(err.Error(), "two sources") {
+		t.Errorf("two sources in one folder: %v", err)
+	}
 	if _, err := find(root, []string{"examples/e/program"}); err == nil || !strings.Contains(err.Error(), "manifest.json") {
 		t.Errorf("a folder that is no guest: %v", err)
 	}
@@ -78,6 +84,9 @@ func TestAttachManifest(t *testing.T) {
 	again, err := attachManifest(with, []byte(manifest))
 	if err != nil || !bytes.Equal(again, with) {
 		t.Errorf("a second manifest was attached: %q, %v", again, err)
+	}
+	if _, err := attachManifest(with, []byte(`{"name": "y", "version": "1.0.0"}`)); !errors.Is(err, errManifest) {
+		t.Errorf("another manifest than the embedded one: %v", err)
 	}
 	for name, bad := range map[string]string{
 		"no JSON": "{", "no name": `{"version": "1"}`, "no version": `{"name": "x"}`,

@@ -95,7 +95,11 @@ func keep(root string, g guest, wasm []byte, check bool, out io.Writer) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	if err := os.WriteFile(path, wasm, 0o644); err != nil {
+	// Replaced as a whole: a weft that watches the file never reads half of it.
+	if err := os.WriteFile(path+".new", wasm, 0o644); err != nil {
+		return err
+	}
+	if err := os.Rename(path+".new", path); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "built   %s (%d bytes)\n", g.target, len(wasm))

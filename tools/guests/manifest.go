@@ -16,7 +16,8 @@ var (
 )
 
 // attachManifest appends the manifest as a custom section (WebAssembly core
-// specification, section 5.5.3), unless the module has one already.
+// specification, section 5.5.3). A module whose source embeds one must embed the
+// same.
 func attachManifest(wasm, manifest []byte) ([]byte, error) {
 	var fields struct{ Name, Version string }
 	if err := json.Unmarshal(manifest, &fields); err != nil {
@@ -32,9 +33,14 @@ func attachManifest(wasm, manifest []byte) ([]byte, error) {
 	case compact.Len() > abi.MaxManifest:
 		return nil, fmt.Errorf("%w: %d bytes, at most %d are allowed", errManifest, compact.Len(), abi.MaxManifest)
 	}
-	has, err := hasSection(wasm, abi.ManifestSection)
-	if err != nil || has {
-		return wasm, err
+	embedded, has, err := section(wasm, abi.ManifestSection)
+	switch {
+	case err != nil:
+		return nil, err
+	case has && !sameJSON(embedded, compact.Bytes()):
+		return nil, fmt.Errorf("%w: the source embeds another one; leave it out there", errManifest)
+	case has:
+		return wasm, nil
 	}
 	content := binary.AppendUvarint(nil, uint64(len(abi.ManifestSection)))
 	content = append(content, abi.ManifestSection...)
@@ -44,26 +50,39 @@ func attachManifest(wasm, manifest []byte) ([]byte, error) {
 	return append(out, content...), nil
 }
 
-// hasSection tells whether a module has a custom section called name.
-func hasSection(wasm []byte, name string) (bool, error) {
+// sameJSON tells whether a text is compact once its white space is gone.
+func sameJSON(text, compact []byte) bool {
+	var b bytes.Buffer
+	return json.Compact(&b, text) == nil && bytes.Equal(b.Bytes(), compact)
+}
+
+// section finds the content of the custom section called name.
+func section(wasm []byte, name string) (content []byte, found bool, err error) {
 	if !bytes.HasPrefix(wasm, []byte("\x00asm\x01\x00\x00\x00")) {
-		return false, errModule
+		return nil, false, errModule
 	}
 	for rest := wasm[8:]; len(rest) > 0; {
 		id := rest[0]
-		size, n := binary.Uvarint(rest[1:])
-		if n <= 0 || size > uint64(len(rest)-1-n) {
-			return false, fmt.Errorf("%w: a section is longer than the file", errModule)
+		body, after, ok := sized(rest[1:])
+		if !ok {
+			return nil, false, fmt.Errorf("%w: a section is longer than the file", errModule)
 		}
-		content := rest[1+n : 1+n+int(size)]
-		rest = rest[1+n+int(size):]
+		rest = after
 		if id != 0 {
 			continue
 		}
-		length, n := binary.Uvarint(content)
-		if n > 0 && length <= uint64(len(content)-n) && string(content[n:n+int(length)]) == name {
-			return true, nil
+		if title, content, ok := sized(body); ok && string(title) == name {
+			return content, true, nil
 		}
 	}
-	return false, nil
+	return nil, false, nil
+}
+
+// sized cuts off bytes that their length precedes.
+func sized(b []byte) (head, rest []byte, ok bool) {
+	size, n := binary.Uvarint(b)
+	if n <= 0 || size > uint64(len(b)-n) {
+		return nil, nil, false
+	}
+	return b[n : n+int(size)], b[n+int(size):], true
 }
