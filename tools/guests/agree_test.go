@@ -41,8 +41,9 @@ func TestGuestsAgree(t *testing.T) {
 			t.Fatal(err)
 		}
 		var got []string
+		plugin := load(t, wasm, "{}", 64<<20)
 		for seed := range uint64(seeds) {
-			chain := load(t, wasm, "{}", 64<<20)
+			chain := newChain(t, plugin)
 			r := rand.New(rand.NewPCG(seed, 1))
 			for range batches {
 				b := &plugins.Batch{Messages: randomBatch(r)}
@@ -64,8 +65,8 @@ func TestGuestsAgree(t *testing.T) {
 	}
 }
 
-// load makes a chain of the module alone, with every capability.
-func load(t testing.TB, wasm []byte, config string, memory int64) *plugins.Chain {
+// load loads the module with every capability.
+func load(t testing.TB, wasm []byte, config string, memory int64) *plugins.Plugin {
 	t.Helper()
 	env, err := plugins.NewEnv(plugins.EnvConfig{Clock: fixedClock{}})
 	if err != nil {
@@ -82,6 +83,12 @@ func load(t testing.TB, wasm []byte, config string, memory int64) *plugins.Chain
 	if err != nil {
 		t.Fatal(err)
 	}
+	return p
+}
+
+// newChain makes a chain of the plugin alone.
+func newChain(t testing.TB, p *plugins.Plugin) *plugins.Chain {
+	t.Helper()
 	chain, err := plugins.NewChain(t.Context(), []string{"trucks", "lines"}, p)
 	if err != nil {
 		t.Fatal(err)
@@ -235,11 +242,11 @@ func TestMemoryStays(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			// A reply alone is 500 bytes: what is not freed soon fills 4 MiB.
+			// A reply alone is 500 bytes: what is not freed soon fills 16 MiB.
 			payload := make([]byte, 64)
-			chain := load(t, wasm, `{"messages": "topic *40\nset a *200\nremember b *100\nemit out *100 @x=1\necho"}`, 4<<20)
+			chain := newChain(t, load(t, wasm, `{"messages": "topic *40\nset a *200\nremember b *100\nemit out *100 @x=1\necho"}`, 16<<20))
 			b := &plugins.Batch{}
-			const rounds, batch = 400, 500
+			const rounds, batch = 1000, 200
 			for range rounds {
 				b.Reset()
 				for i := range batch {

@@ -27,7 +27,7 @@ func benchmarkGuest(b *testing.B, name string) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	chain := load(b, wasm, "{}", 1<<20)
+	chain := newChain(b, load(b, wasm, "{}", 1<<20))
 	messages := make([]abi.Message, size)
 	payloads := make([]byte, size*128)
 	for i := range messages {
