@@ -27,6 +27,7 @@ type bus struct {
 
 	mu     sync.Mutex // writers
 	last   uint64
+	bytes  atomic.Int64 // that wait for readers
 	active atomic.Pointer[map[uint64]*apiSubscription]
 }
 
@@ -111,7 +112,8 @@ func (b *bus) offer(m *abi.Message, id uint64, listener string) delivery.Reason 
 		return delivery.Closed
 	}
 	size := int64(len(m.Topic) + len(m.Attrs) + len(m.Context) + len(m.Payload))
-	if waiting := s.bytes.Load(); len(s.queue) == cap(s.queue) || waiting > 0 && waiting+size > maxWaiting {
+	waiting, all := s.bytes.Load(), b.bytes.Load()
+	if len(s.queue) == cap(s.queue) || waiting > 0 && (waiting+size > maxWaiting || all+size > maxAllWaiting) {
 		s.missed.Add(1)
 		return delivery.OutboxFull
 	}
@@ -119,6 +121,7 @@ func (b *bus) offer(m *abi.Message, id uint64, listener string) delivery.Reason 
 	select {
 	case s.queue <- d:
 		s.bytes.Add(size)
+		b.bytes.Add(size)
 		return taken
 	default:
 		s.missed.Add(1)
@@ -126,9 +129,12 @@ func (b *bus) offer(m *abi.Message, id uint64, listener string) delivery.Reason 
 	}
 }
 
-// maxWaiting bounds the bytes that wait for one reader; one message is always let
-// in.
-const maxWaiting = 16 << 20
+// maxWaiting bounds the bytes that wait for one reader, maxAllWaiting those that
+// wait for all. One message is always let in.
+const (
+	maxWaiting    = 16 << 20
+	maxAllWaiting = 256 << 20
+)
 
 // drain ends all subscriptions once their queues are empty.
 func (b *bus) drain() {
@@ -189,7 +195,9 @@ func (s *apiSubscription) Next(ctx context.Context) (admin.Delivery, error) {
 
 func (s *apiSubscription) taken(d admin.Delivery) admin.Delivery {
 	m := d.Message
-	s.bytes.Add(-int64(len(m.Topic) + len(m.Attrs) + len(m.Context) + len(m.Payload)))
+	size := int64(len(m.Topic) + len(m.Attrs) + len(m.Context) + len(m.Payload))
+	s.bytes.Add(-size)
+	s.bus.bytes.Add(-size)
 	return d
 }
 
@@ -206,5 +214,6 @@ func (s *apiSubscription) Close() {
 		next := maps.Clone(*b.active.Load())
 		delete(next, s.id)
 		b.active.Store(&next)
+		b.bytes.Add(-s.bytes.Load())
 	})
 }
