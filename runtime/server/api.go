@@ -122,6 +122,9 @@ func (b *bus) offer(m *abi.Message, id uint64, listener string) delivery.Reason 
 	case s.queue <- d:
 		s.bytes.Add(size)
 		b.bytes.Add(size)
+		if s.gone.Load() {
+			s.discard()
+		}
 		return taken
 	default:
 		s.missed.Add(1)
@@ -168,6 +171,7 @@ type apiSubscription struct {
 	bytes    atomic.Int64 // of what waits in the queue
 	missed   atomic.Uint64
 	draining atomic.Bool
+	gone     atomic.Bool
 	ended    chan struct{}
 	finish   sync.Once
 	removed  sync.Once
@@ -214,6 +218,19 @@ func (s *apiSubscription) Close() {
 		next := maps.Clone(*b.active.Load())
 		delete(next, s.id)
 		b.active.Store(&next)
-		b.bytes.Add(-s.bytes.Load())
+		s.gone.Store(true)
+		s.discard()
 	})
+}
+
+// discard gives back what nobody will read.
+func (s *apiSubscription) discard() {
+	for {
+		select {
+		case d := <-s.queue:
+			s.taken(d)
+		default:
+			return
+		}
+	}
 }
