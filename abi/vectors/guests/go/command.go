@@ -23,14 +23,7 @@ type run struct {
 // run carries out the commands of the configuration, of the attribute do, or of
 // the payload. decides: the hook may answer with other verdicts than continue.
 func (c *conformance) run(hook string, m *weft.Message, decides bool) weft.Verdict {
-	commands, configured := c.commands[hook]
-	if !configured {
-		given, ok := m.Attribute("do")
-		if !ok {
-			given = m.Payload()
-		}
-		commands = string(given)
-	}
+	commands := c.given(hook, m)
 	r := &run{guest: c, m: m, hook: hook}
 	for line, more := "", true; more; {
 		line, commands, more = cut(commands, '\n')
@@ -49,6 +42,19 @@ func (c *conformance) run(hook string, m *weft.Message, decides bool) weft.Verdi
 		return weft.Continue()
 	}
 	return r.verdict
+}
+
+// given is where the commands come from.
+func (c *conformance) given(hook string, m *weft.Message) string {
+	for _, from := range c.commands {
+		if from.hook == hook {
+			return from.commands
+		}
+	}
+	if do, ok := m.Attribute("do"); ok {
+		return string(do)
+	}
+	return string(m.Payload())
 }
 
 func (r *run) one(verb string, w *words) {
@@ -193,8 +199,16 @@ func (r *run) read(verb string, w *words) bool {
 func (r *run) host(verb string, w *words) bool {
 	switch verb {
 	case "log":
-		levels := map[string]log.Level{"debug": log.LevelDebug, "info": log.LevelInfo, "warn": log.LevelWarn, "error": log.LevelError}
-		log.Write(levels[w.next()], w.name())
+		level := log.LevelError
+		switch w.next() {
+		case "debug":
+			level = log.LevelDebug
+		case "info":
+			level = log.LevelInfo
+		case "warn":
+			level = log.LevelWarn
+		}
+		log.Write(level, w.name())
 	case "counter":
 		name := w.name()
 		c, err := metrics.NewCounter(name)

@@ -12,9 +12,12 @@ func main() {}
 
 type conformance struct {
 	needs    weft.Needs
-	commands map[string]string // of a hook, from the configuration
+	commands []configured
 	count    uint64
 }
+
+// configured is the commands that the configuration has for a hook.
+type configured struct{ hook, commands string }
 
 func (c *conformance) Init(config []byte) error {
 	doc, err := json.Parse(config)
@@ -31,12 +34,12 @@ func (c *conformance) Init(config []byte) error {
 	if n := doc.Get("needs"); n.Exists() {
 		c.needs = needs(n)
 	}
-	c.commands = make(map[string]string)
 	for _, hook := range [...]string{"messages", "open", "close", "tick", "resume"} {
 		if text, ok := doc.Get(hook).Text(); ok {
-			c.commands[hook] = text
+			c.commands = append(c.commands, configured{hook, text})
 		}
 	}
+	c.commands = append(c.commands, configured{"resume", "echo"}) // where it has none
 	return nil
 }
 
@@ -95,9 +98,6 @@ func (c *conformance) Close(m *weft.Message) { c.run("close", m, false) }
 func (c *conformance) Tick(m *weft.Message) { c.run("tick", m, false) }
 
 func (c *conformance) Resume(m *weft.Message) weft.Verdict {
-	if _, ok := c.commands["resume"]; !ok {
-		c.commands["resume"] = "echo"
-	}
 	return c.run("resume", m, true)
 }
 
