@@ -37,8 +37,8 @@ const (
 	maxStrikes     = 3
 	strikeTime     = time.Second
 	strikeMessages = 100
-	restLeast        = 100 * time.Millisecond
-	restMost        = 30 * time.Second
+	restLeast      = 100 * time.Millisecond
+	restMost       = 30 * time.Second
 	// restForget messages or restCalm without a strike bring the rest back to
 	// restLeast.
 	restForget = 10000
