@@ -1,3 +1,5 @@
+//go:build !wasm && !tinygo.wasm
+
 package weft_test
 
 import (

@@ -7,7 +7,7 @@ import "unsafe"
 //
 //	m.SetTopic("truck/", id, "/telemetry")
 func (m *Message) SetTopic(parts ...string) {
-	m.r.topic = join(parts, "")
+	m.r.topic = join(parts)
 	m.r.changes |= changedTopic
 }
 
@@ -19,7 +19,7 @@ func (m *Message) SetPayload(payload []byte) {
 
 // SetPayloadString is SetPayload with the strings joined.
 func (m *Message) SetPayloadString(parts ...string) {
-	m.r.payload = join(parts, "")
+	m.r.payload = join(parts)
 	m.r.changes |= changedPayload
 }
 

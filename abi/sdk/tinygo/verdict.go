@@ -22,14 +22,21 @@ func Reply(payload []byte) Verdict { return Verdict{kind: verdictReply, out: len
 
 // ReplyString is Reply with the strings joined.
 func ReplyString(parts ...string) Verdict {
-	return Verdict{kind: verdictReply, out: join(parts, "")}
+	return Verdict{kind: verdictReply, out: join(parts)}
 }
 
 // Route ends the chain and sends the message to each of the destinations instead
 // of the configured routes: subscribers, topic:NAME, node:NAME, all, queue:NAME,
 // upstream:NAME, reply, dead-letter.
 func Route(destinations ...string) Verdict {
-	return Verdict{kind: verdictRoute, out: join(destinations, "\n")}
+	var w Writer
+	for i, d := range destinations {
+		if i > 0 {
+			w.extend(1)[0] = '\n'
+		}
+		w.WriteString(d)
+	}
+	return Verdict{kind: verdictRoute, out: lendBytes(w.Bytes())}
 }
 
 // Close ends the message and closes its session once what was sent before has
