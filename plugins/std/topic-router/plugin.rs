@@ -1,141 +1,84 @@
-//! Where messages go, by rules over their attributes and what is known of the
-//! session. Rules are asked in order; everything is compiled when it is configured.
+//! Sends messages where rules say: to another topic, a copy to a second one, to
+//! destinations, or nowhere.
 
-mod config;
+mod rules;
+#[path = "../settings.rs"]
+mod settings;
 mod template;
-mod value;
 
-use config::{Action, Rule};
+use rules::{Action, Rule};
 use template::Template;
-use value::Name;
 use weft::{Content, Emit, Message, Needs, Plugin, Verdict, Writer};
 
-/// Attributes that a copy takes along without a list on the heap.
-const FEW: usize = 32;
-
-struct Router {
+struct TopicRouter {
     rules: Vec<Rule>,
-    needs: Needs,
 }
 
-impl Plugin for Router {
+impl Plugin for TopicRouter {
     fn init(config: &str) -> Result<Self, String> {
-        let rules = config::parse(config)?;
-        let needs = needs(&rules);
-        Ok(Router { rules, needs })
+        Ok(TopicRouter { rules: rules::parse(config)? })
     }
 
     fn needs(&self) -> Needs {
-        self.needs
+        rules::needs(&self.rules)
     }
 
+    #[inline]
     fn message(&mut self, m: &mut Message) -> Verdict {
         for rule in &self.rules {
-            if !rule.matches(m) {
+            if !rule.applies(m) {
                 continue;
             }
-            match rule.apply(m) {
-                Ok(None) => {}
-                Ok(Some(verdict)) => return verdict,
-                Err(bad) => return Verdict::drop(bad.reason()),
+            let done = match &rule.action {
+                Action::Topic(t) => write(t, m).map(|topic| m.set_topic(topic)),
+                Action::Emit(t) => write(t, m).and_then(|topic| emit(m, &topic)),
+                Action::Route(t) => match write(t, m) {
+                    Ok(lines) => return Verdict::Route(lines.place()),
+                    Err(reason) => Err(reason),
+                },
+                Action::Drop(reason) => return Verdict::drop(reason),
+            };
+            if let Err(reason) = done {
+                return Verdict::drop(reason);
+            }
+            if rule.last {
+                break;
             }
         }
         Verdict::Continue
     }
 }
 
-impl Rule {
-    fn matches(&self, m: &Message) -> bool {
-        self.when.iter().all(|(name, want)| match (name.of(m), want) {
-            (Some(v), Some(want)) => v == want.as_bytes(),
-            (Some(_), None) => true,
-            (None, _) => false,
-        })
-    }
-
-    /// Does what the rule says. A verdict ends the rules; an error names the
-    /// value that may not be in a topic.
-    fn apply(&self, m: &mut Message) -> Result<Option<Verdict>, &Name> {
-        if let Action::Emit(topic) = &self.action {
-            self.copy(m, topic)?;
-            return Ok(None);
-        }
-        if let Some(priority) = self.priority {
-            m.set_priority(priority);
-        }
-        if let Some(to) = self.message_type {
-            m.set_message_type(to);
-        }
-        match &self.action {
-            Action::Topic(topic) => {
-                let topic = topic.fill(m)?;
-                m.set_topic(topic);
-            }
-            Action::Route(destinations) => {
-                let mut lines = Writer::new();
-                for (i, d) in destinations.iter().enumerate() {
-                    if i > 0 {
-                        lines.push(b"\n");
-                    }
-                    d.append(m, &mut lines)?;
-                }
-                return Ok(Some(Verdict::Route(lines.place())));
-            }
-            Action::Drop(reason) => return Ok(Some(Verdict::drop(reason))),
-            Action::Emit(_) | Action::Mark => {}
-        }
-        Ok(if self.go_on { None } else { Some(Verdict::Continue) })
-    }
-
-    fn copy<'r>(&'r self, m: &mut Message, topic: &'r Template) -> Result<(), &'r Name> {
-        let topic = topic.fill(m)?;
-        let mut few = [("", &[][..]); FEW];
-        let mut count = 0;
-        let mut all = m.attributes();
-        for attribute in &mut all {
-            if count == FEW {
-                break;
-            }
-            few[count] = attribute;
-            count += 1;
-        }
-        let many: Vec<_>;
-        let attributes = match all.next() {
-            None if count < FEW => &few[..count],
-            _ => {
-                many = m.attributes().collect();
-                &many[..]
-            }
-        };
-        m.emit(Emit {
-            topic: value::text(&topic),
-            payload: m.payload(),
-            attributes,
-            message_type: self.message_type.unwrap_or(weft::Type::Event),
-            priority: self.priority.unwrap_or_else(|| m.priority()),
-            qos: m.qos(),
-            ..Emit::default()
-        });
-        Ok(())
-    }
+#[inline]
+fn write<'t>(t: &'t Template, m: &Message) -> Result<Writer, &'t str> {
+    let mut text = Writer::new();
+    t.write(m, &mut text)?;
+    Ok(text)
 }
 
-/// What the rules look at. The payload is passed only if it may be copied.
-fn needs(rules: &[Rule]) -> Needs {
-    let mut needs = Needs::none();
-    for rule in rules {
-        if let Action::Emit(_) = rule.action {
-            needs = needs.attributes().whole_payload();
-        }
-        for name in rule.names() {
-            needs = match name {
-                Name::Topic => needs.topic(),
-                Name::Listener => needs.listener(),
-                Name::Key(_) => needs.attributes().context(),
-            };
-        }
+/// Emits a copy of the message to another topic.
+#[inline(never)]
+fn emit<'t>(m: &mut Message, topic: &[u8]) -> Result<(), &'t str> {
+    const FEW: usize = 32;
+    let topic = core::str::from_utf8(topic).map_err(|_| "topic: not UTF-8")?;
+    let mut few = [("", &[][..]); FEW];
+    let many: Vec<(&str, &[u8])>;
+    let mut attributes = m.attributes();
+    let mut n = 0;
+    for (place, attribute) in few.iter_mut().zip(&mut attributes) {
+        *place = attribute;
+        n += 1;
     }
-    needs
+    let list = match n {
+        FEW => {
+            many = m.attributes().collect();
+            &many[..]
+        }
+        n => &few[..n],
+    };
+    let payload = m.payload();
+    m.emit(Emit { topic, payload, attributes: list, priority: m.priority(), qos: m.qos(), ..Emit::default() });
+    Ok(())
 }
 
-weft::plugin!(Router);
+weft::plugin!(TopicRouter);

@@ -1,111 +1,233 @@
-//! Texts with placeholders, compiled when they are configured.
+//! Texts with placeholders: `truck/{identity}/telemetry`. `{{` and `}}` stand for
+//! the braces themselves, `{name...}` lets a value have several levels.
 
-use crate::value::Name;
 use weft::{Message, Writer};
 
-/// Bytes of a template in the configuration.
-const MAX_TEMPLATE: usize = 1024;
-const MAX_PLACEHOLDERS: usize = 16;
+/// What a value is held to.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Place {
+    /// Part of a topic: within its level, no wildcard.
+    Topic,
+    /// Part of a destination's name.
+    Name,
+}
 
-/// A text with placeholders.
-pub struct Template(Vec<Part>);
+/// Longer values are refused: a template of any length then fits a topic.
+const LONGEST_VALUE: usize = 1024;
+const LONGEST_TEXT: usize = 1024;
+const MOST_PLACEHOLDERS: usize = 32;
 
+#[derive(Clone)]
+pub struct Template {
+    parts: Vec<Part>,
+}
+
+#[derive(Clone)]
 enum Part {
-    Text(String),
-    Value(Name),
-    /// A value and what stands in for it.
-    Or(Name, Template),
+    Literal(String),
+    Value(Value),
+}
+
+#[derive(Clone)]
+struct Value {
+    source: Source,
+    place: Place,
+    /// `/` may pass.
+    levels: bool,
+    /// Nothing stands before it: it must not begin with `$`.
+    leads: bool,
+    otherwise: Option<Template>,
+    /// The reason for which a message is dropped.
+    bad: String,
+}
+
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Source {
+    Topic,
+    Listener,
+    /// The session's context, then the message's attributes: what a session has
+    /// been given goes before what its messages say.
+    Named(String),
+}
+
+impl Source {
+    pub fn of(name: &str) -> Source {
+        match name {
+            "topic" => Source::Topic,
+            "listener" => Source::Listener,
+            _ => Source::Named(name.into()),
+        }
+    }
+
+    #[inline]
+    pub fn value<'a>(&self, m: &Message<'a>) -> Option<&'a [u8]> {
+        match self {
+            Source::Named(name) => m.context(name).or_else(|| m.attribute(name)),
+            Source::Topic => Some(m.topic_bytes()),
+            Source::Listener => Some(m.listener().as_bytes()),
+        }
+    }
 }
 
 impl Template {
-    /// Compiles a text; `defaults` are what stands in for values.
-    pub fn compile(text: &str, defaults: &[(String, String)]) -> Result<Template, String> {
-        if text.len() > MAX_TEMPLATE {
-            return Err(format!("{} bytes, at most {} are allowed", text.len(), MAX_TEMPLATE));
-        }
-        if text.chars().any(char::is_control) {
-            return Err(format!("{:?} holds a control character", text));
+    /// Compiles a text. `defaults` are the templates of values that are missing
+    /// or not allowed.
+    pub fn new(text: &str, place: Place, defaults: &[(String, String)]) -> Result<Template, String> {
+        if text.is_empty() || text.len() > LONGEST_TEXT {
+            return Err(format!("expected a text of 1 to {} bytes, found {}", LONGEST_TEXT, text.len()));
         }
         let mut parts = Vec::new();
+        let mut literal = String::new();
         let mut rest = text;
-        while let Some(open) = rest.find('{') {
-            let (before, behind) = (&rest[..open], &rest[open + 1..]);
-            let close = behind.find('}').ok_or_else(|| format!("{:?} has a {{ without its }}", text))?;
-            let name = &behind[..close];
-            if name.is_empty() || name.contains('{') {
-                return Err(format!("{:?} has a placeholder without a name", text));
+        while let Some(at) = rest.find(|c| matches!(c, '{' | '}')) {
+            literal.push_str(&rest[..at]);
+            let brace = &rest[at..at + 1];
+            rest = &rest[at + 1..];
+            if rest.starts_with(brace) {
+                literal.push_str(brace);
+                rest = &rest[1..];
+                continue;
             }
-            push_text(&mut parts, before, text)?;
-            parts.push(placeholder(name, defaults)?);
-            rest = &behind[close + 1..];
+            let end = rest.find('}').filter(|_| brace == "{");
+            let end = end.ok_or_else(|| format!("a lone {} in \"{}\"; write {}{} for the brace itself", brace, text, brace, brace))?;
+            let leads = parts.is_empty() && literal.is_empty();
+            push(&mut parts, &mut literal);
+            parts.push(Part::Value(Value::new(&rest[..end], place, leads, defaults)?));
+            rest = &rest[end + 1..];
         }
-        push_text(&mut parts, rest, text)?;
-        if parts.iter().filter(|p| !matches!(p, Part::Text(_))).count() > MAX_PLACEHOLDERS {
-            return Err(format!("{:?} has more than {} placeholders", text, MAX_PLACEHOLDERS));
-        }
-        Ok(Template(parts))
+        literal.push_str(rest);
+        push(&mut parts, &mut literal);
+        let template = Template { parts };
+        template.check(text, place)?;
+        Ok(template)
     }
 
-    /// The text for a message, or the name whose value does not fit.
-    #[inline]
-    pub fn fill(&self, m: &Message) -> Result<Writer, &Name> {
-        let mut to = Writer::new();
-        self.append(m, &mut to)?;
-        Ok(to)
+    /// The template with a text before it.
+    pub fn behind(mut self, text: &str) -> Template {
+        self.parts.insert(0, Part::Literal(text.into()));
+        self
     }
 
-    /// Appends the text for a message.
-    pub fn append(&self, m: &Message, to: &mut Writer) -> Result<(), &Name> {
-        for part in &self.0 {
-            match part {
-                Part::Text(text) => to.push(text.as_bytes()),
-                Part::Value(name) => to.push(name.for_topic(m).ok_or(name)?),
-                Part::Or(name, otherwise) => match name.for_topic(m) {
-                    Some(v) => to.push(v),
-                    None => otherwise.append(m, to).map_err(|_| name)?,
-                },
+    /// Several templates as one, a line for each.
+    pub fn lines(templates: Vec<Template>) -> Template {
+        let mut parts = Vec::new();
+        for t in templates {
+            if !parts.is_empty() {
+                parts.push(Part::Literal("\n".into()));
+            }
+            parts.extend(t.parts);
+        }
+        Template { parts }
+    }
+
+    fn check(&self, text: &str, place: Place) -> Result<(), String> {
+        let values = self.parts.iter().filter(|p| matches!(p, Part::Value(_))).count();
+        if values > MOST_PLACEHOLDERS {
+            return Err(format!("{} placeholders, at most {} are allowed", values, MOST_PLACEHOLDERS));
+        }
+        for part in &self.parts {
+            if let Part::Literal(l) = part {
+                if l.bytes().any(|c| c < 0x20) {
+                    return Err(format!("a control character in \"{}\"", text));
+                }
+                if place == Place::Topic && l.contains(|c| matches!(c, '#' | '+' | '*')) {
+                    return Err(format!("a wildcard in \"{}\"; messages go to topics, not to patterns", text));
+                }
             }
         }
         Ok(())
     }
 
-    /// Adds the names of the placeholders to a list.
-    pub fn names<'t>(&'t self, to: &mut Vec<&'t Name>) {
-        for part in &self.0 {
-            match part {
-                Part::Text(_) => {}
-                Part::Value(name) => to.push(name),
-                Part::Or(name, otherwise) => {
-                    to.push(name);
-                    otherwise.names(to);
+    /// Everything that its values come from.
+    pub fn sources(&self, to: &mut Vec<Source>) {
+        for part in &self.parts {
+            if let Part::Value(v) = part {
+                to.push(v.source.clone());
+                if let Some(t) = &v.otherwise {
+                    t.sources(to)
                 }
             }
         }
     }
 
-    /// The template with `x` in each placeholder's place.
-    pub fn sample(&self) -> String {
-        self.0.iter().map(|p| if let Part::Text(text) = p { text } else { "x" }).collect()
-    }
-}
-
-fn push_text(parts: &mut Vec<Part>, text: &str, whole: &str) -> Result<(), String> {
-    if text.contains('}') {
-        return Err(format!("{:?} has a }} without its {{", whole));
-    }
-    if !text.is_empty() {
-        parts.push(Part::Text(text.into()));
-    }
-    Ok(())
-}
-
-/// Defaults have placeholders, but no defaults of their own.
-fn placeholder(name: &str, defaults: &[(String, String)]) -> Result<Part, String> {
-    match defaults.iter().find(|(n, _)| n == name) {
-        None => Ok(Part::Value(Name::new(name))),
-        Some((_, text)) => {
-            let otherwise = Template::compile(text, &[]).map_err(|e| format!("defaults.{}: {}", name, e))?;
-            Ok(Part::Or(Name::new(name), otherwise))
+    /// Writes the text with its values; the error is the reason for which the
+    /// message is dropped.
+    #[inline]
+    pub fn write(&self, m: &Message, to: &mut Writer) -> Result<(), &str> {
+        for part in &self.parts {
+            match part {
+                Part::Literal(l) => to.push(l.as_bytes()),
+                Part::Value(v) => v.write(m, to)?,
+            }
         }
+        Ok(())
+    }
+}
+
+fn push(parts: &mut Vec<Part>, literal: &mut String) {
+    if !literal.is_empty() {
+        parts.push(Part::Literal(core::mem::take(literal)));
+    }
+}
+
+impl Value {
+    fn new(inner: &str, place: Place, leads: bool, defaults: &[(String, String)]) -> Result<Value, String> {
+        let name = inner.strip_suffix("...").unwrap_or(inner);
+        let legal = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'-' | b'.');
+        if name.is_empty() || !name.bytes().all(legal) {
+            return Err(format!("{{{}}} is no placeholder; expected a name of letters, digits, '_', '-' and '.'", inner));
+        }
+        let otherwise = match defaults.iter().find(|(n, _)| n == name) {
+            None => None,
+            // A default's own placeholders have none: nothing goes in circles.
+            Some((_, text)) => Some(Template::new(text, place, &[]).map_err(|e| format!("defaults.{}: {}", name, e))?),
+        };
+        let source = Source::of(name);
+        let levels = inner.len() > name.len() || source == Source::Topic;
+        Ok(Value { source, place, levels, leads, otherwise, bad: format!("topic: bad value of {}", name) })
+    }
+
+    #[inline]
+    fn write(&self, m: &Message, to: &mut Writer) -> Result<(), &str> {
+        match self.source.value(m) {
+            Some(value) if self.allows(value) => {
+                to.push(value);
+                Ok(())
+            }
+            _ => self.replace(m, to),
+        }
+    }
+
+    #[inline(never)]
+    fn replace(&self, m: &Message, to: &mut Writer) -> Result<(), &str> {
+        match &self.otherwise {
+            Some(t) => t.write(m, to),
+            None => Err(&self.bad),
+        }
+    }
+
+    #[inline]
+    fn allows(&self, value: &[u8]) -> bool {
+        // Everything that is refused has a code below 64: a bit for each.
+        const CONTROL: u64 = (1 << 0x20) - 1;
+        const SLASH: u64 = 1 << b'/';
+        const WILD: u64 = 1 << b'+' | 1 << b'#' | 1 << b'*';
+        let refused = match (self.place, self.levels) {
+            (Place::Topic, false) => CONTROL | SLASH | WILD,
+            (Place::Topic, true) => CONTROL | WILD,
+            (Place::Name, _) => CONTROL,
+        };
+        let mut low = 0u64;
+        let mut high = 0u8;
+        for &c in value {
+            low |= ((c < 64) as u64) << (c & 63);
+            high |= c;
+        }
+        !value.is_empty()
+            && value.len() <= LONGEST_VALUE
+            && low & refused == 0
+            && (high < 0x80 || core::str::from_utf8(value).is_ok())
+            && !(self.leads && value[0] == b'$' && self.place == Place::Topic)
     }
 }
