@@ -6,13 +6,16 @@ type Route struct {
 	Name string `koanf:"name" yaml:"name" required:"true"`
 	// When is what a message must be like; every given condition must hold.
 	When When `koanf:"when" yaml:"when"`
+	// Chain is plugins through which the route's messages pass before they are
+	// delivered: inside the listener's chain, which they have passed already.
+	Chain []ChainEntry `koanf:"chain" yaml:"chain"`
 	// To is where the message goes: to every entry, or, where entries have
 	// weights, to one of them.
 	To []Target `koanf:"to" yaml:"to" required:"true"`
 	// Hash is a template; messages for which it gives the same text go to the
 	// same one of the weighted entries. Empty: chosen at random by weight.
 	Hash string `koanf:"hash" yaml:"hash"`
-	// QoS is the delivery guarantee of the route.
+	// QoS is what the route's messages are marked with; 0 leaves what they have.
 	QoS int `koanf:"qos" yaml:"qos" default:"0" min:"0" max:"2"`
 }
 

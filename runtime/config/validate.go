@@ -69,11 +69,7 @@ func (k *checker) listener(path string, l *Listener) {
 		known := slices.Concat(k.c.origin.presets, sortedKeys(k.c.Frames))
 		k.oneOf(join(path, "frame"), l.Frame, known, "unknown frame", "a preset or a key of frames")
 	}
-	for i, entry := range l.Chain {
-		if entry.Plugin != "" {
-			k.oneOf(join(path, fmt.Sprintf("chain.%d", i)), entry.Plugin, sortedKeys(k.c.Plugins), "unknown plugin", "a key of plugins")
-		}
-	}
+	k.chain(path, l.Chain)
 	if l.Topic != "" {
 		k.topic(join(path, "topic"), l.Topic)
 	} else if l.Frame != "" {
@@ -91,6 +87,14 @@ func (k *checker) listener(path string, l *Listener) {
 	if l.Outbox.Size < l.Limits.Frame && l.Limits.Frame <= abi.MaxPayload {
 		k.add(join(path, "outbox.size"), Problem{Cause: "out of range", Value: l.Outbox.Size.String(),
 			Expected: fmt.Sprintf("at least limits.frame, which is %s", l.Limits.Frame), Fix: "make the outbox larger or the frames smaller"})
+	}
+}
+
+func (k *checker) chain(path string, chain []ChainEntry) {
+	for i, entry := range chain {
+		if entry.Plugin != "" {
+			k.oneOf(join(path, fmt.Sprintf("chain.%d", i)), entry.Plugin, sortedKeys(k.c.Plugins), "unknown plugin", "a key of plugins")
+		}
 	}
 }
 
@@ -139,6 +143,7 @@ func (k *checker) route(path string, r *Route) {
 		k.oneOf(join(path, "when.listener"), r.When.Listener, k.c.names("listeners"), "unknown listener", "the name of a listener")
 	}
 	k.template(join(path, "hash"), r.Hash)
+	k.chain(path, r.Chain)
 	weighted := 0
 	for i, target := range r.To {
 		if target.To != "" {

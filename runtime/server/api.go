@@ -70,6 +70,7 @@ func (p *path) take(m *abi.Message) admin.Receipt {
 	p.why, p.letter = delivery.NoRoute, delivery.Letter{Reason: "route", Listener: apiName}
 	p.encoded.reset(abi.ChangesKnown)
 	p.route(m)
+	p.flush()
 	r := admin.Receipt{Delivered: int(p.ledger.Copies - copies)}
 	if r.Delivered == 0 {
 		r.Dropped = p.why.String()

@@ -192,6 +192,7 @@ func (p *path) answers(m *abi.Message) bool {
 		p.ledger.Drop(delivery.LateResponse)
 		return true
 	}
+	p.flush()
 	m.Type = abi.TypeResponse
 	if m.Seq != origin.Seq {
 		m.Seq = origin.Seq

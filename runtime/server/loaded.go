@@ -22,6 +22,7 @@ type loaded struct {
 	guest  *guestMetrics
 	list   []*plugins.Plugin
 	chains [][]*plugins.Plugin // by listener
+	routes [][]*plugins.Plugin // by route
 }
 
 // loadPlugins loads every plugin that the configuration declares, whether or not
@@ -40,18 +41,24 @@ func loadPlugins(ctx context.Context, cfg *config.Config, log *slog.Logger, cach
 		declared[name] = p
 		faults = append(faults, err)
 	}
-	for i := range cfg.Listeners {
-		var chain []*plugins.Plugin
-		for _, entry := range cfg.Listeners[i].Chain {
+	chain := func(entries []config.ChainEntry) []*plugins.Plugin {
+		var list []*plugins.Plugin
+		for _, entry := range entries {
 			p := declared[entry.Plugin]
 			if entry.Config != nil && p != nil {
 				var err error
 				p, err = l.load(ctx, cfg, entry.Plugin, entry.Config)
 				faults = append(faults, err)
 			}
-			chain = append(chain, p)
+			list = append(list, p)
 		}
-		l.chains = append(l.chains, chain)
+		return list
+	}
+	for i := range cfg.Listeners {
+		l.chains = append(l.chains, chain(cfg.Listeners[i].Chain))
+	}
+	for i := range cfg.Routes {
+		l.routes = append(l.routes, chain(cfg.Routes[i].Chain))
 	}
 	if err := errors.Join(faults...); err != nil {
 		return nil, errors.Join(err, env.Close(ctx))
@@ -151,15 +158,35 @@ func CheckPlugins(ctx context.Context, cfg *config.Config, log *slog.Logger) ite
 				return
 			}
 		}
+		for place, entry := range ownConfigs(cfg) {
+			name := entry.Plugin + " in the chain of " + place
+			if _, err := l.load(ctx, cfg, entry.Plugin, entry.Config); !yield(name, err) {
+				return
+			}
+		}
+	}
+}
+
+// ownConfigs yields the places in chains that give a plugin a configuration of
+// its own.
+func ownConfigs(cfg *config.Config) iter.Seq2[string, config.ChainEntry] {
+	return func(yield func(place string, entry config.ChainEntry) bool) {
+		chain := func(place string, entries []config.ChainEntry) bool {
+			for _, entry := range entries {
+				if entry.Config != nil && !yield(place, entry) {
+					return false
+				}
+			}
+			return true
+		}
 		for i := range cfg.Listeners {
-			for _, entry := range cfg.Listeners[i].Chain {
-				if entry.Config == nil {
-					continue
-				}
-				name := fmt.Sprintf("%s in the chain of %s", entry.Plugin, cfg.Listeners[i].Name)
-				if _, err := l.load(ctx, cfg, entry.Plugin, entry.Config); !yield(name, err) {
-					return
-				}
+			if !chain("listener "+cfg.Listeners[i].Name, cfg.Listeners[i].Chain) {
+				return
+			}
+		}
+		for i := range cfg.Routes {
+			if !chain("route "+cfg.Routes[i].Name, cfg.Routes[i].Chain) {
+				return
 			}
 		}
 	}

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"time"
@@ -20,7 +19,7 @@ import (
 //	Data     bytes -> frame -> message, into its listener's lane
 //	Turn     lane -> chain -> verdict
 //	settle   verdict -> an answer, or the routes
-//	route    message -> places
+//	route    message -> places, through the route's own chain (route.go)
 //	deliver  place -> receivers -> frame -> outbox      (deliver.go)
 //
 // Sessions come and go in session.go.
@@ -28,7 +27,9 @@ type path struct {
 	server *Server
 	loop   *engine.Loop
 	setup  *setup
-	lanes  []lane // by listener
+	lanes  []lane  // by listener
+	stages []stage // by route
+	open   int     // the stage in which messages wait; noStage if none does
 	cache  *router.Cache[uint64]
 
 	now     int64           // of this turn, nanoseconds since 1970-01-01 UTC; 0 between turns
@@ -60,7 +61,7 @@ type lane struct {
 
 // newPath makes a loop's path, with an instance of every plugin.
 func newPath(s *Server, l *engine.Loop) (*path, error) {
-	p := &path{server: s, loop: l, setup: s.setup, lanes: make([]lane, len(s.setup.listeners))}
+	p := &path{server: s, loop: l, setup: s.setup, lanes: make([]lane, len(s.setup.listeners)), open: noStage}
 	p.cache = router.NewCache(s.topics, s.setup.table, router.CacheLimits{})
 	for i := range p.lanes {
 		chain, err := plugins.NewChain(s.ctx, s.setup.names, s.plugins.chains[i]...)
@@ -68,6 +69,9 @@ func newPath(s *Server, l *engine.Loop) (*path, error) {
 			return nil, errors.Join(err, p.close(s.ctx))
 		}
 		p.lanes[i].listener, p.lanes[i].chain = s.setup.listeners[i], chain
+	}
+	if err := p.makeStages(); err != nil {
+		return nil, errors.Join(err, p.close(s.ctx))
 	}
 	return p, nil
 }
@@ -77,6 +81,11 @@ func (p *path) close(ctx context.Context) error {
 	var errs []error
 	for i := range p.lanes {
 		if c := p.lanes[i].chain; c != nil {
+			errs = append(errs, c.Close(ctx))
+		}
+	}
+	for i := range p.stages {
+		if c := p.stages[i].chain; c != nil {
 			errs = append(errs, c.Close(ctx))
 		}
 	}
@@ -266,30 +275,40 @@ func (p *path) run(l *lane) {
 		}
 		p.settle(l, &l.batch.Messages[i], &l.batch.Outcomes[i])
 	}
+	p.flush()
 	l.batch.Reset()
 	clear(l.payloads)
 	l.payloads = l.payloads[:0]
 }
 
-// settle carries out what the chain decided about one message.
+// settle carries out what a listener's chain decided about one message.
 func (p *path) settle(l *lane, m *abi.Message, o *plugins.Outcome) {
 	p.encoded.reset(o.Changes)
-	p.letter = delivery.Letter{Reason: "route", Listener: l.listener.name}
+	if o.Verdict == abi.VerdictContinue || o.Verdict == abi.VerdictRoute {
+		p.acknowledge(l, m, o)
+	}
+	if p.decided(l.chain, m, o) {
+		p.route(m)
+	}
+}
+
+// decided carries out every verdict but continue, for which it answers true: the
+// message goes on.
+func (p *path) decided(chain *plugins.Chain, m *abi.Message, o *plugins.Outcome) (goesOn bool) {
+	p.letter = delivery.Letter{Reason: "route", Listener: p.setup.names[m.Listener]}
 	switch o.Verdict {
 	case abi.VerdictContinue:
-		p.acknowledge(l, m, o)
-		p.route(m)
+		return true
 	case abi.VerdictRoute:
-		p.acknowledge(l, m, o)
-		p.letter.Reason, p.letter.Plugin = o.Cause.String(), l.pluginName(o)
+		p.letter.Reason, p.letter.Plugin = o.Cause.String(), pluginName(chain, o)
 		p.routeTo(m, o)
 	case abi.VerdictReply:
 		p.reply(m, o.Out)
 	case abi.VerdictDrop:
 		p.ledger.Drop(dropReason(o.Cause))
 		if p.server.debugging() {
-			p.server.log.Debug("message dropped", "listener", l.listener.name, "session", m.Session, "topic", string(m.Topic),
-				"plugin", l.pluginName(o), "cause", o.Cause, "reason", string(o.Out))
+			p.server.log.Debug("message dropped", "listener", p.setup.names[m.Listener], "session", m.Session, "topic", string(m.Topic),
+				"plugin", pluginName(chain, o), "cause", o.Cause, "reason", string(o.Out))
 		}
 	case abi.VerdictClose:
 		p.ledger.Drop(delivery.PluginClose)
@@ -297,14 +316,15 @@ func (p *path) settle(l *lane, m *abi.Message, o *plugins.Outcome) {
 	default:
 		p.ledger.Drop(delivery.PluginFault)
 	}
+	return false
 }
 
 // pluginName is the name of the plugin that decided.
-func (l *lane) pluginName(o *plugins.Outcome) string {
+func pluginName(chain *plugins.Chain, o *plugins.Outcome) string {
 	if o.Plugin < 0 {
 		return ""
 	}
-	return l.chain.Plugin(int(o.Plugin)).Name()
+	return chain.Plugin(int(o.Plugin)).Name()
 }
 
 func dropReason(cause plugins.Cause) delivery.Reason {
@@ -349,100 +369,6 @@ func (p *path) acknowledge(l *lane, m *abi.Message, o *plugins.Outcome) {
 	from.conn.Send(unit[at:], m.Priority)
 }
 
-// route finds out where the message goes and takes it there.
-func (p *path) route(m *abi.Message) {
-	if p.answers(m) || p.addressed(m) {
-		return
-	}
-	entry := p.cache.Lookup(m.Topic)
-	if entry.Err != nil {
-		p.ledger.Drop(delivery.BadTopic)
-		return
-	}
-	p.why = delivery.NoRoute
-	if len(entry.Rules) == 0 && p.setup.direct {
-		p.settled(p.toSubscribers(m, &entry))
-		return
-	}
-	p.input.Message = m
-	p.input.Nonce++
-	p.choices = p.setup.table.Route(&p.input, entry.Rules, p.choices[:0])
-	copies := 0
-	for i := range p.choices {
-		m.QoS = p.choices[i].QoS
-		for j := range p.choices[i].To {
-			copies += p.toDestination(m, &p.choices[i].To[j], &entry)
-		}
-	}
-	p.settled(copies)
-}
-
-// toDestination takes the message to one destination of the rules.
-func (p *path) toDestination(m *abi.Message, d *router.Destination, found *router.Entry[uint64]) int {
-	if d.Template == nil {
-		return p.deliver(m, d.Kind, d.Name, found)
-	}
-	p.values.set(p.setup.names[m.Listener], m)
-	start := len(p.scratch)
-	grown, err := d.Template.Append(p.scratch, &p.values)
-	p.scratch = grown
-	if err != nil {
-		p.why = delivery.BadDestination
-		return 0
-	}
-	return p.deliver(m, d.Kind, grown[start:], found)
-}
-
-// routeTo takes the message to the destinations that a plugin named, one a line.
-func (p *path) routeTo(m *abi.Message, o *plugins.Outcome) {
-	copies := 0
-	p.why = delivery.NoRoute
-	for lines := o.Out; len(lines) > 0; {
-		var line []byte
-		line, lines, _ = bytes.Cut(lines, []byte{'\n'})
-		d, err := abi.ParseDestination(line)
-		if err != nil {
-			p.why = delivery.BadDestination
-			continue
-		}
-		var found router.Entry[uint64]
-		if d.Kind == abi.ToSubscribers && d.Name == nil {
-			found = p.cache.Lookup(m.Topic)
-		}
-		copies += p.deliver(m, d.Kind, d.Name, &found)
-	}
-	p.settled(copies)
-}
-
-// addressed takes a frame that names its node there; false for any other.
-func (p *path) addressed(m *abi.Message) bool {
-	if int(m.Listener) >= len(p.setup.listeners) || p.setup.listeners[m.Listener].nodeAttr == "" {
-		return false
-	}
-	to, ok := m.Attrs.Get(attrTo)
-	if !ok {
-		return false
-	}
-	kind := abi.ToNode
-	if string(to) == everybody {
-		kind = abi.ToAll
-	}
-	p.settled(p.deliver(m, kind, to, nil))
-	return true
-}
-
-// settled ends a message of which so many copies were taken.
-func (p *path) settled(copies int) {
-	switch {
-	case copies == 0:
-		p.ledger.Drop(p.why)
-	case p.why == asDeadLetter:
-		p.ledger.Dead++
-	default:
-		p.ledger.Delivered++
-	}
-}
-
 // endTurn gives back what the turn has borrowed.
 func (p *path) endTurn() {
 	const keep = 4 << 20
@@ -461,6 +387,10 @@ func (p *path) TurnFailed(any) {
 		}
 		p.lanes[i].batch.Reset()
 	}
+	for i := range p.stages {
+		p.stages[i].reset()
+	}
+	p.open = noStage
 	p.events.Reset()
 	p.endTurn()
 }

@@ -67,6 +67,7 @@ func (p *path) opened(l *lane, from *peer) {
 			from.conn.CloseAfterFlush(engine.ReasonDenied)
 		}
 	}
+	p.flush()
 	p.events.Reset()
 }
 
@@ -107,6 +108,21 @@ func (p *path) settleEmitted(l *lane) {
 			p.settle(l, &p.events.Messages[i], o)
 		}
 	}
+	p.flush()
+	p.events.Reset()
+}
+
+// routeEmitted routes what the plugins of a route's chain made in a tick.
+func (p *path) routeEmitted(s *stage) {
+	for i := range p.events.Messages {
+		m, o := &p.events.Messages[i], &p.events.Outcomes[i]
+		p.ledger.Emitted++
+		p.encoded.reset(abi.ChangesKnown)
+		if p.decided(s.chain, m, o) {
+			p.route(m)
+		}
+	}
+	p.flush()
 	p.events.Reset()
 }
 
@@ -124,6 +140,12 @@ func (p *path) Tick(now time.Time) {
 		l := &p.lanes[i]
 		l.chain.Tick(&p.events, now)
 		p.settleEmitted(l)
+	}
+	for i := range p.stages {
+		if s := &p.stages[i]; s.chain != nil {
+			s.chain.Tick(&p.events, now)
+			p.routeEmitted(s)
+		}
 	}
 	if p.loop.Index() == 0 {
 		p.expired = p.server.requests.Expire(now.UnixNano(), p.expired[:0])

@@ -1,0 +1,190 @@
+package server
+
+import (
+	"bytes"
+
+	"github.com/weftrun/weft/abi"
+	"github.com/weftrun/weft/plugins"
+	"github.com/weftrun/weft/runtime/delivery"
+	"github.com/weftrun/weft/runtime/router"
+)
+
+// stage is a route's own chain, and the messages that wait for it: those of one
+// connection, or of several, that came one after another. Whatever is delivered
+// past them makes them go first, so that order is kept.
+type stage struct {
+	chain   *plugins.Chain // nil where the route has none
+	batch   plugins.Batch
+	choices []router.Choice // by the message's origin: where it goes afterwards
+	changes []abi.Changes   // by origin: what the listener's chain has changed
+}
+
+const noStage = -1
+
+// makeStages makes an instance of every plugin in a route's chain.
+func (p *path) makeStages() error {
+	p.stages = make([]stage, len(p.server.plugins.routes))
+	for i, list := range p.server.plugins.routes {
+		if len(list) == 0 {
+			continue
+		}
+		chain, err := plugins.NewChain(p.server.ctx, p.setup.names, list...)
+		if err != nil {
+			return err
+		}
+		p.stages[i].chain = chain
+	}
+	return nil
+}
+
+func (s *stage) reset() {
+	s.batch.Reset()
+	clear(s.choices)
+	s.choices, s.changes = s.choices[:0], s.changes[:0]
+}
+
+// wait puts the message into its route's stage.
+func (p *path) wait(m *abi.Message, choice router.Choice) {
+	if p.open != choice.Rule {
+		p.flush()
+		p.open = choice.Rule
+	}
+	s := &p.stages[choice.Rule]
+	s.batch.Messages = append(s.batch.Messages, *m)
+	s.choices = append(s.choices, choice)
+	s.changes = append(s.changes, p.encoded.changes)
+}
+
+// flush runs the messages that wait in a stage through its chain, and takes them
+// where their route says.
+func (p *path) flush() {
+	if p.open == noStage {
+		return
+	}
+	s := &p.stages[p.open]
+	p.open = noStage
+	encoded, letter := p.encoded, p.letter
+	s.chain.Messages(&s.batch)
+	p.remember(&s.batch)
+	for i := range s.batch.Messages {
+		m, o := &s.batch.Messages[i], &s.batch.Outcomes[i]
+		if o.Emitted {
+			p.ledger.Emitted++
+		}
+		p.encoded.reset(o.Changes | s.changes[o.Origin])
+		if !p.decided(s.chain, m, o) {
+			continue
+		}
+		p.why = delivery.NoRoute
+		found := p.cache.Lookup(m.Topic)
+		p.toChoice(m, &s.choices[o.Origin], &found)
+	}
+	s.reset()
+	p.encoded, p.letter = encoded, letter
+}
+
+// route finds out where the message goes and takes it there.
+func (p *path) route(m *abi.Message) {
+	if p.answers(m) || p.addressed(m) {
+		return
+	}
+	entry := p.cache.Lookup(m.Topic)
+	if entry.Err != nil {
+		p.ledger.Drop(delivery.BadTopic)
+		return
+	}
+	p.why = delivery.NoRoute
+	if len(entry.Rules) == 0 && p.setup.direct {
+		p.flush()
+		p.settled(p.toSubscribers(m, &entry))
+		return
+	}
+	p.input.Message = m
+	p.input.Nonce++
+	p.choices = p.setup.table.Route(&p.input, entry.Rules, p.choices[:0])
+	choice := p.choices[0]
+	m.QoS = choice.QoS
+	if choice.Rule >= 0 && p.stages[choice.Rule].chain != nil {
+		p.wait(m, choice)
+		return
+	}
+	p.flush()
+	p.toChoice(m, &choice, &entry)
+}
+
+// toChoice takes the message to every destination of a route.
+func (p *path) toChoice(m *abi.Message, choice *router.Choice, found *router.Entry[uint64]) {
+	copies := 0
+	for i := range choice.To {
+		copies += p.toDestination(m, &choice.To[i], found)
+	}
+	p.settled(copies)
+}
+
+// toDestination takes the message to one destination of the rules.
+func (p *path) toDestination(m *abi.Message, d *router.Destination, found *router.Entry[uint64]) int {
+	if d.Template == nil {
+		return p.deliver(m, d.Kind, d.Name, found)
+	}
+	p.values.set(p.setup.names[m.Listener], m)
+	start := len(p.scratch)
+	grown, err := d.Template.Append(p.scratch, &p.values)
+	p.scratch = grown
+	if err != nil {
+		p.why = delivery.BadDestination
+		return 0
+	}
+	return p.deliver(m, d.Kind, grown[start:], found)
+}
+
+// routeTo takes the message to the destinations that a plugin named, one a line.
+func (p *path) routeTo(m *abi.Message, o *plugins.Outcome) {
+	p.flush()
+	copies := 0
+	p.why = delivery.NoRoute
+	for lines := o.Out; len(lines) > 0; {
+		var line []byte
+		line, lines, _ = bytes.Cut(lines, []byte{'\n'})
+		d, err := abi.ParseDestination(line)
+		if err != nil {
+			p.why = delivery.BadDestination
+			continue
+		}
+		var found router.Entry[uint64]
+		if d.Kind == abi.ToSubscribers && d.Name == nil {
+			found = p.cache.Lookup(m.Topic)
+		}
+		copies += p.deliver(m, d.Kind, d.Name, &found)
+	}
+	p.settled(copies)
+}
+
+// addressed takes a frame that names its node there; false for any other.
+func (p *path) addressed(m *abi.Message) bool {
+	if int(m.Listener) >= len(p.setup.listeners) || p.setup.listeners[m.Listener].nodeAttr == "" {
+		return false
+	}
+	to, ok := m.Attrs.Get(attrTo)
+	if !ok {
+		return false
+	}
+	p.flush()
+	kind := abi.ToNode
+	if string(to) == everybody {
+		kind = abi.ToAll
+	}
+	p.settled(p.deliver(m, kind, to, nil))
+	return true
+}
+
+// settled ends a message of which so many copies were taken.
+func (p *path) settled(copies int) {
+	switch {
+	case copies == 0:
+		p.ledger.Drop(p.why)
+	case p.why == asDeadLetter:
+		p.ledger.Dead++
+	default:
+		p.ledger.Delivered++
+	}
+}
