@@ -17,23 +17,29 @@ export class Mark {
   ) {}
 }
 
-/** What a value must be, and what is then set. Bounds that were not given are NaN. */
+/** What a value must be, and what is then set. */
 export class Rule {
-  above: f64 = NaN;
-  below: f64 = NaN;
-  /** 0: presence does not matter, 1: there must be a value, 2: there must be none. */
-  presence: i32 = 0;
-  hasEquals: bool = false;
-  equalsText: string | null = null;
-  equalsNumber: f64 = NaN;
-  /** For true and false: the text. */
-  equalsWord: string | null = null;
+  /** There must be no value; everything else wants one. */
+  wantsAbsence: bool = false;
+  hasAbove: bool = false;
+  above: f64 = 0;
+  hasBelow: bool = false;
+  below: f64 = 0;
+  /** What it equals: a number, the text of a string, or true or false. */
+  hasNumber: bool = false;
+  number: f64 = 0;
+  text: string | null = null;
+  word: string | null = null;
   set: StaticArray<Mark> = new StaticArray<Mark>(0);
 
   constructor(public slot: Slot) {}
 
-  get hasNumber(): bool {
-    return !isNaN(this.above) || !isNaN(this.below) || !isNaN(this.equalsNumber);
+  get comparesNumber(): bool {
+    return this.hasAbove || this.hasBelow || this.hasNumber;
+  }
+
+  get comparesValue(): bool {
+    return this.comparesNumber || this.text !== null || this.word !== null;
   }
 }
 
@@ -52,10 +58,8 @@ export class Config {
   onlyNamed: bool = false;
   /** Whether payloads that are no JSON objects are dropped. */
   dropInvalid: bool = false;
-  /** Whether anything looks for members at all. */
-  get concernsNothing(): bool {
-    return this.slots.length == 0 && !this.onlyNamed;
-  }
+  /** Whether a rule wants that there is no value. */
+  wantsAbsence: bool = false;
 
   private slotList: Array<usize> = [];
   private names: Array<string> = [];
@@ -199,15 +203,19 @@ export class Config {
     for (let i = v.items(); i.next(); ) {
       const key = i.key.toString();
       if (key == "above" || key == "below") {
-        const n = i.value.f64();
-        if (isNaN(n)) this.fail(where + "." + key + ": expected a number");
-        if (key == "above") rule.above = n;
-        else rule.below = n;
+        if (!i.value.isNumber) this.fail(where + "." + key + ": expected a number");
+        if (key == "above") {
+          rule.hasAbove = true;
+          rule.above = i.value.f64();
+        } else {
+          rule.hasBelow = true;
+          rule.below = i.value.f64();
+        }
       } else if (key == "equals") {
         this.readEquals(where, i.value, rule);
       } else if (key == "present") {
         if (!i.value.isBool) this.fail(where + ".present: expected true or false");
-        rule.presence = i.value.bool() ? 1 : 2;
+        rule.wantsAbsence = !i.value.bool(true);
       } else {
         if (key != "field" && key != "set") this.fail(where + "." + key + ": no such key; expected field, above, below, equals, present or set");
         continue;
@@ -215,14 +223,17 @@ export class Config {
       compares = true;
     }
     if (!compares) this.fail(where + ": compares nothing; expected above, below, equals or present");
+    if (rule.wantsAbsence && rule.comparesValue) this.fail(where + ": what is not present cannot be compared");
+    if (rule.wantsAbsence) this.wantsAbsence = true;
     this.readSet(where + ".set", v.get("set"), rule);
   }
 
   private readEquals(where: string, v: Json, rule: Rule): void {
-    rule.hasEquals = true;
-    if (v.isString) rule.equalsText = v.text();
-    else if (v.isNumber) rule.equalsNumber = v.f64();
-    else if (v.isBool) rule.equalsWord = v.raw.toString();
+    if (v.isNumber) {
+      rule.hasNumber = true;
+      rule.number = v.f64();
+    } else if (v.isString) rule.text = v.text();
+    else if (v.isBool) rule.word = v.raw.toString();
     else this.fail(where + ".equals: expected a text, a number, true or false");
   }
 

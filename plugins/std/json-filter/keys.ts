@@ -8,8 +8,8 @@ export class Slot {
   quotedLength: i32;
   /** Whether the payload loses it. */
   removed: bool;
-  /** The member that counts in the payload at hand, null if there is none. */
-  winner: Member | null;
+  /** The member that counts in the payload at hand: its number from 1 on, 0 if there is none. */
+  winner: i32;
 }
 
 /** A key that the configuration names. */
@@ -55,8 +55,18 @@ function listOf(length: i32): usize {
   return lists + ((<usize>(length < LENGTHS ? length : LENGTHS - 1)) << 2);
 }
 
+/** Which lengths the keys have, a bit for each list. */
+let lengths: u64 = 0;
+
 /** The key with this name, null if the configuration has none. */
+// @ts-ignore: decorator
+@inline
 export function find(name: usize, length: i32): Key | null {
+  if (((lengths >> (length < LENGTHS ? length : LENGTHS - 1)) & 1) == 0) return null;
+  return findAlike(name, length);
+}
+
+function findAlike(name: usize, length: i32): Key | null {
   let key = changetype<Key | null>(load<usize>(listOf(length)));
   while (key != null) {
     if (key.length == length && same(key.name, name, length)) return key;
@@ -87,6 +97,7 @@ export function add(name: Bytes, slot: Slot, renamed: bool): Key {
   key.length = name.length;
   key.renamed = renamed;
   const list = listOf(name.length);
+  lengths |= (<u64>1) << (name.length < LENGTHS ? name.length : LENGTHS - 1);
   key.next = changetype<Key | null>(load<usize>(list));
   store<usize>(list, changetype<usize>(key));
   return key;

@@ -4,7 +4,8 @@
 import { Bytes, Json, Message, Needs, Plugin, Verdict, Writer, parse, register } from "weft";
 import { Config, Rule } from "./config";
 import { Member, Slot } from "./keys";
-import { count, member, scan, space } from "./scan";
+import { numberAt } from "./number";
+import { begin, changed, count, member, scan, space, trim } from "./scan";
 export * from "weft/plugin";
 
 /** A longer value does not become an attribute. */
@@ -27,15 +28,15 @@ class JsonFilter extends Plugin {
   }
 
   message(m: Message): Verdict {
-    const payload = m.payload;
-    const end = payload.at + payload.length;
-    const at = space(payload.at, end);
     const c = this.config;
-    if (at < end && load<u8>(at) == 0x7b) {
+    const payload = m.payload;
+    const at = begin(payload.at, payload.at + payload.length);
+    const end = trim(at, payload.at + payload.length);
+    if (end - at >= 2 && load<u8>(at) == 0x7b && load<u8>(end - 1) == 0x7d) {
       clearSlots(c.slots);
-      if (scan(at, end, c.onlyNamed)) {
-        if (count > 0) change(m, payload);
-        setAttributes(m, c);
+      if (scan(at, end - 1, c.onlyNamed)) {
+        if (changed) m.setPayload(rewritten(payload));
+        if (count > 0 || c.wantsAbsence) setAttributes(m, c);
         return Verdict.Continue;
       }
     }
@@ -46,44 +47,26 @@ class JsonFilter extends Plugin {
 // @ts-ignore: decorator
 @inline
 function clearSlots(slots: StaticArray<usize>): void {
-  for (let i = 0, n = slots.length; i < n; i++) changetype<Slot>(unchecked(slots[i])).winner = null;
+  for (let i = 0, n = slots.length; i < n; i++) changetype<Slot>(unchecked(slots[i])).winner = 0;
 }
 
-/** Finds the member that counts for each slot, and rewrites the payload where it must change. */
-function change(m: Message, payload: Bytes): void {
-  for (let i = 0; i < count; i++) {
-    const it = member(i);
-    const known = it.known;
-    if (known == null) continue;
-    const winner = known.slot.winner;
-    if (winner == null || (winner.known!.renamed && !known.renamed)) known.slot.winner = it;
-  }
-  for (let i = 0; i < count; i++) {
-    const it = member(i);
-    if (goes(it) || it.known!.renamed) {
-      m.setPayload(rewritten(payload, i));
-      return;
-    }
-  }
-}
-
-/** Whether the payload loses a member. */
+/** Whether the payload loses the member with index `i`. */
 // @ts-ignore: decorator
 @inline
-function goes(it: Member): bool {
-  const known = it.known;
-  return known == null || known.slot.removed || known.slot.winner != it;
+function goes(i: i32): bool {
+  const known = member(i).known;
+  return known == null || known.slot.removed || known.slot.winner != i + 1;
 }
 
-/** The payload with every change; the first is at the member with index `first`. */
-function rewritten(payload: Bytes, first: i32): Writer {
+/** The payload with every change. */
+function rewritten(payload: Bytes): Writer {
   const end = payload.at + payload.length;
   const to = Writer.create();
   let from = payload.at; // everything before it was written or left out
   let gone = 0; // members that were left out
-  for (let i = first; i < count; i++) {
+  for (let i = 0; i < count; i++) {
     const it = member(i);
-    if (!goes(it)) {
+    if (!goes(i)) {
       const known = it.known!;
       if (!known.renamed) continue;
       to.raw(from, <i32>(it.key - from));
@@ -95,7 +78,7 @@ function rewritten(payload: Bytes, first: i32): Writer {
     from = it.valueEnd;
     // While nothing is left in front of it, the comma behind it goes with it.
     if (gone++ == it.ordinal) {
-      const comma = space(from, end);
+      const comma = space(from);
       if (load<u8>(comma) == 0x2c) from = comma + 1;
     }
   }
@@ -107,8 +90,8 @@ function setAttributes(m: Message, c: Config): void {
   for (let i = 0, n = c.copies.length; i < n; i++) {
     const copy = unchecked(c.copies[i]);
     const winner = copy.slot.winner;
-    if (winner == null) continue;
-    const text = scalar(winner);
+    if (winner == 0) continue;
+    const text = scalar(member(winner - 1));
     if (text != null && text.length <= MAX_VALUE) m.setAttribute<Bytes>(copy.attribute, text);
   }
   for (let i = 0, n = c.rules.length; i < n; i++) {
@@ -139,21 +122,24 @@ function scalar(it: Member): Bytes | null {
   return c == 0x6e || c == 0x7b || c == 0x5b ? null : Bytes.of(it.value, length);
 }
 
+/** Whether what a rule wants is so. A null is as good as no value. */
 function holds(rule: Rule): bool {
-  const it = rule.slot.winner;
-  if (it == null || load<u8>(it.value) == 0x6e) return rule.presence == 2;
-  if (rule.presence == 2) return false;
-  if (rule.hasNumber) {
-    const n = parse(Bytes.of(it.value, <i32>(it.valueEnd - it.value))).f64();
-    if (!isNaN(rule.above) && !(n > rule.above)) return false;
-    if (!isNaN(rule.below) && !(n < rule.below)) return false;
-    if (!isNaN(rule.equalsNumber)) return n == rule.equalsNumber;
+  const winner = rule.slot.winner;
+  if (winner == 0) return rule.wantsAbsence;
+  const it = member(winner - 1);
+  if (load<u8>(it.value) == 0x6e) return rule.wantsAbsence;
+  if (rule.wantsAbsence) return false;
+  if (rule.comparesNumber) {
+    const n = numberAt(it.value, it.valueEnd);
+    // What is no number is NaN, and neither above nor below nor equal.
+    if (rule.hasAbove && !(n > rule.above)) return false;
+    if (rule.hasBelow && !(n < rule.below)) return false;
+    if (rule.hasNumber && n != rule.number) return false;
   }
-  if (!rule.hasEquals) return true;
-  const value = parse(Bytes.of(it.value, <i32>(it.valueEnd - it.value)));
-  const text = rule.equalsText;
-  if (text !== null) return value.is(text);
-  return value.raw.is(rule.equalsWord!);
+  const text = rule.text;
+  if (text !== null) return parse(Bytes.of(it.value, <i32>(it.valueEnd - it.value))).is(text);
+  const word = rule.word;
+  return word === null || Bytes.of(it.value, <i32>(it.valueEnd - it.value)).is(word);
 }
 
 register(new JsonFilter());

@@ -14,6 +14,10 @@ let members: usize = heap.alloc(<usize>room * MEMBER);
 
 /** How many members the last scan noted. */
 export let count: i32 = 0;
+/** Whether the payload must change for what the last scan found. */
+export let changed: bool = false;
+/** Whether the string that was read last has escapes. */
+let hasEscape: bool = false;
 
 /** One of the members that the last scan noted, in their order. */
 // @ts-ignore: decorator
@@ -23,47 +27,65 @@ export function member(i: i32): Member {
 }
 
 /**
- * Reads the object that begins at `at` and is all there is up to `end`, and notes
- * the members whose keys the configuration knows; all others too if `all`. False
- * if it is not JSON. The winner of every slot must have been cleared.
+ * Reads the object from `at` to `last`, where its brace must be, and notes the
+ * members whose keys the configuration knows; the others too if `all`. False if
+ * it is not JSON. The winner of every slot must have been cleared, and is set.
+ *
+ * The brace at `last` ends every run of digits and white space, so that only
+ * strings have to look where the payload ends.
  */
-export function scan(at: usize, end: usize, all: bool): bool {
+export function scan(at: usize, last: usize, all: bool): bool {
   count = 0;
+  changed = false;
   let before = at + 1;
-  at = space(before, end);
-  if (at >= end) return false;
-  if (load<u8>(at) == 0x7d) return space(at + 1, end) == end;
+  at = space(before);
+  if (load<u8>(at) == 0x7d) return at == last;
   let ordinal = 0;
   while (true) {
     const key = at;
-    const keyEnd = stringEnd(key, end);
+    if (load<u8>(at) != 0x22) return false;
+    const keyEnd = stringEnd(at, last);
     if (keyEnd == FAULT) return false;
     const known = hasEscape ? findEscaped(key, keyEnd) : find(key + 1, <i32>(keyEnd - key) - 2);
-    at = space(keyEnd, end);
-    if (at >= end || load<u8>(at) != 0x3a) return false;
-    const value = space(at + 1, end);
-    const valueEnd = endOf(value, end);
-    if (valueEnd == FAULT) return false;
+    at = space(keyEnd);
+    if (load<u8>(at) != 0x3a) return false;
+    const value = space(at + 1);
+    at = valueEnd(value, last);
+    if (at == FAULT || at > last) return false;
     if (known != null || all) {
       if (count == room && !grow()) return false;
-      const m = member(count++);
-      m.ordinal = ordinal;
-      m.before = before;
-      m.key = key;
-      m.keyEnd = keyEnd;
-      m.value = value;
-      m.valueEnd = valueEnd;
-      m.known = known;
+      note(known, ordinal, before, key, keyEnd, value, at);
     }
     ordinal++;
-    before = valueEnd;
-    at = space(valueEnd, end);
-    if (at >= end) return false;
-    const c = load<u8>(at);
-    if (c == 0x7d) return space(at + 1, end) == end;
-    if (c != 0x2c) return false;
-    at = space(at + 1, end);
+    before = at;
+    at = space(at);
+    const next = load<u8>(at);
+    if (next == 0x7d) return at == last;
+    if (next != 0x2c) return false;
+    at = space(at + 1);
   }
+}
+
+/** Notes a member. Of several for one slot the first counts, but one that need not be renamed before others. */
+// @ts-ignore: decorator
+@inline
+function note(known: Key | null, ordinal: i32, before: usize, key: usize, keyEnd: usize, value: usize, end: usize): void {
+  const m = member(count++);
+  m.ordinal = ordinal;
+  m.before = before;
+  m.key = key;
+  m.keyEnd = keyEnd;
+  m.value = value;
+  m.valueEnd = end;
+  m.known = known;
+  if (known == null) {
+    changed = true;
+    return;
+  }
+  const slot = known.slot;
+  const rival = slot.winner;
+  if (rival != 0 || known.renamed || slot.removed) changed = true;
+  if (rival == 0 || (!known.renamed && member(rival - 1).known!.renamed)) slot.winner = count;
 }
 
 function grow(): bool {
@@ -82,73 +104,92 @@ function findEscaped(key: usize, keyEnd: usize): Key | null {
   return find(name.at, name.length);
 }
 
-/** The first byte from `at` on that is no white space. */
 // @ts-ignore: decorator
 @inline
-export function space(at: usize, end: usize): usize {
-  while (at < end) {
-    const c = load<u8>(at);
-    if (c > 0x20 || (c != 0x20 && c != 0x0a && c != 0x0d && c != 0x09)) break;
-    at++;
-  }
+function isSpace(c: u8): bool {
+  return c == 0x20 || c == 0x0a || c == 0x0d || c == 0x09;
+}
+
+/** The first byte from `at` on that is no white space; there is one. */
+// @ts-ignore: decorator
+@inline
+export function space(at: usize): usize {
+  return load<u8>(at) > 0x20 ? at : longSpace(at);
+}
+
+function longSpace(at: usize): usize {
+  while (isSpace(load<u8>(at))) at++;
   return at;
 }
 
-/** The end of the value that begins at `at`, or FAULT. */
+/** The first byte from `at` on that is no white space, or `end`. */
 // @ts-ignore: decorator
 @inline
-function endOf(at: usize, end: usize): usize {
-  if (at >= end) return FAULT;
+export function begin(at: usize, end: usize): usize {
+  while (at < end && isSpace(load<u8>(at))) at++;
+  return at;
+}
+
+/** The address behind the last byte before `end` that is no white space, or `at`. */
+// @ts-ignore: decorator
+@inline
+export function trim(at: usize, end: usize): usize {
+  while (end > at && isSpace(load<u8>(end - 1))) end--;
+  return end;
+}
+
+/** The end of the value that begins at `at`, or FAULT. It may lie behind `last`. */
+// @ts-ignore: decorator
+@inline
+function valueEnd(at: usize, last: usize): usize {
   const c = load<u8>(at);
-  if (c == 0x22) return stringEnd(at, end);
-  if (c == 0x2d || <u32>c - 0x30 < 10) return numberEnd(at, end);
-  if (c == 0x7b || c == 0x5b) return nestedEnd(at, end);
-  return literalEnd(at, end);
+  if (c == 0x22) return stringEnd(at, last);
+  if (c == 0x2d || <u32>c - 0x30 < 10) return numberEnd(at);
+  return c == 0x7b || c == 0x5b ? nestedEnd(at, last) : literalEnd(at, last);
 }
 
 /**
  * The end of an array or object. Goes into those within it without calling
  * itself: one bit for each level says which of the two it is.
  */
-function nestedEnd(at: usize, end: usize): usize {
+function nestedEnd(at: usize, last: usize): usize {
   let objects: u64 = 0;
   let depth: i32 = 0;
   while (true) {
-    if (at >= end) return FAULT;
     const c = load<u8>(at);
     if (c == 0x7b || c == 0x5b) {
       if (depth == MAX_DEPTH) return FAULT;
       depth++;
       objects = (objects << 1) | u64(c == 0x7b);
-      at = space(at + 1, end);
-      if (at >= end) return FAULT;
+      at = space(at + 1);
       if (load<u8>(at) != c + 2) {
-        if (c == 0x7b) at = keyEnd(at, end);
+        if (c == 0x7b) at = keyEnd(at, last);
         if (at == FAULT) return FAULT;
         continue;
       }
     } else if (c == 0x22) {
-      at = stringEnd(at, end);
+      at = stringEnd(at, last);
     } else if (c == 0x2d || <u32>c - 0x30 < 10) {
-      at = numberEnd(at, end);
+      at = numberEnd(at);
     } else {
-      at = literalEnd(at, end);
+      at = literalEnd(at, last);
     }
     if (at == FAULT) return FAULT;
     // A value has ended: close what ends with it, or go on behind a comma.
     while (true) {
       if (depth == 0) return at;
-      at = space(at, end);
-      if (at >= end) return FAULT;
+      if (at > last) return FAULT;
+      at = space(at);
       const object = (objects & 1) != 0;
       const next = load<u8>(at);
       if (next == 0x2c) {
-        at = space(at + 1, end);
-        if (object) at = keyEnd(at, end);
+        at = space(at + 1);
+        if (object) at = keyEnd(at, last);
         if (at == FAULT) return FAULT;
         break;
       }
-      if (next != (object ? 0x7d : 0x5d)) return FAULT;
+      // The brace at `last` closes the payload's own object.
+      if (next != (object ? 0x7d : 0x5d) || at == last) return FAULT;
       at++;
       depth--;
       objects >>= 1;
@@ -157,102 +198,110 @@ function nestedEnd(at: usize, end: usize): usize {
 }
 
 /** The beginning of the value of the key that begins at `at`. */
-function keyEnd(at: usize, end: usize): usize {
-  at = stringEnd(at, end);
+function keyEnd(at: usize, last: usize): usize {
+  if (load<u8>(at) != 0x22) return FAULT;
+  at = stringEnd(at, last);
   if (at == FAULT) return FAULT;
-  at = space(at, end);
-  if (at >= end || load<u8>(at) != 0x3a) return FAULT;
-  return space(at + 1, end);
+  at = space(at);
+  return load<u8>(at) == 0x3a ? space(at + 1) : FAULT;
 }
-
-/** Whether the string that was read last has escapes. */
-let hasEscape: bool = false;
 
 // @ts-ignore: decorator
 @inline
 const ONES: u64 = 0x0101_0101_0101_0101;
 
-/** The end of the string that begins at `at`, behind its closing quote. */
-function stringEnd(at: usize, end: usize): usize {
+/** The end of the string whose opening quote is at `at`, behind its closing one. */
+// @ts-ignore: decorator
+@inline
+function stringEnd(at: usize, last: usize): usize {
   hasEscape = false;
-  if (at >= end || load<u8>(at) != 0x22) return FAULT;
-  at++;
-  while (true) {
-    at = plainEnd(at, end);
-    if (at >= end) return FAULT;
+  at = plainEnd(at + 1, last);
+  return at < last && load<u8>(at) == 0x22 ? at + 1 : longEnd(at, last);
+}
+
+/** The same from the first byte on that is not plain. */
+function longEnd(at: usize, last: usize): usize {
+  while (at < last) {
     const c = load<u8>(at);
     if (c == 0x22) return at + 1;
     if (c != 0x5c) return FAULT;
     hasEscape = true;
-    at = escapeEnd(at, end);
+    at = escapeEnd(at, last);
     if (at == FAULT) return FAULT;
+    at = plainEnd(at, last);
   }
+  return FAULT;
 }
 
-/** The first quote, backslash or control character from `at` on. */
+/** The first quote, backslash or control character from `at` on, or `last`. */
 // @ts-ignore: decorator
 @inline
-function plainEnd(at: usize, end: usize): usize {
-  for (; at + 8 <= end; at += 8) {
+function plainEnd(at: usize, last: usize): usize {
+  for (; at + 8 <= last; at += 8) {
     const w = load<u64>(at);
     const quote = w ^ (ONES * 0x22);
     const escape = w ^ (ONES * 0x5c);
     const hit = (((quote - ONES) & ~quote) | ((escape - ONES) & ~escape) | ((w - ONES * 0x20) & ~w)) & (ONES * 0x80);
     if (hit != 0) return at + <usize>(ctz(hit) >> 3);
   }
-  for (; at < end; at++) {
+  for (; at < last; at++) {
     const c = load<u8>(at);
     if (c == 0x22 || c == 0x5c || c < 0x20) break;
   }
   return at;
 }
 
-function escapeEnd(at: usize, end: usize): usize {
-  if (at + 1 >= end) return FAULT;
+function escapeEnd(at: usize, last: usize): usize {
   const e = load<u8>(at, 1);
   if (e == 0x75) {
-    if (at + 6 > end) return FAULT;
+    if (at + 6 > last) return FAULT;
     for (let i: usize = 2; i < 6; i++) {
       const c = <u32>load<u8>(at + i);
       if (c - 0x30 > 9 && (c | 0x20) - 0x61 > 5) return FAULT;
     }
     return at + 6;
   }
-  if (e == 0x22 || e == 0x5c || e == 0x2f || e == 0x62 || e == 0x66 || e == 0x6e || e == 0x72 || e == 0x74) return at + 2;
-  return FAULT;
+  const one = e == 0x22 || e == 0x5c || e == 0x2f || e == 0x62 || e == 0x66 || e == 0x6e || e == 0x72 || e == 0x74;
+  return one ? at + 2 : FAULT;
 }
 
 // @ts-ignore: decorator
 @inline
-function digitsEnd(at: usize, end: usize): usize {
-  const from = at;
-  while (at < end && <u32>load<u8>(at) - 0x30 < 10) at++;
-  return at == from ? FAULT : at;
+function isDigit(at: usize): bool {
+  return <u32>load<u8>(at) - 0x30 < 10;
 }
 
-function numberEnd(at: usize, end: usize): usize {
+// @ts-ignore: decorator
+@inline
+function numberEnd(at: usize): usize {
   if (load<u8>(at) == 0x2d) at++;
   const first = at;
-  at = digitsEnd(at, end);
-  if (at == FAULT || (load<u8>(first) == 0x30 && at > first + 1)) return FAULT;
-  if (at < end && load<u8>(at) == 0x2e) {
-    at = digitsEnd(at + 1, end);
-    if (at == FAULT) return FAULT;
+  while (isDigit(at)) at++;
+  if (at == first || (at > first + 1 && load<u8>(first) == 0x30)) return FAULT;
+  const c = load<u8>(at);
+  return c == 0x2e || (c | 0x20) == 0x65 ? fractionEnd(at) : at;
+}
+
+/** The end of a number whose fraction or exponent begins at `at`. */
+function fractionEnd(at: usize): usize {
+  if (load<u8>(at) == 0x2e) {
+    const first = ++at;
+    while (isDigit(at)) at++;
+    if (at == first) return FAULT;
   }
-  if (at < end && (load<u8>(at) | 0x20) == 0x65) {
+  if ((load<u8>(at) | 0x20) == 0x65) {
     at++;
-    if (at < end && (load<u8>(at) == 0x2b || load<u8>(at) == 0x2d)) at++;
-    at = digitsEnd(at, end);
+    if (load<u8>(at) == 0x2b || load<u8>(at) == 0x2d) at++;
+    const first = at;
+    while (isDigit(at)) at++;
+    if (at == first) return FAULT;
   }
   return at;
 }
 
-function literalEnd(at: usize, end: usize): usize {
-  const left = end - at;
-  if (left >= 4) {
-    const word = load<u32>(at);
-    if (word == 0x65757274 || word == 0x6c6c756e) return at + 4; // true, null
-    if (left >= 5 && word == 0x736c6166 && load<u8>(at, 4) == 0x65) return at + 5; // false
-  }
-  return FAULT;
+function literalEnd(at: usize, last: usize): usize {
+  if (at + 4 > last) return FAULT;
+  const word = load<u32>(at);
+  if (word == 0x65757274 || word == 0x6c6c756e) return at + 4; // true, null
+  return word == 0x736c6166 && load<u8>(at, 4) == 0x65 ? at + 5 : FAULT; // false
 }

@@ -30,7 +30,7 @@ impl Plugin for TopicRouter {
                 continue;
             }
             let done = match &rule.action {
-                Action::Topic(t) => write(t, m).map(|topic| m.set_topic(topic)),
+                Action::Topic(t) => t.set_topic(m),
                 Action::Emit(t) => write(t, m).and_then(|topic| emit(m, &topic)),
                 Action::Route(t) => match write(t, m) {
                     Ok(lines) => return Verdict::Route(lines.place()),
@@ -49,7 +49,6 @@ impl Plugin for TopicRouter {
     }
 }
 
-#[inline]
 fn write<'t>(t: &'t Template, m: &Message) -> Result<Writer, &'t str> {
     let mut text = Writer::new();
     t.write(m, &mut text)?;

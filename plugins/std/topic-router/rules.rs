@@ -1,12 +1,14 @@
 //! The rules, compiled once.
 
 use crate::settings::{meant, wrong, Settings};
-use crate::template::{Place, Source, Template};
+use crate::template::{Place, Source, Template, MOST_PLACEHOLDERS};
 use weft::json::{Kind, Value};
 use weft::{Message, Needs, Type};
 
 const TYPES: &[&str] = &["event", "request", "response", "ack"];
 const RULE: &[&str] = &["when", "priority", "type", "topic", "emit", "route", "drop", "continue"];
+
+const MOST_DESTINATIONS: usize = 16;
 
 pub struct Rule {
     conditions: Vec<Condition>,
@@ -126,7 +128,11 @@ fn route(s: &Settings, defaults: &[(String, String)]) -> Result<Template, String
         let text = v.string().ok_or_else(|| wrong(&place, Some(v), "a destination"))?;
         lines.push(destination(&text, defaults).map_err(|e| format!("{}: {}", place, e))?);
     }
-    Ok(Template::lines(lines))
+    let lines = Template::lines(lines);
+    if list.items().count() > MOST_DESTINATIONS || lines.values() > MOST_PLACEHOLDERS {
+        return Err(format!("{}: at most {} destinations with {} placeholders are allowed", key, MOST_DESTINATIONS, MOST_PLACEHOLDERS));
+    }
+    Ok(lines)
 }
 
 fn destination(text: &str, defaults: &[(String, String)]) -> Result<Template, String> {

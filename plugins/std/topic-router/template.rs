@@ -15,7 +15,8 @@ pub enum Place {
 /// Longer values are refused: a template of any length then fits a topic.
 const LONGEST_VALUE: usize = 1024;
 const LONGEST_TEXT: usize = 1024;
-const MOST_PLACEHOLDERS: usize = 32;
+/// In all destinations of a route together, defaults included.
+pub const MOST_PLACEHOLDERS: usize = 16;
 
 #[derive(Clone)]
 pub struct Template {
@@ -31,10 +32,9 @@ enum Part {
 #[derive(Clone)]
 struct Value {
     source: Source,
-    place: Place,
-    /// `/` may pass.
-    levels: bool,
-    /// Nothing stands before it: it must not begin with `$`.
+    /// The classes of bytes that may not be in it.
+    refused: u8,
+    /// Nothing stands before it in a topic: it must not begin with `$`.
     leads: bool,
     otherwise: Option<Template>,
     /// The reason for which a message is dropped.
@@ -122,9 +122,8 @@ impl Template {
     }
 
     fn check(&self, text: &str, place: Place) -> Result<(), String> {
-        let values = self.parts.iter().filter(|p| matches!(p, Part::Value(_))).count();
-        if values > MOST_PLACEHOLDERS {
-            return Err(format!("{} placeholders, at most {} are allowed", values, MOST_PLACEHOLDERS));
+        if self.values() > MOST_PLACEHOLDERS {
+            return Err(format!("{} placeholders, at most {} are allowed", self.values(), MOST_PLACEHOLDERS));
         }
         for part in &self.parts {
             if let Part::Literal(l) = part {
@@ -139,6 +138,15 @@ impl Template {
         Ok(())
     }
 
+    /// How many placeholders it has, its defaults' included.
+    pub fn values(&self) -> usize {
+        let of = |part: &Part| match part {
+            Part::Literal(_) => 0,
+            Part::Value(v) => 1 + v.otherwise.as_ref().map_or(0, Template::values),
+        };
+        self.parts.iter().map(of).sum()
+    }
+
     /// Everything that its values come from.
     pub fn sources(&self, to: &mut Vec<Source>) {
         for part in &self.parts {
@@ -151,9 +159,24 @@ impl Template {
         }
     }
 
-    /// Writes the text with its values; the error is the reason for which the
+    /// Makes the text the message's topic; the error is the reason for which the
     /// message is dropped.
     #[inline]
+    pub fn set_topic(&self, m: &mut Message) -> Result<(), &str> {
+        // One value between two texts is what nearly all templates are.
+        if let [Part::Literal(before), Part::Value(v), Part::Literal(behind)] = &self.parts[..] {
+            if let Some(value) = v.plain(m) {
+                m.set_topic([before.as_bytes(), value, behind.as_bytes()]);
+                return Ok(());
+            }
+        }
+        let mut topic = Writer::new();
+        self.write(m, &mut topic)?;
+        m.set_topic(topic);
+        Ok(())
+    }
+
+    /// Writes the text with its values.
     pub fn write(&self, m: &Message, to: &mut Writer) -> Result<(), &str> {
         for part in &self.parts {
             match part {
@@ -184,18 +207,43 @@ impl Value {
             Some((_, text)) => Some(Template::new(text, place, &[]).map_err(|e| format!("defaults.{}: {}", name, e))?),
         };
         let source = Source::of(name);
-        let levels = inner.len() > name.len() || source == Source::Topic;
-        Ok(Value { source, place, levels, leads, otherwise, bad: format!("topic: bad value of {}", name) })
+        let refused = match place {
+            Place::Topic if inner.len() > name.len() || source == Source::Topic => CONTROL | WILD,
+            Place::Topic => CONTROL | WILD | SLASH,
+            Place::Name => CONTROL,
+        };
+        let leads = leads && place == Place::Topic;
+        Ok(Value { source, refused, leads, otherwise, bad: format!("topic: bad value of {}", name) })
     }
 
-    #[inline]
     fn write(&self, m: &Message, to: &mut Writer) -> Result<(), &str> {
-        match self.source.value(m) {
-            Some(value) if self.allows(value) => {
+        match self.allowed(m) {
+            Some(value) => {
                 to.push(value);
                 Ok(())
             }
-            _ => self.replace(m, to),
+            None => self.replace(m, to),
+        }
+    }
+
+    /// The value that is written, if it, or the one in its place, is a single one.
+    #[inline]
+    fn plain<'m>(&self, m: &Message<'m>) -> Option<&'m [u8]> {
+        match (self.allowed(m), &self.otherwise) {
+            (Some(value), _) => Some(value),
+            (None, Some(Template { parts })) => match &parts[..] {
+                [Part::Value(v)] => v.allowed(m),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn allowed<'m>(&self, m: &Message<'m>) -> Option<&'m [u8]> {
+        match self.source.value(m) {
+            Some(value) if self.allows(value) => Some(value),
+            _ => None,
         }
     }
 
@@ -209,25 +257,36 @@ impl Value {
 
     #[inline]
     fn allows(&self, value: &[u8]) -> bool {
-        // Everything that is refused has a code below 64: a bit for each.
-        const CONTROL: u64 = (1 << 0x20) - 1;
-        const SLASH: u64 = 1 << b'/';
-        const WILD: u64 = 1 << b'+' | 1 << b'#' | 1 << b'*';
-        let refused = match (self.place, self.levels) {
-            (Place::Topic, false) => CONTROL | SLASH | WILD,
-            (Place::Topic, true) => CONTROL | WILD,
-            (Place::Name, _) => CONTROL,
-        };
-        let mut low = 0u64;
-        let mut high = 0u8;
+        let mut seen = 0;
         for &c in value {
-            low |= ((c < 64) as u64) << (c & 63);
-            high |= c;
+            seen |= CLASSES[c as usize];
         }
         !value.is_empty()
             && value.len() <= LONGEST_VALUE
-            && low & refused == 0
-            && (high < 0x80 || core::str::from_utf8(value).is_ok())
-            && !(self.leads && value[0] == b'$' && self.place == Place::Topic)
+            && seen & self.refused == 0
+            && (seen & HIGH == 0 || core::str::from_utf8(value).is_ok())
+            && !(self.leads && value[0] == b'$')
     }
 }
+
+// Classes of bytes.
+const CONTROL: u8 = 1;
+const SLASH: u8 = 2;
+const WILD: u8 = 4;
+const HIGH: u8 = 8;
+
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut c = 0;
+    while c < 256 {
+        classes[c] = match c as u8 {
+            0..=0x1f | 0x7f => CONTROL,
+            b'/' => SLASH,
+            b'+' | b'#' | b'*' => WILD,
+            0x80..=0xff => HIGH,
+            _ => 0,
+        };
+        c += 1;
+    }
+    classes
+};

@@ -1,0 +1,110 @@
+package std_test
+
+import (
+	"bytes"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/weftrun/weft/abi"
+	"github.com/weftrun/weft/plugins"
+)
+
+const (
+	secret = "a key of thirty-two bytes or more"
+
+	authConfig      = `{"algorithm":"HS256","key":"` + secret + `"}`
+	normaliseConfig = `{"rename":{"temp":"temperature","t":"temperature","id":"truck"},
+		"attributes":{"truck":"truck","temperature":"temperature"},
+		"rules":[{"field":"temperature","above":8,"set":{"alarm":"high"}}],"invalid":"continue"}`
+	routeConfig = `{"rules":[{"when":{"alarm":"high"},"emit":"alarm/{truck}"},{"topic":"truck/{truck}/telemetry"}],
+		"defaults":{"truck":"{identity}"}}`
+
+	// reading is 128 bytes of JSON as a truck writes them.
+	reading = `{"temp":4.25,"lat":47.376887,"lon":8.541694,"speed":82.5,"door":"closed","compressor":true,"setpoint":4,"battery":97,"trip":51234}`
+)
+
+var coldChain = []use{
+	{name: "jwt-auth", config: authConfig},
+	{name: "json-filter", config: normaliseConfig},
+	{name: "topic-router", config: routeConfig},
+}
+
+// load64 is a batch as it comes from a socket: frames of 16 trucks in one array.
+func load64(payload []byte) []abi.Message {
+	const count, header = 64, 9
+	frame := append(make([]byte, header), payload...)
+	array := bytes.Repeat(frame, count)
+	var messages []abi.Message
+	for i := range count {
+		at := i * len(frame)
+		messages = append(messages, abi.Message{
+			Session: uint64(i%16 + 1), Seq: uint64(i), Topic: []byte("raw/trucks"), Time: now * 1e9,
+			Context: attrs("identity", fmt.Sprintf("truck-%d", i%16), "exp", fmt.Sprint(now+3600)),
+			Frame:   array[at : at+len(frame)], Payload: array[at+header : at+len(frame) : at+len(frame)],
+		})
+	}
+	return messages
+}
+
+func payloads() map[string][]byte {
+	return map[string][]byte{
+		"opaque": bytes.Repeat([]byte{0xc5}, 128),
+		"json":   []byte(reading),
+		"alarm":  bytes.Replace([]byte(reading), []byte("4.25"), []byte("9.25"), 1),
+	}
+}
+
+// BenchmarkChain is what a message costs in each plugin and in all three, by
+// batches of 64.
+func BenchmarkChain(b *testing.B) {
+	chains := map[string][]use{"all": coldChain, "none": nil}
+	for _, u := range coldChain {
+		chains[u.name] = []use{u}
+	}
+	for _, name := range []string{"jwt-auth", "json-filter", "topic-router", "all"} {
+		for _, kind := range []string{"opaque", "json", "alarm"} {
+			b.Run(name+"/"+kind, func(b *testing.B) {
+				s := newStage(b, chains[name]...)
+				messages := load64(payloads()[kind])
+				step := func() {
+					s.batch.Reset()
+					s.batch.Messages = append(s.batch.Messages, messages...)
+					s.chain.Messages(&s.batch)
+				}
+				step()
+				b.ReportAllocs()
+				best := time.Hour
+				for b.Loop() {
+					began := time.Now()
+					step()
+					best = min(best, time.Since(began))
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(messages)), "ns/message")
+				b.ReportMetric(float64(best.Nanoseconds())/float64(len(messages)), "best-ns/message")
+			})
+		}
+	}
+}
+
+// TestHotPathDoesNotAllocate runs the cold chain over batches of 64: the host
+// allocates nothing once it has its memory.
+func TestHotPathDoesNotAllocate(t *testing.T) {
+	for kind, payload := range payloads() {
+		s := newStage(t, coldChain...)
+		messages := load64(payload)
+		allocs := testing.AllocsPerRun(50, func() {
+			s.batch.Reset()
+			s.batch.Messages = append(s.batch.Messages, messages...)
+			s.chain.Messages(&s.batch)
+		})
+		if allocs > 0 {
+			t.Errorf("%s: %.1f allocations a batch", kind, allocs)
+		}
+		for i, o := range s.batch.Outcomes {
+			if o.Cause != plugins.CauseNone {
+				t.Fatalf("%s: message %d: %+v %s", kind, i, o, o.Out)
+			}
+		}
+	}
+}
