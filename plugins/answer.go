@@ -30,6 +30,7 @@ func (c *Chain) readAnswers(h *hop, b *Batch, hook abi.Hook, indices []int32) er
 	base := h.instance.pointer
 	c.dirty = c.dirty[:0]
 	size := 0
+	topic := uint64(0) // the last span that was checked as a topic
 	for n := range indices {
 		r := (*[abi.RecordSize]byte)(memory[base+uint32(n)*abi.RecordSize:])
 		// verdict and changes, the length of out, the count of effects, reserved
@@ -37,8 +38,9 @@ func (c *Chain) readAnswers(h *hop, b *Batch, hook abi.Hook, indices []int32) er
 		if touched == 0 {
 			continue
 		}
-		a := answer{memory: memory, record: r, hook: hook}
+		a := answer{memory: memory, record: r, hook: hook, topic: topic}
 		a.check()
+		topic = a.topic
 		if size += a.size; a.err == nil && c.answered+size > max(maxAnswer, answerFactor*c.given) {
 			a.err = fault("the answers to one batch take more than %d bytes", max(maxAnswer, answerFactor*c.given))
 		}
@@ -48,6 +50,7 @@ func (c *Chain) readAnswers(h *hop, b *Batch, hook abi.Hook, indices []int32) er
 		c.dirty = append(c.dirty, int32(n))
 	}
 	c.answered += size
+	c.topicSpan, c.topic = 0, nil
 	next := 0
 	for _, n := range c.dirty {
 		if len(c.changed) > 0 {
@@ -67,7 +70,8 @@ type answer struct {
 	memory []byte
 	record *[abi.RecordSize]byte
 	hook   abi.Hook
-	size   int // bytes that the host will copy
+	topic  uint64 // a span that has been found good as a topic in this call; 0 for none
+	size   int    // bytes that the host will copy
 	err    error
 }
 
@@ -175,7 +179,7 @@ func (a *answer) checkChanges(changes abi.Changes) {
 		a.fail("unknown bits 0x%x in changes", uint32(unknown))
 	}
 	if changes&abi.ChangedTopic != 0 {
-		a.checkTopic(a.span(r[abi.RecordTopic:], "the topic", abi.MaxTopic), "the topic")
+		a.checkNewTopic(r[abi.RecordTopic:])
 	}
 	if changes&abi.ChangedAttrs != 0 {
 		a.checkAttributes(a.span(r[abi.RecordAttrs:], "the attributes", abi.MaxAttrs), abi.MaxAttrs)
@@ -194,6 +198,15 @@ func (a *answer) checkChanges(changes abi.Changes) {
 	}
 	if changes&abi.ChangedQoS != 0 && r[abi.RecordQoS] > abi.MaxQoS {
 		a.fail("QoS %d, at most %d is allowed", r[abi.RecordQoS], abi.MaxQoS)
+	}
+}
+
+// checkNewTopic checks a changed topic. Runs of messages often get one topic, and
+// a guest may answer the same span for all of them.
+func (a *answer) checkNewTopic(at []byte) {
+	if raw := le.Uint64(at); raw != a.topic || raw == 0 {
+		a.checkTopic(a.span(at, "the topic", abi.MaxTopic), "the topic")
+		a.topic = raw
 	}
 }
 

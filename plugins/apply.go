@@ -42,7 +42,10 @@ func (c *Chain) apply(h *hop, b *Batch, hook abi.Hook, index int32, memory []byt
 
 func (c *Chain) applyChanges(b *Batch, m *abi.Message, changes abi.Changes, memory []byte, r *[abi.RecordSize]byte) {
 	if changes&abi.ChangedTopic != 0 {
-		m.Topic = b.bytes.copy(guestSpan(memory, r[abi.RecordTopic:]))
+		if raw := le.Uint64(r[abi.RecordTopic:]); raw != c.topicSpan {
+			c.topicSpan, c.topic = raw, b.bytes.copy(guestSpan(memory, r[abi.RecordTopic:]))
+		}
+		m.Topic = c.topic
 	}
 	if changes&abi.ChangedAttrs != 0 {
 		m.Attrs = b.bytes.copy(guestSpan(memory, r[abi.RecordAttrs:]))

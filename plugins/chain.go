@@ -19,6 +19,8 @@ type Chain struct {
 	dirty     []int32 // of a call: which records the guest touched
 	regions   []region
 	changed   map[uint64]abi.Attributes
+	topicSpan uint64 // the last changed topic of a call, as the guest answered it, and its copy
+	topic     []byte
 	given     int // bytes handed to the plugin in this step
 	answered  int // bytes of its answers
 }
