@@ -142,7 +142,7 @@ line of text; the third one publishes over HTTP.
 
 Trucks that speak binary frames show a token first. The demonstration's key is %q; this token is good for 24 hours:
 
-  %s send --to %s --frame mcp-seq --preface '%s' '{"temp":9.5}'
+  %s send --to %s --frame mcp-seq --preface '%s' --wait 0 '{"temp":9.5}'
 `, weft, api, host, port, at["api"], key, weft, at["trucks"], token)
 	return nil
 }
