@@ -4,12 +4,9 @@ import (
 	"errors"
 	"reflect"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
-
-	"pgregory.net/rapid"
 
 	"github.com/weftrun/weft/abi"
 	"github.com/weftrun/weft/runtime/delivery"
@@ -172,52 +169,5 @@ func TestDeadLetterOfTheLargest(t *testing.T) {
 				t.Errorf("%d bytes of attributes, topic of %d: the reason is gone", size, topic)
 			}
 		}
-	}
-}
-
-func TestByPriority(t *testing.T) {
-	type item struct{ priority, n int }
-	rapid.Check(t, func(t *rapid.T) {
-		var order delivery.ByPriority[item]
-		for range 3 {
-			var want []item
-			for n, p := range rapid.SliceOf(rapid.IntRange(0, 9)).Draw(t, "priorities") {
-				order.Push(uint8(p), item{min(p, abi.MaxPriority), n})
-				want = append(want, item{min(p, abi.MaxPriority), n})
-			}
-			slices.SortStableFunc(want, func(a, b item) int { return b.priority - a.priority })
-			if order.Len() != len(want) {
-				t.Fatalf("%d items, want %d", order.Len(), len(want))
-			}
-			var got []item
-			for i := range order.All() {
-				got = append(got, *i)
-			}
-			if !slices.Equal(got, want) {
-				t.Fatalf("got %v, want %v", got, want)
-			}
-			for range order.All() {
-				break
-			}
-			order.Reset()
-			if order.Len() != 0 {
-				t.Fatalf("%d items after the reset", order.Len())
-			}
-		}
-	})
-	var order delivery.ByPriority[*int]
-	x := new(int)
-	round := func() {
-		for i := range 100 {
-			order.Push(uint8(i%8), x)
-		}
-		for range order.All() {
-			continue
-		}
-		order.Reset()
-	}
-	round()
-	if n := testing.AllocsPerRun(100, round); n != 0 {
-		t.Errorf("%v allocations", n)
 	}
 }

@@ -1,7 +1,6 @@
 // Package delivery holds what happens to messages at the end of their way: which
 // response belongs to which request, why a message was dropped, the ledger in
-// which every message ends exactly once, the dead letter, and the order of a
-// turn's deliveries.
+// which every message ends exactly once, and the dead letter.
 //
 //	NewRequests(limits RequestLimits) *Requests                      // safe for all loops
 //	(*Requests).Begin(q Request) (wireSeq uint64, err error)
@@ -18,6 +17,4 @@
 //
 //	NewDeadLetters(topic string) (*DeadLetters, error)
 //	(*DeadLetters).Build(scratch []byte, letter Letter, m *abi.Message) (grown []byte, ok bool)
-//
-//	type ByPriority[T any]                                           // Push, All, Reset
 package delivery
