@@ -92,15 +92,28 @@ impl<'a> Settings<'a> {
 
     /// An object of strings; none is an empty one.
     pub fn texts(&self, key: &str) -> Result<Vec<(String, String)>, String> {
+        self.pairs(key, "a string", |v| v.string())
+    }
+
+    /// An object of strings, numbers, true and false, as texts.
+    #[allow(dead_code)] // not every plugin has one
+    pub fn scalars(&self, key: &str) -> Result<Vec<(String, String)>, String> {
+        self.pairs(key, "a string, a number, true or false", |v| match v.kind() {
+            Kind::Number | Kind::Bool => Some(String::from_utf8_lossy(v.raw()).into_owned()),
+            _ => v.string(),
+        })
+    }
+
+    fn pairs(&self, key: &str, expected: &str, text: fn(Value) -> Option<String>) -> Result<Vec<(String, String)>, String> {
         let object = match self.get(key) {
             None => return Ok(Vec::new()),
             Some(v) if v.kind() == Kind::Object => v,
-            Some(_) => return Err(self.wrong(key, "an object of strings")),
+            Some(_) => return Err(self.wrong(key, "an object")),
         };
         let mut texts = Vec::new();
         for (name, value) in object.fields() {
             let place = format!("{}.{}", self.path(key), name);
-            let text = value.string().ok_or_else(|| wrong(&place, Some(value), "a string"))?;
+            let text = text(value).ok_or_else(|| wrong(&place, Some(value), expected))?;
             texts.push((name.into_owned(), text));
         }
         Ok(texts)

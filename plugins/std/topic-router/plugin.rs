@@ -1,22 +1,25 @@
 //! Sends messages where rules say: to another topic, a copy to a second one, to
 //! destinations, or nowhere.
 
+mod memo;
 mod rules;
 #[path = "../settings.rs"]
 mod settings;
 mod template;
 
+use memo::{Likeness, Memo};
 use rules::{Action, Rule};
 use template::Template;
-use weft::{Content, Emit, Message, Needs, Plugin, Verdict, Writer};
+use weft::{Emit, Message, Needs, Plugin, Verdict, Writer};
 
 struct TopicRouter {
     rules: Vec<Rule>,
+    memo: Memo,
 }
 
 impl Plugin for TopicRouter {
     fn init(config: &str) -> Result<Self, String> {
-        Ok(TopicRouter { rules: rules::parse(config)? })
+        Ok(TopicRouter { rules: rules::parse(config)?, memo: Memo::default() })
     }
 
     fn needs(&self) -> Needs {
@@ -25,15 +28,36 @@ impl Plugin for TopicRouter {
 
     #[inline]
     fn message(&mut self, m: &mut Message) -> Verdict {
+        match self.memo.find(m) {
+            Some(Some(topic)) => m.set_topic(topic),
+            Some(None) => {}
+            None => return self.decide(m),
+        }
+        Verdict::Continue
+    }
+}
+
+impl TopicRouter {
+    /// Asks the rules about a message.
+    fn decide(&mut self, m: &mut Message) -> Verdict {
+        let like = Likeness::of(m);
+        let mut new = None;
+        let mut copied = false;
         for rule in &self.rules {
             if !rule.applies(m) {
                 continue;
             }
             let done = match &rule.action {
-                Action::Topic(t) => t.set_topic(m),
-                Action::Emit(t) => write(t, m).and_then(|topic| emit(m, &topic)),
-                Action::Route(t) => match write(t, m) {
-                    Ok(lines) => return Verdict::Route(lines.place()),
+                Action::Topic(t) => t.fill(m).map(|topic| {
+                    m.set_topic(topic);
+                    new = Some(topic);
+                }),
+                Action::Emit(t) => {
+                    copied = true;
+                    emit(m, t)
+                }
+                Action::Route(t) => match t.fill(m) {
+                    Ok(lines) => return Verdict::Route(lines),
                     Err(reason) => Err(reason),
                 },
                 Action::Drop(reason) => return Verdict::drop(reason),
@@ -45,21 +69,20 @@ impl Plugin for TopicRouter {
                 break;
             }
         }
+        if !copied {
+            self.memo.keep(like, new);
+        }
         Verdict::Continue
     }
 }
 
-fn write<'t>(t: &'t Template, m: &Message) -> Result<Writer, &'t str> {
-    let mut text = Writer::new();
-    t.write(m, &mut text)?;
-    Ok(text)
-}
-
 /// Emits a copy of the message to another topic.
 #[inline(never)]
-fn emit<'t>(m: &mut Message, topic: &[u8]) -> Result<(), &'t str> {
+fn emit<'t>(m: &mut Message, to: &'t Template) -> Result<(), &'t str> {
     const FEW: usize = 32;
-    let topic = core::str::from_utf8(topic).map_err(|_| "topic: not UTF-8")?;
+    let mut topic = Writer::new();
+    to.write(m, &mut topic)?;
+    let topic = core::str::from_utf8(&topic).map_err(|_| "topic: not UTF-8")?;
     let mut few = [("", &[][..]); FEW];
     let many: Vec<(&str, &[u8])>;
     let mut attributes = m.attributes();

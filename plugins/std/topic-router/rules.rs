@@ -72,7 +72,7 @@ pub fn parse(text: &str) -> Result<Vec<Rule>, String> {
 fn rule(v: Value, place: String, defaults: &[(String, String)]) -> Result<Rule, String> {
     let s = Settings::of(v, place, RULE)?;
     let mut conditions = Vec::new();
-    for (name, value) in s.texts("when")? {
+    for (name, value) in s.scalars("when")? {
         let value = Some(value).filter(|v| v != "*");
         conditions.push(Condition { source: Source::of(&name), value });
     }

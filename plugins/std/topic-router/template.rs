@@ -1,7 +1,7 @@
 //! Texts with placeholders: `truck/{identity}/telemetry`. `{{` and `}}` stand for
 //! the braces themselves, `{name...}` lets a value have several levels.
 
-use weft::{Message, Writer};
+use weft::{Content, Lent, Message, Writer};
 
 /// What a value is held to.
 #[derive(Clone, Copy, PartialEq)]
@@ -159,21 +159,18 @@ impl Template {
         }
     }
 
-    /// Makes the text the message's topic; the error is the reason for which the
-    /// message is dropped.
+    /// The text for a message; the error is the reason for which it is dropped.
     #[inline]
-    pub fn set_topic(&self, m: &mut Message) -> Result<(), &str> {
+    pub fn fill(&self, m: &Message) -> Result<Lent, &str> {
         // One value between two texts is what nearly all templates are.
         if let [Part::Literal(before), Part::Value(v), Part::Literal(behind)] = &self.parts[..] {
             if let Some(value) = v.plain(m) {
-                m.set_topic([before.as_bytes(), value, behind.as_bytes()]);
-                return Ok(());
+                return Ok([before.as_bytes(), value, behind.as_bytes()].place());
             }
         }
-        let mut topic = Writer::new();
-        self.write(m, &mut topic)?;
-        m.set_topic(topic);
-        Ok(())
+        let mut text = Writer::new();
+        self.write(m, &mut text)?;
+        Ok(text.place())
     }
 
     /// Writes the text with its values.

@@ -22,6 +22,8 @@ struct Arena {
     end: Cell<u32>,
     /// Chunks of this call that were too small: address and size.
     spent: RefCell<Vec<(u32, u32)>>,
+    /// How many calls there were.
+    calls: Cell<u32>,
     /// The input buffer: address and size.
     input: Cell<u32>,
     input_size: Cell<u32>,
@@ -34,6 +36,7 @@ impl Arena {
             top: Cell::new(0),
             end: Cell::new(0),
             spent: RefCell::new(Vec::new()),
+            calls: Cell::new(0),
             input: Cell::new(0),
             input_size: Cell::new(0),
         }
@@ -70,7 +73,14 @@ pub fn reset() {
             merge(a);
         }
         a.top.set(a.start.get());
+        a.calls.set(a.calls.get().wrapping_add(1));
     })
+}
+
+/// The number of this call.
+#[inline(always)]
+pub fn call() -> u32 {
+    with(|a| a.calls.get())
 }
 
 /// Replaces the chunks of the last call by one that would have been enough.

@@ -1,7 +1,7 @@
 //! One message of a batch, as a plugin sees and changes it.
 
 use crate::abi;
-use crate::arena::Lent;
+use crate::arena::{self, Lent};
 use crate::attributes::{self, Attributes};
 use crate::content::Content;
 use crate::effect::{self, Emit};
@@ -93,6 +93,13 @@ impl<'a> Message<'a> {
     fn change(&mut self, bit: u32) {
         let had: u32 = self.get(abi::RECORD_CHANGES);
         self.put(abi::RECORD_CHANGES, had | bit);
+    }
+
+    /// The number of the call that the message came with. What was placed for one
+    /// message (see [`Content::place`]) can be given to others of the same call.
+    #[inline]
+    pub fn call(&self) -> u32 {
+        arena::call()
     }
 
     /// The topic.
@@ -202,6 +209,12 @@ impl<'a> Message<'a> {
     #[inline]
     pub fn listener(&self) -> &'a str {
         text::utf8(self.span(abi::RECORD_LISTENER))
+    }
+
+    /// The listener's name in bytes, which spares the check that they are text.
+    #[inline]
+    pub fn listener_bytes(&self) -> &'a [u8] {
+        self.span(abi::RECORD_LISTENER)
     }
 
     /// The sender asked that the message be kept for later subscribers.
