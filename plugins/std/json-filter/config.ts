@@ -1,259 +1,190 @@
 import { Bytes, Json, Writer } from "weft";
-import { Key, Slot, add, find, keep } from "./keys";
+import { Key, Slot, keepText, learn, slotOf } from "./names";
+import { Attribute, Rule } from "./rules";
 
-/** A text that becomes an attribute. */
-export class Copy {
-  constructor(
-    public attribute: string,
-    public slot: Slot
-  ) {}
+// The configuration, read once. Every function gives an error that names the key,
+// or null.
+
+/** What becomes of the keys of the payload. */
+export enum Mode {
+  All,
+  Keep,
+  Remove,
 }
 
-/** An attribute with a value that the configuration gives. */
-export class Mark {
-  constructor(
-    public attribute: string,
-    public value: string
-  ) {}
+export let mode: Mode = Mode.All;
+export let attributes: Attribute[] = [];
+export let rules: Rule[] = [];
+export let dropsInvalid: bool = false;
+
+const KEYS: string[] = ["rename", "attributes", "keep", "remove", "rules", "invalid"];
+const RULE: string[] = ["field", "above", "below", "equals", "present", "set"];
+
+export function read(config: Json): string | null {
+  let error = only("", config, KEYS);
+  if (error === null) error = readRenames(config.get("rename"));
+  if (error === null) error = readAttributes(config.get("attributes"));
+  if (error === null) error = readList(config);
+  if (error === null) error = readRules(config.get("rules"));
+  if (error === null) error = readInvalid(config.get("invalid"));
+  return error;
 }
 
-/** What a value must be, and what is then set. */
-export class Rule {
-  /** There must be no value; everything else wants one. */
-  wantsAbsence: bool = false;
-  hasAbove: bool = false;
-  above: f64 = 0;
-  hasBelow: bool = false;
-  below: f64 = 0;
-  /** What it equals: a number, the text of a string, or true or false. */
-  hasNumber: bool = false;
-  number: f64 = 0;
-  text: string | null = null;
-  word: string | null = null;
-  set: StaticArray<Mark> = new StaticArray<Mark>(0);
-
-  constructor(public slot: Slot) {}
-
-  get comparesNumber(): bool {
-    return this.hasAbove || this.hasBelow || this.hasNumber;
-  }
-
-  get comparesValue(): bool {
-    return this.comparesNumber || this.text !== null || this.word !== null;
-  }
+function wrong(place: string, expected: string, found: Json): string {
+  let text = found.exists ? found.raw.toString() : "nothing";
+  if (text.length > 40) text = text.substring(0, 40) + "...";
+  return `${place}: expected ${expected}, found ${text}`;
 }
 
-/** The most attributes that a configuration sets. */
-const MAX_ATTRIBUTES: i32 = 24;
-const MAX_NAME: i32 = 64;
-const MAX_MARK: i32 = 256;
-
-/** The configuration, checked and compiled; `error` names the key that is wrong. */
-export class Config {
-  error: string | null = null;
-  copies: StaticArray<Copy> = new StaticArray<Copy>(0);
-  rules: StaticArray<Rule> = new StaticArray<Rule>(0);
-  slots: StaticArray<usize> = new StaticArray<usize>(0);
-  /** Whether the payload keeps only members that are named. */
-  onlyNamed: bool = false;
-  /** Whether payloads that are no JSON objects are dropped. */
-  dropInvalid: bool = false;
-  /** Whether a rule wants that there is no value. */
-  wantsAbsence: bool = false;
-
-  private slotList: Array<usize> = [];
-  private names: Array<string> = [];
-  private attributes: i32 = 0;
-
-  static read(doc: Json): Config {
-    const c = new Config();
-    c.read(doc);
-    c.slots = StaticArray.fromArray<usize>(c.slotList);
-    return c;
-  }
-
-  private fail(text: string): bool {
-    if (this.error === null) this.error = text;
-    return false;
-  }
-
-  private read(doc: Json): void {
-    if (!doc.isObject) {
-      this.fail("expected names and values");
-      return;
+/** Refuses keys other than the given ones. */
+function only(place: string, object: Json, keys: string[]): string | null {
+  if (!object.isObject) return wrong(place == "" ? "the configuration" : place, "an object", object);
+  for (let i = object.items(); i.next(); ) {
+    const key = i.key.toString();
+    if (keys.includes(key)) continue;
+    const where = place == "" ? key : place + "." + key;
+    for (let k = 0; k < keys.length; k++) {
+      if (near(key, keys[k])) return `${where}: unknown key, did you mean "${keys[k]}"? Expected one of ${keys.join(", ")}`;
     }
-    for (let i = doc.items(); i.next(); ) {
-      const key = i.key.toString();
-      const known =
-        key == "rename" || key == "attributes" || key == "keep" || key == "remove" || key == "rules" || key == "invalid";
-      if (!known) this.fail(key + ": no such key; expected one of rename, attributes, keep, remove, rules, invalid");
-    }
-    this.readRename(doc.get("rename"));
-    this.readAttributes(doc.get("attributes"));
-    this.readRules(doc.get("rules"));
-    this.readLists(doc.get("keep"), doc.get("remove"));
-    const invalid = doc.get("invalid");
-    if (invalid.is("drop")) this.dropInvalid = true;
-    else if (invalid.exists && !invalid.is("continue")) this.fail("invalid: expected continue or drop");
-    if (this.attributes > MAX_ATTRIBUTES) {
-      this.fail("attributes and rules set " + this.attributes.toString() + " attributes; at most " + MAX_ATTRIBUTES.toString() + " are allowed");
-    }
+    return `${where}: unknown key; expected one of ${keys.join(", ")}`;
   }
-
-  /** The slot with this name, made if there is none. */
-  private slot(name: string): Slot {
-    const at = this.names.indexOf(name);
-    if (at >= 0) return changetype<Slot>(this.slotList[at]);
-    const slot = new Slot();
-    const quoted = Writer.create().quote(name).toBytes();
-    slot.quoted = keep(quoted);
-    slot.quotedLength = quoted.length;
-    this.names.push(name);
-    this.slotList.push(changetype<usize>(slot));
-    return slot;
-  }
-
-  /** The slot for a name that `where` uses, with the key of that name. */
-  private named(where: string, name: string): Slot {
-    const known = this.names.indexOf(name) >= 0;
-    const slot = this.slot(name);
-    const key = lookUp(name);
-    if (key == null) add(Bytes.from(name), slot, false);
-    else if (key.renamed && !known) this.fail(where + ": " + name + " is renamed; use its new name");
-    return slot;
-  }
-
-  private isObject(where: string, v: Json): bool {
-    if (!v.exists) return false;
-    return v.isObject ? true : this.fail(where + ": expected names and values");
-  }
-
-  private readRename(v: Json): void {
-    if (!this.isObject("rename", v)) return;
-    for (let i = v.items(); i.next(); ) {
-      const from = i.key.toString();
-      if (!i.value.isString) this.fail("rename." + from + ": expected the new name");
-      const to = i.value.text();
-      if (to == from) this.fail("rename." + from + ": to itself");
-      if (lookUp(from) != null) this.fail("rename." + from + ": twice");
-      else add(i.key, this.slot(to), true);
-    }
-    // A key that has the new name already.
-    for (let i = v.items(); i.next(); ) {
-      const to = i.value.text();
-      if (lookUp(to) == null) add(Bytes.from(to), this.slot(to), false);
-    }
-  }
-
-  /** Checks a name for an attribute. */
-  private attribute(where: string, name: string): string {
-    const n = String.UTF8.byteLength(name);
-    if (n == 0 || n > MAX_NAME) this.fail(where + ": an attribute's name must have 1 to " + MAX_NAME.toString() + " bytes");
-    this.attributes++;
-    return name;
-  }
-
-  private readAttributes(v: Json): void {
-    if (!this.isObject("attributes", v)) return;
-    const copies: Array<Copy> = [];
-    for (let i = v.items(); i.next(); ) {
-      const name = i.key.toString();
-      const where = "attributes." + name;
-      if (!i.value.isString) this.fail(where + ": expected the name of a key");
-      copies.push(new Copy(this.attribute(where, name), this.named(where, i.value.text())));
-    }
-    this.copies = StaticArray.fromArray<Copy>(copies);
-  }
-
-  private readLists(kept: Json, removed: Json): void {
-    if (kept.exists && removed.exists) this.fail("keep and remove: expected one of the two");
-    this.onlyNamed = kept.exists;
-    for (let i = 0; kept.exists && i < this.slotList.length; i++) changetype<Slot>(this.slotList[i]).removed = true;
-    this.readList("keep", kept, false);
-    this.readList("remove", removed, true);
-  }
-
-  private readList(where: string, v: Json, removed: bool): void {
-    if (!v.exists) return;
-    if (!v.isArray) this.fail(where + ": expected a list of keys");
-    for (let i = v.items(); i.next(); ) {
-      if (!i.value.isString) this.fail(where + ": expected a list of keys");
-      else this.named(where, i.value.text()).removed = removed;
-    }
-  }
-
-  private readRules(v: Json): void {
-    if (!v.exists) return;
-    if (!v.isArray) this.fail("rules: expected a list");
-    const rules: Array<Rule> = [];
-    for (let i = v.items(); i.next(); ) this.readRule("rules[" + rules.length.toString() + "]", i.value, rules);
-    this.rules = StaticArray.fromArray<Rule>(rules);
-  }
-
-  private readRule(where: string, v: Json, to: Array<Rule>): void {
-    if (!v.isObject) {
-      this.fail(where + ": expected names and values");
-      return;
-    }
-    const field = v.get("field");
-    if (!field.isString) this.fail(where + ".field: missing; expected the name of a key");
-    const rule = new Rule(this.named(where + ".field", field.text()));
-    to.push(rule);
-    let compares = false;
-    for (let i = v.items(); i.next(); ) {
-      const key = i.key.toString();
-      if (key == "above" || key == "below") {
-        if (!i.value.isNumber) this.fail(where + "." + key + ": expected a number");
-        if (key == "above") {
-          rule.hasAbove = true;
-          rule.above = i.value.f64();
-        } else {
-          rule.hasBelow = true;
-          rule.below = i.value.f64();
-        }
-      } else if (key == "equals") {
-        this.readEquals(where, i.value, rule);
-      } else if (key == "present") {
-        if (!i.value.isBool) this.fail(where + ".present: expected true or false");
-        rule.wantsAbsence = !i.value.bool(true);
-      } else {
-        if (key != "field" && key != "set") this.fail(where + "." + key + ": no such key; expected field, above, below, equals, present or set");
-        continue;
-      }
-      compares = true;
-    }
-    if (!compares) this.fail(where + ": compares nothing; expected above, below, equals or present");
-    if (rule.wantsAbsence && rule.comparesValue) this.fail(where + ": what is not present cannot be compared");
-    if (rule.wantsAbsence) this.wantsAbsence = true;
-    this.readSet(where + ".set", v.get("set"), rule);
-  }
-
-  private readEquals(where: string, v: Json, rule: Rule): void {
-    if (v.isNumber) {
-      rule.hasNumber = true;
-      rule.number = v.f64();
-    } else if (v.isString) rule.text = v.text();
-    else if (v.isBool) rule.word = v.raw.toString();
-    else this.fail(where + ".equals: expected a text, a number, true or false");
-  }
-
-  private readSet(where: string, v: Json, rule: Rule): void {
-    const marks: Array<Mark> = [];
-    if (!v.isObject) this.fail(where + ": missing; expected attributes and their values");
-    for (let i = v.items(); v.isObject && i.next(); ) {
-      const name = this.attribute(where, i.key.toString());
-      const value = i.value;
-      if (!value.isString && !value.isNumber && !value.isBool) this.fail(where + "." + name + ": expected a value");
-      const text = value.isString ? value.text() : value.raw.toString();
-      if (String.UTF8.byteLength(text) > MAX_MARK) this.fail(where + "." + name + ": longer than " + MAX_MARK.toString() + " bytes");
-      marks.push(new Mark(name, text));
-    }
-    if (marks.length == 0) this.fail(where + ": empty");
-    rule.set = StaticArray.fromArray<Mark>(marks);
-  }
+  return null;
 }
 
-function lookUp(name: string): Key | null {
-  const b = Bytes.from(name);
-  return find(b.at, b.length);
+/** Whether two words differ by one or two letters. */
+function near(a: string, b: string): bool {
+  const row = new StaticArray<i32>(b.length + 1);
+  for (let j = 0; j <= b.length; j++) row[j] = j;
+  for (let i = 0; i < a.length; i++) {
+    let diagonal = row[0];
+    row[0] = i + 1;
+    for (let j = 0; j < b.length; j++) {
+      const changed = diagonal + i32(a.charCodeAt(i) != b.charCodeAt(j));
+      diagonal = row[j + 1];
+      row[j + 1] = min(changed, min(diagonal, row[j]) + 1);
+    }
+  }
+  return row[b.length] <= 2;
+}
+
+function readRenames(object: Json): string | null {
+  if (!object.exists || object.isNull) return null;
+  if (!object.isObject) return wrong("rename", 'an object {"from": "to"}', object);
+  for (let i = object.items(); i.next(); ) {
+    const from = i.key.toString();
+    if (!i.value.isString) return wrong("rename." + from, "a string", i.value);
+    const to = i.value.bytes();
+    if (to.equals(i.key)) return `rename.${from}: is renamed to itself`;
+    const slot = slotOf(to);
+    slot.quoted = keepText(Writer.create().quoteBytes(to).toBytes());
+    if (!learn(i.key, slot, true)) return `rename.${from}: appears twice`;
+  }
+  // Keys that have the name of another one's target already, unless they are renamed themselves.
+  for (let i = object.items(); i.next(); ) learn(i.value.bytes(), slotOf(i.value.bytes()), false);
+  return null;
+}
+
+function readAttributes(object: Json): string | null {
+  if (!object.exists || object.isNull) return null;
+  if (!object.isObject) return wrong("attributes", 'an object {"attribute": "key"}', object);
+  for (let i = object.items(); i.next(); ) {
+    const name = i.key.toString();
+    if (!isName(i.key)) return `attributes.${name}: expected a name of 1 to 255 bytes`;
+    if (!i.value.isString) return wrong("attributes." + name, "a string", i.value);
+    const slot = field(i.value.bytes());
+    if (slot === null) return gone("attributes." + name, i.value);
+    attributes.push(new Attribute(name, i.key.length, slot, keepText(i.key)));
+  }
+  return null;
+}
+
+function isName(b: Bytes): bool {
+  return b.length > 0 && b.length < 256;
+}
+
+/** The slot of a key as it is called after renaming, null if it is called otherwise then. */
+function field(name: Bytes): Slot | null {
+  const slot = slotOf(name);
+  return learn(name, slot, false) || slot.quoted !== null ? slot : null;
+}
+
+function gone(place: string, name: Json): string {
+  return `${place}: the key ${name.raw.toString()} is renamed; expected its new name`;
+}
+
+function readList(config: Json): string | null {
+  const keep = config.get("keep");
+  const remove = config.get("remove");
+  if (keep.exists && remove.exists) return "remove: is set beside keep; expected one of the two";
+  if (!keep.exists && !remove.exists) return null;
+  mode = keep.exists ? Mode.Keep : Mode.Remove;
+  const list = keep.exists ? keep : remove;
+  const place = keep.exists ? "keep" : "remove";
+  if (!list.isArray) return wrong(place, "an array of keys", list);
+  for (let i = list.items(), n = 0; i.next(); n++) {
+    if (!i.value.isString) return wrong(`${place}[${n}]`, "a string", i.value);
+    const slot = field(i.value.bytes());
+    if (slot === null) return gone(`${place}[${n}]`, i.value);
+    slot.listed = true;
+  }
+  return null;
+}
+
+function readRules(list: Json): string | null {
+  if (!list.exists || list.isNull) return null;
+  if (!list.isArray) return wrong("rules", "an array of rules", list);
+  for (let i = list.items(), n = 0; i.next(); n++) {
+    const error = readRule(`rules[${n}]`, i.value);
+    if (error !== null) return error;
+  }
+  return null;
+}
+
+function readRule(place: string, j: Json): string | null {
+  const error = only(place, j, RULE);
+  if (error !== null) return error;
+  if (!j.get("field").isString) return wrong(place + ".field", "the name of a key", j.get("field"));
+  const slot = field(j.get("field").bytes());
+  if (slot === null) return gone(place + ".field", j.get("field"));
+  const r = new Rule(slot);
+  const above = j.get("above");
+  const below = j.get("below");
+  if (above.exists && !above.isNumber) return wrong(place + ".above", "a number", above);
+  if (below.exists && !below.isNumber) return wrong(place + ".below", "a number", below);
+  r.above = above.f64();
+  r.below = below.f64();
+  r.compares = above.exists || below.exists;
+  const equals = j.get("equals");
+  if (equals.isObject || equals.isArray) return wrong(place + ".equals", "a string, a number, true, false or null", equals);
+  if (equals.exists) {
+    r.equalsString = equals.isString;
+    r.equals = keepText(equals.isString ? equals.bytes() : equals.raw);
+  }
+  const present = j.get("present");
+  if (present.exists && !present.isBool) return wrong(place + ".present", "true or false", present);
+  r.present = present.bool(true);
+  if (!r.compares && !equals.exists && !present.exists) return `${place}: expected at least one of above, below, equals and present`;
+  if (!r.present && (r.compares || equals.exists)) return `${place}.present: is false beside a condition on the value`;
+  rules.push(r);
+  return readSet(place + ".set", j.get("set"), r);
+}
+
+function readSet(place: string, object: Json, r: Rule): string | null {
+  if (!object.isObject) return wrong(place, 'an object {"attribute": value}', object);
+  for (let i = object.items(); i.next(); ) {
+    const name = i.key.toString();
+    const v = i.value;
+    if (!isName(i.key)) return `${place}.${name}: expected a name of 1 to 255 bytes`;
+    if (!v.isString && !v.isNumber && !v.isBool) return wrong(`${place}.${name}`, "a string, a number, true or false", v);
+    const text = v.isString ? v.bytes() : v.raw;
+    if (text.length > 4096) return `${place}.${name}: expected at most 4096 bytes, found ${text.length}`;
+    r.set.push(new Attribute(name, i.key.length, r.slot, keepText(text)));
+  }
+  return r.set.length > 0 ? null : wrong(place, "at least one attribute", object);
+}
+
+function readInvalid(word: Json): string | null {
+  if (!word.exists || word.isNull || word.is("continue")) return null;
+  dropsInvalid = true;
+  return word.is("drop") ? null : wrong("invalid", '"continue" or "drop"', word);
 }

@@ -1,145 +1,139 @@
-// Takes what matters out of JSON payloads: one pass over the bytes, which builds
-// nothing and changes only what the configuration names.
+// Rewrites JSON objects on their way: renames and removes keys, copies values to
+// attributes, sets attributes by rules. One pass over the bytes; nested values
+// pass as they are.
 
-import { Bytes, Json, Message, Needs, Plugin, Verdict, Writer, parse, register } from "weft";
-import { Config, Rule } from "./config";
-import { Member, Slot } from "./keys";
-import { numberAt } from "./number";
-import { begin, changed, count, member, scan, space, trim } from "./scan";
+import { Bytes, Json, Message, Needs, Plugin, Verdict, register } from "weft";
+import { Mode, attributes, dropsInvalid, mode, read, rules } from "./config";
+import * as edits from "./edits";
+import { Slot, keyEnd as scannedEnd, scanKey } from "./names";
+import { Attribute, holds, scalar } from "./rules";
+import { FAULT, isSpace, space, value } from "./scan";
 export * from "weft/plugin";
 
-/** A longer value does not become an attribute. */
-const MAX_VALUE: i32 = 1024;
-/** Attributes are not added to a message that has this many bytes of them. */
-const MAX_BLOCK: i32 = 32 << 10;
+/** A longer value is not copied to an attribute. */
+const LONGEST_VALUE: i32 = 4096;
+/** The attributes of a message take at most this together. */
+const LARGEST_BLOCK: i32 = 64 << 10;
 
 class JsonFilter extends Plugin {
-  config: Config = new Config();
+  private number: u64 = 0;
 
-  init(doc: Json): string | null {
-    this.config = Config.read(doc);
-    return this.config.error;
+  init(config: Json): string | null {
+    return read(config);
   }
 
   needs(): Needs {
     const needs = Needs.none().payload();
-    const c = this.config;
-    return c.copies.length + c.rules.length > 0 ? needs.attributes() : needs;
+    return attributes.length > 0 || rules.length > 0 ? needs.attributes() : needs;
   }
 
   message(m: Message): Verdict {
-    const c = this.config;
     const payload = m.payload;
-    const at = begin(payload.at, payload.at + payload.length);
-    const end = trim(at, payload.at + payload.length);
-    if (end - at >= 2 && load<u8>(at) == 0x7b && load<u8>(end - 1) == 0x7d) {
-      clearSlots(c.slots);
-      if (scan(at, end - 1, c.onlyNamed)) {
-        if (changed) m.setPayload(rewritten(payload));
-        if (count > 0 || c.wantsAbsence) setAttributes(m, c);
-        return Verdict.Continue;
+    let first = payload.at;
+    let end = first + payload.length;
+    while (first < end && isSpace(load<u8>(first))) first++;
+    while (end > first && isSpace(load<u8>(end - 1))) end--;
+    if (end - first < 2 || load<u8>(first) != 0x7b || load<u8>(end - 1) != 0x7d) return invalid(m);
+    const number = ++this.number;
+    edits.clear();
+    if (!members(first + 1, end - 1, number)) return invalid(m);
+    if (edits.edits > 0) m.setPayload(edits.apply(payload.at, first + 1, end - 1, payload.at + payload.length));
+    setAttributes(m, number);
+    return Verdict.Continue;
+  }
+}
+
+function invalid(m: Message): Verdict {
+  return dropsInvalid ? m.drop("json: invalid") : Verdict.Continue;
+}
+
+/** Scans the members of an object between its braces. False if it is none. */
+function members(start: usize, last: usize, number: u64): bool {
+  let key = space(start);
+  if (key == last) return true;
+  while (true) {
+    if (load<u8>(key) != 0x22) return false;
+    const known = scanKey(key, last);
+    const keyEnd = scannedEnd;
+    if (keyEnd == FAULT) return false;
+    let at = space(keyEnd);
+    if (load<u8>(at) != 0x3a) return false;
+    const from = space(at + 1);
+    const to = value(from, last);
+    if (to == FAULT || to > last) return false;
+    at = space(to);
+    if (known !== null) {
+      if (take(known.slot, known.renamed, from, to, number)) {
+        edits.add(start, key, keyEnd, known.renamed && stays(known.slot) ? known.slot : null, at);
       }
+    } else if (mode == Mode.Keep) {
+      edits.add(start, key, keyEnd, null, at);
     }
-    return c.dropInvalid ? m.drop("json: not an object") : Verdict.Continue;
+    const c = load<u8>(at);
+    if (c != 0x2c) return c == 0x7d && at == last;
+    start = at + 1;
+    key = space(start);
   }
 }
 
 // @ts-ignore: decorator
 @inline
-function clearSlots(slots: StaticArray<usize>): void {
-  for (let i = 0, n = slots.length; i < n; i++) changetype<Slot>(unchecked(slots[i])).winner = 0;
+function stays(slot: Slot): bool {
+  return mode == Mode.All || slot.listed == (mode == Mode.Keep);
 }
 
-/** Whether the payload loses the member with index `i`. */
+/**
+ * Notes a value. Of several for one key the last counts, as nearly every reader
+ * of JSON has it, and the key's own go before those of keys renamed to it. True
+ * if the member is changed.
+ */
 // @ts-ignore: decorator
 @inline
-function goes(i: i32): bool {
-  const known = member(i).known;
-  return known == null || known.slot.removed || known.slot.winner != i + 1;
+function take(slot: Slot, renamed: bool, from: usize, to: usize, number: u64): bool {
+  if (slot.message != number) {
+    slot.message = number;
+    slot.own = false;
+  }
+  if (!renamed) slot.own = true;
+  else slot.winner = edits.edits;
+  if (!renamed || !slot.own) {
+    slot.value = from;
+    slot.end = to;
+  }
+  return renamed || !stays(slot);
 }
 
-/** The payload with every change. */
-function rewritten(payload: Bytes): Writer {
-  const end = payload.at + payload.length;
-  const to = Writer.create();
-  let from = payload.at; // everything before it was written or left out
-  let gone = 0; // members that were left out
-  for (let i = 0; i < count; i++) {
-    const it = member(i);
-    if (!goes(i)) {
-      const known = it.known!;
-      if (!known.renamed) continue;
-      to.raw(from, <i32>(it.key - from));
-      to.raw(known.slot.quoted, known.slot.quotedLength);
-      from = it.keyEnd;
-      continue;
-    }
-    if (it.before > from) to.raw(from, <i32>(it.before - from));
-    from = it.valueEnd;
-    // While nothing is left in front of it, the comma behind it goes with it.
-    if (gone++ == it.ordinal) {
-      const comma = space(from);
-      if (load<u8>(comma) == 0x2c) from = comma + 1;
-    }
+function setAttributes(m: Message, number: u64): void {
+  room = -1;
+  for (let i = 0, n = attributes.length; i < n; i++) {
+    const a = unchecked(attributes[i]);
+    if (a.slot.message != number) continue;
+    const b = scalar(a.slot);
+    if (b !== null && b.length <= LONGEST_VALUE) set(m, a, b);
   }
-  return to.raw(from, <i32>(end - from));
-}
-
-function setAttributes(m: Message, c: Config): void {
-  if (c.copies.length + c.rules.length == 0 || !hasRoom(m)) return;
-  for (let i = 0, n = c.copies.length; i < n; i++) {
-    const copy = unchecked(c.copies[i]);
-    const winner = copy.slot.winner;
-    if (winner == 0) continue;
-    const text = scalar(member(winner - 1));
-    if (text != null && text.length <= MAX_VALUE) m.setAttribute<Bytes>(copy.attribute, text);
-  }
-  for (let i = 0, n = c.rules.length; i < n; i++) {
-    const rule = unchecked(c.rules[i]);
-    if (!holds(rule)) continue;
-    for (let k = 0, n = rule.set.length; k < n; k++) {
-      const mark = unchecked(rule.set[k]);
-      m.setAttribute(mark.attribute, mark.value);
+  for (let i = 0, n = rules.length; i < n; i++) {
+    const r = unchecked(rules[i]);
+    if (!holds(r, number)) continue;
+    for (let k = 0, n = r.set.length; k < n; k++) {
+      const a = unchecked(r.set[k]);
+      set(m, a, Bytes.of(a.text.at, a.text.length));
     }
   }
 }
 
-/** Whether the attributes that a configuration can set fit beside those that are there. */
-function hasRoom(m: Message): bool {
-  let size = 0;
-  for (let a = m.attributes; a.next(); ) size += 4 + a.name.length + a.value.length;
-  return size <= MAX_BLOCK;
-}
+/** How many bytes of attributes the message can still take; negative: not yet known. */
+let room: i32 = -1;
 
-/** The text of a value: a string's own, a number's or a bool's; null for anything else. */
-function scalar(it: Member): Bytes | null {
-  const length = <i32>(it.valueEnd - it.value);
-  const c = load<u8>(it.value);
-  if (c == 0x22) {
-    const inside = Bytes.of(it.value + 1, length - 2);
-    return inside.indexOf(0x5c) < 0 ? inside : parse(Bytes.of(it.value, length)).bytes();
+/** Sets an attribute if there is room. */
+function set(m: Message, a: Attribute, value: Bytes): void {
+  if (room < 0) {
+    room = LARGEST_BLOCK;
+    for (let had = m.attributes; had.next(); ) room -= 4 + had.name.length + had.value.length;
   }
-  return c == 0x6e || c == 0x7b || c == 0x5b ? null : Bytes.of(it.value, length);
-}
-
-/** Whether what a rule wants is so. A null is as good as no value. */
-function holds(rule: Rule): bool {
-  const winner = rule.slot.winner;
-  if (winner == 0) return rule.wantsAbsence;
-  const it = member(winner - 1);
-  if (load<u8>(it.value) == 0x6e) return rule.wantsAbsence;
-  if (rule.wantsAbsence) return false;
-  if (rule.comparesNumber) {
-    const n = numberAt(it.value, it.valueEnd);
-    // What is no number is NaN, and neither above nor below nor equal.
-    if (rule.hasAbove && !(n > rule.above)) return false;
-    if (rule.hasBelow && !(n < rule.below)) return false;
-    if (rule.hasNumber && n != rule.number) return false;
-  }
-  const text = rule.text;
-  if (text !== null) return parse(Bytes.of(it.value, <i32>(it.valueEnd - it.value))).is(text);
-  const word = rule.word;
-  return word === null || Bytes.of(it.value, <i32>(it.valueEnd - it.value)).is(word);
+  const size = 4 + a.nameLength + value.length;
+  if (size > room) return;
+  room -= size;
+  m.setAttribute(a.name, value);
 }
 
 register(new JsonFilter());
