@@ -122,15 +122,16 @@ func TestRunsOfMessages(t *testing.T) {
 		{"when":{"keep":"*"},"priority":0,"type":"event","topic":"{topic}/kept"},
 		{"when":{"id":"*"},"topic":"t/{id}"}]}`})
 	contexts := []abi.Attributes{attrs("id", "1"), attrs("id", "2"), attrs("other", "x"), nil}
-	attributes := []abi.Attributes{nil, attrs("id", "9"), attrs("alarm", "high", "id", "3"), attrs("quiet", "1"), attrs("keep", "1")}
+	attributes := []abi.Attributes{nil, attrs("id", "9"), attrs("alarm", "high", "id", "3"), attrs("quiet", "1"), attrs("keep", "1"),
+		attrs("temperature", "4"), attrs("temperature", "5")}
 	topics := [][]byte{[]byte("a"), []byte("b")}
 	var messages []abi.Message
 	var want []string
 	for i := range 2000 {
 		n := i / (1 + i%3) * 7919 % 104729
 		m := abi.Message{
-			Session: uint64(i%5 + 1), Context: contexts[n%4], Attrs: attributes[n/4%5], Topic: topics[n/20%2],
-			Priority: uint8(n / 40 % 2 * 7), Type: abi.Type(n / 80 % 2),
+			Session: uint64(i%5 + 1), Context: contexts[n%4], Attrs: attributes[n/4%7], Topic: topics[n/28%2],
+			Priority: uint8(n / 56 % 2 * 7), Type: abi.Type(n / 112 % 2),
 		}
 		messages = append(messages, m)
 		alone := routed(s.run(m))

@@ -7,19 +7,22 @@ mod rules;
 mod settings;
 mod template;
 
-use memo::{Likeness, Memo};
+use memo::{Likeness, Memo, Names};
 use rules::{Action, Rule};
 use template::Template;
 use weft::{Emit, Message, Needs, Plugin, Verdict, Writer};
 
 struct TopicRouter {
     rules: Vec<Rule>,
+    names: Names,
     memo: Memo,
 }
 
 impl Plugin for TopicRouter {
     fn init(config: &str) -> Result<Self, String> {
-        Ok(TopicRouter { rules: rules::parse(config)?, memo: Memo::default() })
+        let rules = rules::parse(config)?;
+        let names = rules::names(&rules);
+        Ok(TopicRouter { rules, names, memo: Memo::default() })
     }
 
     fn needs(&self) -> Needs {
@@ -28,7 +31,7 @@ impl Plugin for TopicRouter {
 
     #[inline]
     fn message(&mut self, m: &mut Message) -> Verdict {
-        match self.memo.find(m) {
+        match self.memo.find(m, self.names) {
             Some(Some(topic)) => m.set_topic(topic),
             Some(None) => {}
             None => return self.decide(m),
@@ -40,7 +43,7 @@ impl Plugin for TopicRouter {
 impl TopicRouter {
     /// Asks the rules about a message.
     fn decide(&mut self, m: &mut Message) -> Verdict {
-        let like = Likeness::of(m);
+        let like = Likeness::of(m, self.names);
         let mut new = None;
         let mut copied = false;
         for rule in &self.rules {

@@ -1,5 +1,6 @@
 //! The rules, compiled once.
 
+use crate::memo::Names;
 use crate::settings::{meant, wrong, Settings};
 use crate::template::{Place, Source, Template, MOST_PLACEHOLDERS};
 use weft::json::{Kind, Value};
@@ -179,23 +180,34 @@ fn priority(s: &Settings) -> Result<(u8, u8), String> {
     range.ok_or_else(|| wrong(&s.path("priority"), Some(v), "a number from 0 to 7, \">=4\", \"<3\" or \"2-5\""))
 }
 
-/// What the host must fill in for the rules.
-pub fn needs(rules: &[Rule]) -> Needs {
+/// Everything that the rules look at.
+fn sources(rules: &[Rule]) -> Vec<Source> {
     let mut sources = Vec::new();
-    let mut emits = false;
     for rule in rules {
         sources.extend(rule.conditions.iter().map(|c| c.source.clone()));
         match &rule.action {
-            Action::Topic(t) | Action::Route(t) => t.sources(&mut sources),
-            Action::Emit(t) => {
-                t.sources(&mut sources);
-                emits = true;
-            }
+            Action::Topic(t) | Action::Route(t) | Action::Emit(t) => t.sources(&mut sources),
             Action::Drop(_) => {}
         }
     }
+    sources
+}
+
+/// The names that the rules look up.
+pub fn names(rules: &[Rule]) -> Names {
+    let mut names = Names::default();
+    for source in sources(rules) {
+        if let Source::Named(name) = source {
+            names.add(&name);
+        }
+    }
+    names
+}
+
+/// What the host must fill in for the rules.
+pub fn needs(rules: &[Rule]) -> Needs {
     let mut needs = Needs::none();
-    for source in sources {
+    for source in sources(rules) {
         needs = match source {
             Source::Topic => needs.topic(),
             Source::Listener => needs.listener(),
@@ -203,7 +215,7 @@ pub fn needs(rules: &[Rule]) -> Needs {
         };
     }
     // Only a copy needs the bytes themselves.
-    if emits {
+    if rules.iter().any(|r| matches!(r.action, Action::Emit(_))) {
         needs = needs.whole_payload().attributes();
     }
     needs
