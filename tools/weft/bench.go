@@ -48,7 +48,7 @@ With --sign each connection shows a token of its own first, as the built-in exam
 are publisher-0, publisher-1, ...; subscribers are subscribed to --topic by their token.`,
 		Example: `weft bench --sign --to 127.0.0.1:7400 --topic 'truck/#'                       # the built-in example, closed loop
 weft bench --sign --topic 'truck/#' --rate 20000 --duration 10s --threshold p99=5ms
-weft bench --to 127.0.0.1:7401 --frame line --request --publishers 50 --subscribers 0
+weft bench --to 127.0.0.1:7401 --frame line --request --publishers 50
 weft bench --sign --topic 'truck/#' --json >result.json`,
 		Args: arguments(0, 0, "no argument"),
 		RunE: func(cmd *cobra.Command, _ []string) error { return b.run(cmd, sys) },
@@ -76,13 +76,21 @@ weft bench --sign --topic 'truck/#' --json >result.json`,
 	f.StringArrayVar(&b.thresholds, "threshold", nil, "`WHAT=LIMIT`: p50, p90, p99, p99.9, p99.99 or max at most so long, rate at least so many, lost at most so many; exit code 5 if not (repeatable)")
 	f.BoolVar(&b.json, "json", false, "print JSON")
 	cmd.MarkFlagsMutuallyExclusive("rate", "request")
+	cmd.MarkFlagsMutuallyExclusive("rate", "window")
+	cmd.MarkFlagsMutuallyExclusive("request", "window")
+	cmd.MarkFlagsMutuallyExclusive("request", "topic")
 	cmd.MarkFlagsMutuallyExclusive("token", "sign")
+	cmd.MarkFlagsMutuallyExclusive("token", "key")
+	cmd.MarkFlagsMutuallyExclusive("token", "topic")
 	return cmd
 }
 
 func (b *benching) run(cmd *cobra.Command, sys system) error {
 	limits, err := parseThresholds(b.thresholds)
 	if err != nil {
+		return err
+	}
+	if err := b.consistent(cmd); err != nil {
 		return err
 	}
 	cfg, err := b.config(cmd, sys)
@@ -116,6 +124,24 @@ func (b *benching) run(cmd *cobra.Command, sys system) error {
 	return nil
 }
 
+// consistent refuses flags that would change nothing.
+func (b *benching) consistent(cmd *cobra.Command) error {
+	given := cmd.Flags().Changed
+	switch {
+	case given("rate") && b.rate <= 0:
+		return usageError("--rate %v: expected messages a second", b.rate)
+	case b.key != "" && !b.sign:
+		return usageError("--key is for --sign, which is missing")
+	case len(b.topics) > 0 && !b.sign:
+		return usageError("--topic stands in the subscribers' tokens: it needs --sign")
+	case b.request && given("subscribers") && b.subscribers > 0:
+		return usageError("--request has no subscribers: the answers come back to the publishers")
+	case b.template != "" && given("size") && !strings.Contains(b.template, "{pad}"):
+		return usageError("--size changes nothing: the --template has no {pad}")
+	}
+	return nil
+}
+
 func (b *benching) config(cmd *cobra.Command, sys system) (load.Config, error) {
 	format, err := b.wire.format()
 	if err != nil {
@@ -145,11 +171,8 @@ func (b *benching) config(cmd *cobra.Command, sys system) (load.Config, error) {
 	switch {
 	case b.request:
 		cfg.Mode, cfg.Subscribers = load.Request, 0
-		cfg.Rate = b.rate
 	case b.rate > 0:
 		cfg.Mode, cfg.Rate = load.Open, b.rate
-	case b.rate < 0:
-		return cfg, usageError("--rate %v: expected messages a second", b.rate)
 	}
 	if sys.progress {
 		cfg.Progress = cmd.ErrOrStderr()

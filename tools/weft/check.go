@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -67,7 +69,8 @@ func (s *source) check(cmd *cobra.Command, sys system, addresses bool) []finding
 	if err != nil {
 		return list
 	}
-	for name, declared := range cfg.Frames {
+	for _, name := range slices.Sorted(maps.Keys(cfg.Frames)) {
+		declared := cfg.Frames[name]
 		_, err := frame.Parse(name, declared.Doc)
 		list = append(list, found("frames", name, inFile(err, cfg, declared)))
 	}

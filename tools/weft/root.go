@@ -17,11 +17,31 @@ func run(ctx context.Context, sys system) int {
 	root.SetIn(sys.stdin)
 	root.SetOut(sys.stdout)
 	root.SetErr(sys.stderr)
+	begun := false
+	beginning(root, &begun)
 	chosen, err := root.ExecuteContextC(ctx)
+	var f *failure
+	if err != nil && !begun && !errors.As(err, &f) {
+		err = usageError("%w", err) // cobra's own checks, such as flags that exclude each other
+	}
 	if err != nil {
 		report(sys.stderr, chosen.CommandPath(), err)
 	}
 	return exitCode(err)
+}
+
+// beginning notes when a command's own code begins: what fails before it is the
+// command line.
+func beginning(cmd *cobra.Command, begun *bool) {
+	if inner := cmd.RunE; inner != nil {
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			*begun = true
+			return inner(cmd, args)
+		}
+	}
+	for _, c := range cmd.Commands() {
+		beginning(c, begun)
+	}
 }
 
 func newRoot(sys system) *cobra.Command {

@@ -47,7 +47,7 @@ func sendCommand(sys system) *cobra.Command {
 		Use:   "send [PAYLOAD]",
 		Short: "Sends one frame to a listener and prints the answer",
 		Long: `Connects to a listener, sends one frame, and prints the first frame that comes back.
-Exit code 1: none came in time. With --wait 0 it does not wait for one.`,
+Exit code 1: none came in time. With --wait 0, and after an event, it does not wait for one.`,
 		Example: `weft send --to 127.0.0.1:7401 --frame line 'hello'
 weft send --to 127.0.0.1:7400 --preface "$(weft token --subject truck-7)" --wait 0 '{"temp":9.5}'
 weft send --to 127.0.0.1:7500 --frame mcp-node --attr node_id=3 --hex 0102ff`,
@@ -99,7 +99,7 @@ func (s *sending) run(cmd *cobra.Command, args []string) error {
 	if err := x.send(&m); err != nil {
 		return err
 	}
-	if s.wait == 0 {
+	if s.wait == 0 || m.Type == abi.TypeEvent && !cmd.Flags().Changed("wait") {
 		return nil
 	}
 	got, err := x.receive(s.wait)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -67,6 +68,15 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"send", "--hex", "abc"}, exitUsage, "hexadecimal"},
 		{[]string{"bench", "--threshold", "p99"}, exitUsage, "p99=5ms"},
 		{[]string{"bench", "--to", nobody}, exitRuntime, "refused"},
+		{[]string{"bench", "--token", "x", "--sign"}, exitUsage, "[sign token]"},
+		{[]string{"bench", "--rate", "100", "--window", "10"}, exitUsage, "[rate window]"},
+		{[]string{"bench", "--key", "x"}, exitUsage, "--sign"},
+		{[]string{"bench", "--topic", "a/#"}, exitUsage, "--sign"},
+		{[]string{"bench", "--request", "--subscribers", "2"}, exitUsage, "no subscribers"},
+		{[]string{"bench", "--template", "{stamp}", "--size", "9"}, exitUsage, "{pad}"},
+		{[]string{"bench", "--rate", "0"}, exitUsage, "messages a second"},
+		{[]string{"completion", "bash", "x"}, exitUsage, "unknown command"},
+		{[]string{"help", "pubish"}, exitUsage, "did you mean publish?"},
 		{[]string{"token"}, exitUsage, "--subject"},
 		{[]string{"frames", "nothing-like-it"}, exitUsage, "expected one of"},
 	} {
@@ -100,6 +110,44 @@ func TestEveryCommandHasHelpWithExamples(t *testing.T) {
 		}
 		if r.errOut != "" {
 			t.Errorf("weft %s --help writes to stderr: %s", cmd.Name(), r.errOut)
+		}
+	}
+}
+
+var update = flag.Bool("update", false, "write testdata/help.txt anew")
+
+// TestHelp keeps the help of every command in one file, so that a change of the
+// command line is seen where changes are read. -update writes it.
+func TestHelp(t *testing.T) {
+	root := newRoot(system{program: "weft"})
+	var all strings.Builder
+	all.WriteString(weft(t, "--help").out)
+	for _, name := range common {
+		if _, _, err := root.Find([]string{name}); err != nil {
+			t.Errorf("help lists %s, which is no command", name)
+		}
+		if name == "completion" {
+			continue
+		}
+		fmt.Fprintf(&all, "\n-- weft %s --help\n%s", name, weft(t, name, "--help").out)
+	}
+	golden := filepath.Join("testdata", "help.txt")
+	if *update {
+		if err := os.MkdirAll("testdata", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(golden, []byte(all.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := strings.Split(all.String(), "\n")
+	for i, line := range strings.Split(string(want), "\n") {
+		if i >= len(got) || got[i] != line {
+			t.Fatalf("%s:%d: the help is not what the file says (go test ./tools/weft -run TestHelp -update)\nwant %q", golden, i+1, line)
 		}
 	}
 }
@@ -208,6 +256,14 @@ func TestTheBuiltInExample(t *testing.T) {
 		if want := []string{"alarm/12", "alarm/truck-7"}[i]; m.Topic != want || m.Attributes["alarm"] != "high" {
 			t.Errorf("alarm %d: %s", i, line)
 		}
+	}
+	sent = weft(t, "send", "--to", r.at["trucks"], "--preface", token, "--type", "event", `{"temp":3.5}`)
+	if sent.code != 0 || sent.out != "" {
+		t.Errorf("an event, which nobody answers: %+v", sent)
+	}
+	sent = weft(t, "send", "--to", r.at["trucks"], "--preface", token, "--wait", "1ms", `{"temp":3.5}`)
+	if sent.code != exitRuntime || !strings.Contains(sent.errOut, "no answer came") {
+		t.Errorf("a request that nobody answers: %+v", sent)
 	}
 	forged := strings.TrimSpace(weft(t, "token", "--subject", "truck-7", "--key", "another").out)
 	if sent = weft(t, "send", "--to", r.at["trucks"], "--preface", forged, `{"temp":8.5}`); sent.code != exitRuntime || !strings.Contains(sent.errOut, "closed the connection") {
