@@ -151,6 +151,9 @@ func printFindings(w io.Writer, list []finding, asJSON bool) error {
 	}
 	if wrong > 0 {
 		fmt.Fprintf(&b, "\n%d of %d checks failed\n", wrong, len(list))
+		if len(list) == 1 {
+			b.WriteString("Frames, routes, plugins and addresses are checked once the file is right.\n")
+		}
 	} else {
 		fmt.Fprintf(&b, "\nall %d checks passed\n", len(list))
 	}

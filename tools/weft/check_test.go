@@ -1,0 +1,60 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestCheckGroups goes through what check can find wrong, one group after the
+// other: its name in the listing, the cause, the place.
+func TestCheckGroups(t *testing.T) {
+	const listener = "listeners:\n  - {name: a, address: 127.0.0.1:0, frame: line, chain: [p]}\napi: {address: 127.0.0.1:0}\n"
+	// It imports functions of every capability.
+	guest, err := filepath.Abs("../../abi/vectors/v1.0/rust.wasm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		group, text string
+		says        []string
+	}{
+		{"config", "listeners: 5\n", []string{"wrong type", "weft.yaml:1", "once the file is right"}},
+		{"frames", "frames:\n  mine:\n    fields:\n      - {name: len, size: 2, counts: payloadd}\n      - {name: payload}\n" +
+			"listeners: [{name: a, address: 127.0.0.1:0, frame: mine}]\napi: {address: 127.0.0.1:0}\n", []string{"payloadd", "weft.yaml:4"}},
+		{"plugins", listener + "plugins: {p: {file: p.wasm}}\n", []string{"WebAssembly", "p.wasm"}},
+		{"plugins", listener + "plugins: {p: {file: \"std:jwt-auth\", config: {algorithm: HS256, kay: x}, grants: {clock: {}}}}\n", []string{"kay"}},
+		{"plugins", listener + "plugins: {p: {file: '" + guest + "'}}\n", []string{"not granted", "add `clock: {}` under plugins.p.grants"}},
+	} {
+		folder := t.TempDir()
+		file := filepath.Join(folder, "weft.yaml")
+		for name, content := range map[string]string{file: c.text, filepath.Join(folder, "p.wasm"): "no module"} {
+			if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r := weft(t, "check", "-c", file)
+		for _, want := range append(c.says, c.group+"\n") {
+			if r.code != exitConfig || !strings.Contains(r.out, want) {
+				t.Errorf("%s: exit code %d, %q is not in\n%s%s", c.group, r.code, want, r.out, r.errOut)
+			}
+		}
+		var list []finding
+		if r = weft(t, "check", "-c", file, "--json"); r.code != exitConfig || json.Unmarshal([]byte(r.out), &list) != nil {
+			t.Fatalf("%s: weft check --json: %+v", c.group, r)
+		}
+		wrong := map[string]bool{}
+		for _, f := range list {
+			wrong[f.Group] = wrong[f.Group] || !f.OK
+		}
+		if !wrong[c.group] {
+			t.Errorf("%s: JSON does not call it wrong: %s", c.group, r.out)
+		}
+		left, err := os.ReadDir(folder)
+		if err != nil || len(left) != 2 {
+			t.Errorf("%s: check has written to the folder: %v, %v", c.group, left, err)
+		}
+	}
+}
