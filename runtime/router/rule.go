@@ -35,8 +35,9 @@ type Rule struct {
 type When struct {
 	// Topic is a pattern.
 	Topic string
-	// Attributes are looked up in the message's attributes, then in its
-	// session's context: the value must be equal, "*" is any value.
+	// Attributes are looked up in the session's context, then in the message's
+	// attributes, which a client may have a say in: the value must be equal,
+	// "*" is any value.
 	Attributes map[string]string
 	// Match is "all" (or empty) if every attribute must match, "any" if one is enough.
 	Match string

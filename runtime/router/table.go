@@ -103,9 +103,9 @@ func (r *rule) matches(m *abi.Message) bool {
 }
 
 func (a *attribute) matches(m *abi.Message) bool {
-	value, ok := m.Attrs.Get(a.name)
+	value, ok := m.Context.Get(a.name)
 	if !ok {
-		value, ok = m.Context.Get(a.name)
+		value, ok = m.Attrs.Get(a.name)
 	}
 	return ok && (a.present || string(value) == a.value)
 }
@@ -128,7 +128,7 @@ func (r *rule) pick(in *Input) int {
 	if r.hash != nil {
 		values := in.Values
 		if values == nil {
-			in.values = AttributeValues{m.Attrs, m.Context}
+			in.values = AttributeValues{m.Context, m.Attrs}
 			values = &in.values
 		}
 		key, err := r.hash.Append(in.key[:0], values)

@@ -28,7 +28,7 @@ type Values interface {
 }
 
 // AttributeValues is a Values that looks a name up in the first block, then in
-// the second: a message's attributes, then its session's context.
+// the second: a session's context, then its message's attributes.
 type AttributeValues struct{ First, Second abi.Attributes }
 
 // Value implements Values.

@@ -198,7 +198,7 @@ func (p *path) subscribe(from *peer, pattern string, remove bool) {
 // its first frame.
 func (p *path) introduce(from *peer, first *abi.Message) {
 	p.values.set(from.listener.name, first)
-	p.values.attributes.Second = from.session.Context()
+	p.values.attributes.First = from.session.Context()
 	if t := from.listener.node; t != nil {
 		if name, err := t.Append(p.name[:0], &p.values); err == nil {
 			p.name = name
@@ -264,8 +264,9 @@ func (p *path) closeSession(id uint64, reason []byte) {
 	from.conn.CloseAfterFlush(engine.ReasonVerdict)
 }
 
-// placeholders answers a template from a message: its attributes, its session's
-// context, and a few names of weft's own.
+// placeholders answers a template from a message: what is known about its session,
+// then its attributes, which a client may have a say in, and a few names of
+// weft's own.
 type placeholders struct {
 	attributes router.AttributeValues
 	listener   string
@@ -274,7 +275,7 @@ type placeholders struct {
 }
 
 func (v *placeholders) set(listener string, m *abi.Message) {
-	v.attributes = router.AttributeValues{First: m.Attrs, Second: m.Context}
+	v.attributes = router.AttributeValues{First: m.Context, Second: m.Attrs}
 	v.listener, v.payload = listener, m.Payload
 }
 
