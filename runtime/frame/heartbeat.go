@@ -79,6 +79,31 @@ func (f *Format) IsHeartbeatReply(m *abi.Message) bool {
 	return matches(f.beat.mark, m.Frame)
 }
 
+// AsMessage gives m, a heartbeat as Decode returned it, the type that its frame has
+// apart from that: it is for somebody else than weft. It leaves a frame whose type
+// itself says heartbeat as it is, and answers false.
+func (f *Format) AsMessage(m *abi.Message) bool {
+	if m.Type != abi.TypeHeartbeat {
+		return true
+	}
+	t := f.typ
+	for i := range f.heads {
+		if v := &f.heads[i]; v.types != nil {
+			t = abi.Type(v.types.typeOf(v.number.read(m.Frame[v.offset:])) - 1)
+		}
+	}
+	for i := range f.tails {
+		if v := &f.tails[i]; v.types != nil {
+			t = abi.Type(v.types.typeOf(v.number.read(m.Frame[len(m.Frame)-f.trailer+v.offset:])) - 1)
+		}
+	}
+	if t == abi.TypeHeartbeat {
+		return false
+	}
+	m.Type = t
+	return true
+}
+
 // leading is the constants that a frame begins with, without a gap.
 func leading(constants []fixed) []byte {
 	var start []byte

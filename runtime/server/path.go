@@ -162,7 +162,7 @@ func (p *path) begin() {
 // further.
 func (p *path) admit(from *peer, m *abi.Message) bool {
 	l := from.listener
-	if m.Type == abi.TypeHeartbeat || m.Type == abi.TypeResponse && l.beats && p.server.requests.Len() == 0 && l.format.IsHeartbeatReply(m) {
+	if (m.Type == abi.TypeHeartbeat || m.Type == abi.TypeResponse && l.beats) && p.isHeartbeat(from, m) {
 		p.answerHeartbeat(from, m)
 		return false
 	}
@@ -183,7 +183,32 @@ func (p *path) admit(from *peer, m *abi.Message) bool {
 	return true
 }
 
+// isHeartbeat tells a heartbeat, or the answer to weft's own, from a frame that
+// looks the same and is for another node.
+func (p *path) isHeartbeat(from *peer, m *abi.Message) bool {
+	l := from.listener
+	if m.Type == abi.TypeResponse && (!l.format.IsHeartbeatReply(m) || l.format.SeqBits() > 0 && p.server.requests.Len() > 0) {
+		return false
+	}
+	if l.nodeAttr == "" {
+		return true
+	}
+	number, _ := m.Attrs.Get(l.nodeAttr)
+	own := from.session.Name()
+	if own == "" || string(number) == own || string(number) == l.beatNode {
+		return true
+	}
+	return !l.format.AsMessage(m)
+}
+
+// answerHeartbeat answers a heartbeat. It names its node as a message does: a node
+// that only listens can be reached.
 func (p *path) answerHeartbeat(from *peer, m *abi.Message) {
+	if l := from.listener; l.nodeAttr != "" && from.session.Name() == "" {
+		if number, _ := m.Attrs.Get(l.nodeAttr); string(number) != l.beatNode && !p.named(from, m, number) {
+			return
+		}
+	}
 	start := len(p.scratch)
 	if grown, ok := from.listener.format.AppendHeartbeatReply(p.scratch, m); ok {
 		p.scratch = grown
@@ -220,18 +245,18 @@ func topicReason(err error) delivery.Reason {
 }
 
 // address deals with frames that carry a node's number. The first one names the
-// session. A later one with another number is for that node, 255 for everybody:
-// its receiver reads the sender's number in it, so that it can answer.
+// session, unless the listener says what its name is made of. A later one with
+// another number is for that node, 255 for everybody: its receiver reads the
+// sender's number in it, so that it can answer.
 func (p *path) address(from *peer, m *abi.Message) bool {
 	attribute := from.listener.nodeAttr
 	number, _ := m.Attrs.Get(attribute)
 	own := from.session.Name()
 	if own == "" {
-		if !p.claim(from, number) {
+		if !p.named(from, m, number) {
 			p.ledger.Drop(delivery.Closed)
 			return false
 		}
-		p.introduce(from, m)
 		return true
 	}
 	if string(number) == own {
@@ -246,6 +271,22 @@ func (p *path) address(from *peer, m *abi.Message) bool {
 	}
 	p.scratch, m.Attrs, m.Frame = block, block[start:len(block):len(block)], nil
 	return true
+}
+
+// named gives a session without a name the one that its first frame brings;
+// false if it may not have it and is being closed.
+func (p *path) named(from *peer, first *abi.Message, number []byte) bool {
+	if from.listener.node == nil {
+		if string(number) == everybody {
+			p.refuse(from, errEverybody)
+			return false
+		}
+		if !p.claim(from, number) {
+			return false
+		}
+	}
+	p.introduce(from, first)
+	return !from.refused
 }
 
 const (

@@ -235,12 +235,19 @@ func (p *path) claim(from *peer, name []byte) bool {
 		return true
 	}
 	if _, err := p.server.sessions.Claim(from.session, name, session.Refuse); err != nil {
-		from.refused = true
-		p.server.log.Warn("session refused", "listener", from.listener.name, "remote", from.session.Remote(), "error", err)
-		from.conn.CloseAfterFlush(engine.ReasonDenied)
+		p.refuse(from, err)
 		return false
 	}
 	return true
+}
+
+// errEverybody is why a node may not have the number that stands for all.
+var errEverybody = errors.New("the node number " + everybody + " stands for everybody: give the node one of its own")
+
+func (p *path) refuse(from *peer, err error) {
+	from.refused = true
+	p.server.log.Warn("session refused", "listener", from.listener.name, "remote", from.session.Remote(), "error", err)
+	from.conn.CloseAfterFlush(engine.ReasonDenied)
 }
 
 // peer finds a session of this loop; nil if it is gone.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/weftrun/weft/abi"
 	"github.com/weftrun/weft/runtime/config"
 	"github.com/weftrun/weft/runtime/delivery"
 	"github.com/weftrun/weft/runtime/engine"
@@ -35,7 +36,8 @@ type listener struct {
 	node        *router.Template
 	subscribe   []*router.Template
 	acknowledge *router.Template
-	beats       bool // the format has heartbeats
+	beats       bool   // the format has heartbeats
+	beatNode    string // the node's number in weft's own
 }
 
 // newSetup compiles a configuration. All faults are reported at once.
@@ -94,7 +96,15 @@ func newListener(cfg *config.Config, i int, formats map[string]*frame.Format) (*
 	}
 	l.format = f.WithLimit(int(c.Limits.Frame))
 	l.nodeAttr = l.format.NodeAttr()
-	_, l.beats = l.format.Heartbeat()
+	var beat []byte
+	if beat, l.beats = l.format.Heartbeat(); l.beats && l.nodeAttr != "" {
+		var m abi.Message
+		if _, _, err := l.format.Decode(beat, nil, &m); err != nil {
+			return nil, fmt.Errorf("listeners.%s.frame: its heartbeat cannot be read: %w", c.Name, err)
+		}
+		number, _ := m.Attrs.Get(l.nodeAttr)
+		l.beatNode = string(number)
+	}
 	var faults []error
 	parse := func(key, text string, parser func(string) (*router.Template, error)) *router.Template {
 		if text == "" {
