@@ -2,6 +2,8 @@ package std_test
 
 import (
 	"encoding/json"
+	"fmt"
+	"os"
 	"testing"
 
 	"github.com/weftrun/weft/abi"
@@ -12,6 +14,22 @@ import (
 
 // now is what the clock of every test says, in seconds since 1970.
 const now = 1_700_000_000
+
+// compiled is where the tests share what they have compiled.
+var compiled string
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "weft-std-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	compiled = dir
+	return m.Run()
+}
 
 // stage is one plugin, or several, on the real host.
 type stage struct {
@@ -49,7 +67,7 @@ func newStage(tb testing.TB, uses ...use) *stage {
 
 func newEnv(tb testing.TB) *plugins.Env {
 	tb.Helper()
-	env, err := plugins.NewEnv(plugins.EnvConfig{})
+	env, err := plugins.NewEnv(plugins.EnvConfig{CacheDir: compiled})
 	if err != nil {
 		tb.Fatal(err)
 	}
