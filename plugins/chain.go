@@ -86,8 +86,9 @@ func (c *Chain) CloseSessions(b *Batch) { c.run(b, abi.HookClose) }
 
 // Tick calls the plugins whose interval is over. The batch should be empty; what
 // it holds afterwards was emitted and has passed the plugins that follow. It is
-// cheap when nothing is due.
-func (c *Chain) Tick(b *Batch, now time.Time) {
+// cheap when nothing is due. listener is whose chain it is: what is emitted comes by
+// that.
+func (c *Chain) Tick(b *Batch, now time.Time, listener uint32) {
 	due := false
 	for i, h := range c.hops {
 		if !h.tickDue(now) {
@@ -97,7 +98,7 @@ func (c *Chain) Tick(b *Batch, now time.Time) {
 			due = true
 			b.begin(abi.HookMessages)
 		}
-		b.Messages = append(b.Messages, abi.Message{Time: now.UnixNano()})
+		b.Messages = append(b.Messages, abi.Message{Listener: listener, Time: now.UnixNano()})
 		b.Outcomes = append(b.Outcomes, Outcome{Origin: -1, Plugin: -1, hook: abi.HookTick, next: int16(i), only: int16(i)})
 	}
 	if !due {

@@ -267,8 +267,8 @@ func TestHookVerdicts(t *testing.T) {
 		before := p.Stats().Faults
 		b.Reset()
 		now := time.Unix(1000, 0)
-		chain.Tick(b, now)
-		chain.Tick(b, now.Add(time.Second))
+		chain.Tick(b, now, 0)
+		chain.Tick(b, now.Add(time.Second), 0)
 		if faults := p.Stats().Faults - before; (faults == 0) != allowed[1] || len(b.Messages) != 0 {
 			t.Errorf("verdict %d on tick: %d faults", verdict, faults)
 		}
@@ -326,7 +326,7 @@ func TestTick(t *testing.T) {
 	now, b := time.Unix(1000, 0), &plugins.Batch{}
 	calls := 0
 	for range 301 {
-		chain.Tick(b, now)
+		chain.Tick(b, now, 0)
 		now = now.Add(time.Second)
 		if len(b.Messages) == 0 {
 			continue

@@ -96,7 +96,7 @@ func conform(t *testing.T, cache string, g vectors.Guest, v vectors.Vector) {
 	defer c.chain.Close(t.Context())
 	c.log.lines = nil
 	var batch plugins.Batch
-	c.chain.Tick(&batch, time.Unix(0, c.clock.Wall()).Add(-conformanceTick)) // the first interval begins
+	c.chain.Tick(&batch, time.Unix(0, c.clock.Wall()).Add(-conformanceTick), 0) // the first interval begins
 	for i, s := range v.Steps {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			c := c
@@ -132,7 +132,7 @@ func (c *conformance) step(b *plugins.Batch, s vectors.Step) {
 	case abi.HookClose:
 		c.chain.CloseSessions(b)
 	case abi.HookTick:
-		c.chain.Tick(b, time.Unix(0, c.clock.Wall()))
+		c.chain.Tick(b, time.Unix(0, c.clock.Wall()), 0)
 	default:
 		c.Fatalf("hook %d cannot be called", s.Hook)
 	}

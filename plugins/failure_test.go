@@ -430,7 +430,7 @@ func TestNoAllocations(t *testing.T) {
 		t.Errorf("%v allocations a run", n)
 	}
 	idle := &plugins.Batch{}
-	if n := testing.AllocsPerRun(100, func() { idle.Reset(); chain.Tick(idle, time.Unix(1, 0)) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { idle.Reset(); chain.Tick(idle, time.Unix(1, 0), 0) }); n != 0 {
 		t.Errorf("%v allocations a tick", n)
 	}
 }

@@ -121,7 +121,7 @@ func callStub(t *testing.T, r vectors.Record, stub *wasmtest.Module) (before []a
 	c := newChain(t, p)
 	b = &plugins.Batch{}
 	now := time.Unix(0, vectors.Wall)
-	c.Tick(b, now.Add(-conformanceTick))
+	c.Tick(b, now.Add(-conformanceTick), 0)
 	b.Reset()
 	for _, m := range r.Call.Messages {
 		b.Messages = append(b.Messages, conformanceMessage(m))
@@ -135,7 +135,7 @@ func callStub(t *testing.T, r vectors.Record, stub *wasmtest.Module) (before []a
 	case abi.HookClose:
 		c.CloseSessions(b)
 	case abi.HookTick:
-		c.Tick(b, now)
+		c.Tick(b, now, 0)
 	}
 	return before, b
 }

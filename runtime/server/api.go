@@ -73,6 +73,9 @@ func (p *path) take(m *abi.Message) admin.Receipt {
 	p.flush()
 	r := admin.Receipt{Delivered: int(p.ledger.Copies - copies)}
 	if r.Delivered == 0 {
+		if p.why == asDeadLetter { // which nobody took
+			p.why = delivery.DeadLetterLost
+		}
 		r.Dropped = p.why.String()
 	}
 	return r

@@ -155,6 +155,7 @@ func (p *path) sendOne(m *abi.Message, id uint64) bool {
 	if m.Type != abi.TypeRequest || m.Session == 0 || to == nil || to.format.SeqBits() == 0 {
 		return p.send(m, id)
 	}
+	p.begin()
 	seq, err := p.server.requests.Begin(delivery.Request{
 		Destination: id, SeqBits: to.format.SeqBits(), Origin: m.Session, OriginSeq: m.Seq,
 		Deadline: p.now + p.setup.timeout.Nanoseconds(),
@@ -192,7 +193,7 @@ func (p *path) answers(m *abi.Message) bool {
 		p.ledger.Drop(delivery.LateResponse)
 		return true
 	}
-	p.flush()
+	p.goPast()
 	m.Type = abi.TypeResponse
 	if m.Seq != origin.Seq {
 		m.Seq = origin.Seq

@@ -56,8 +56,14 @@ type lane struct {
 	chain    *plugins.Chain
 	batch    plugins.Batch
 	payloads [][]byte // as received, where the listener acknowledges
+	running  bool     // the batch is being run
+	left     int      // of a batch that is being run: messages that have not ended
 	counts   listenerCounts
 }
+
+// maxLane is how many messages a lane collects before it is run within a turn: what
+// plugins make of one batch is bounded.
+const maxLane = 1024
 
 // newPath makes a loop's path, with an instance of every plugin.
 func newPath(s *Server, l *engine.Loop) (*path, error) {
@@ -121,6 +127,9 @@ func (p *path) Data(c *engine.Conn, b []byte) (consumed, need int) {
 			if p.admit(from, m) {
 				if l.acknowledge != nil {
 					lane.payloads = append(lane.payloads, m.Payload)
+				}
+				if len(messages) >= maxLane {
+					p.runNow(lane)
 				}
 				continue
 			}
@@ -212,9 +221,17 @@ func (p *path) answerHeartbeat(from *peer, m *abi.Message) {
 	start := len(p.scratch)
 	if grown, ok := from.listener.format.AppendHeartbeatReply(p.scratch, m); ok {
 		p.scratch = grown
-		from.conn.Send(grown[start:], abi.MaxPriority)
+		p.answer(from, grown[start:], abi.MaxPriority)
 	}
 	p.lanes[from.listener.index].counts.heartbeats++
+}
+
+// answer sends weft's own answer to what the connection sent. Who does not read its
+// answers is not read from until it does.
+func (p *path) answer(to *peer, unit []byte, priority uint8) {
+	if to.conn.Send(unit, priority) == engine.Pressed {
+		p.loop.Hold(to.conn.ID(), to.conn.ID())
+	}
 }
 
 // makeTopic fills in the topic of a frame that carries none.
@@ -308,18 +325,53 @@ func (p *path) Turn() {
 
 // run passes a lane's messages through its chain and settles each.
 func (p *path) run(l *lane) {
+	l.running, l.left = true, len(l.batch.Messages)
 	l.chain.Messages(&l.batch)
 	p.remember(&l.batch)
 	for i := range l.batch.Messages {
 		if l.batch.Outcomes[i].Emitted {
 			p.ledger.Emitted++
+			l.left++
 		}
 		p.settle(l, &l.batch.Messages[i], &l.batch.Outcomes[i])
+		l.left--
 	}
 	p.flush()
+	l.reset()
+}
+
+func (l *lane) reset() {
 	l.batch.Reset()
 	clear(l.payloads)
 	l.payloads = l.payloads[:0]
+	l.running, l.left = false, 0
+}
+
+// runNow is run before the turn ends. A panic then costs the lane's messages, and
+// goes on to the engine.
+func (p *path) runNow(l *lane) {
+	defer func() {
+		if l.running {
+			p.abandon(l)
+		}
+	}()
+	p.run(l)
+}
+
+// abandon ends the messages of a lane that cannot be run, and those that wait in a
+// stage.
+func (p *path) abandon(l *lane) {
+	lost := len(l.batch.Messages)
+	if l.running {
+		lost = l.left
+	}
+	l.reset()
+	for i := range p.stages {
+		lost += p.stages[i].left
+		p.stages[i].reset()
+	}
+	p.open = noStage
+	p.ledger.Dropped[delivery.Internal] += uint64(lost)
 }
 
 // settle carries out what a listener's chain decided about one message.
@@ -407,7 +459,7 @@ func (p *path) acknowledge(l *lane, m *abi.Message, o *plugins.Outcome) {
 		return
 	}
 	p.scratch = unit
-	from.conn.Send(unit[at:], m.Priority)
+	p.answer(from, unit[at:], m.Priority)
 }
 
 // endTurn gives back what the turn has borrowed.
@@ -423,15 +475,8 @@ func (p *path) endTurn() {
 // TurnFailed abandons the messages of a turn that has panicked.
 func (p *path) TurnFailed(any) {
 	for i := range p.lanes {
-		for range p.lanes[i].batch.Messages {
-			p.ledger.Drop(delivery.Internal)
-		}
-		p.lanes[i].batch.Reset()
+		p.abandon(&p.lanes[i])
 	}
-	for i := range p.stages {
-		p.stages[i].reset()
-	}
-	p.open = noStage
 	p.events.Reset()
 	p.endTurn()
 }

@@ -17,6 +17,7 @@ type stage struct {
 	batch   plugins.Batch
 	choices []router.Choice // by the message's origin: where it goes afterwards
 	changes []abi.Changes   // by origin: what the listener's chain has changed
+	left    int             // messages that have not ended
 }
 
 const noStage = -1
@@ -40,7 +41,7 @@ func (p *path) makeStages() error {
 func (s *stage) reset() {
 	s.batch.Reset()
 	clear(s.choices)
-	s.choices, s.changes = s.choices[:0], s.changes[:0]
+	s.choices, s.changes, s.left = s.choices[:0], s.changes[:0], 0
 }
 
 // wait puts the message into its route's stage.
@@ -53,6 +54,7 @@ func (p *path) wait(m *abi.Message, choice router.Choice) {
 	s.batch.Messages = append(s.batch.Messages, *m)
 	s.choices = append(s.choices, choice)
 	s.changes = append(s.changes, p.encoded.changes)
+	s.left++
 }
 
 // flush runs the messages that wait in a stage through its chain, and takes them
@@ -70,17 +72,24 @@ func (p *path) flush() {
 		m, o := &s.batch.Messages[i], &s.batch.Outcomes[i]
 		if o.Emitted {
 			p.ledger.Emitted++
+			s.left++
 		}
 		p.encoded.reset(o.Changes | s.changes[o.Origin])
-		if !p.decided(s.chain, m, o) {
-			continue
+		if p.decided(s.chain, m, o) {
+			found := p.cache.Lookup(m.Topic)
+			p.toChoice(m, &s.choices[o.Origin], &found)
 		}
-		p.why = delivery.NoRoute
-		found := p.cache.Lookup(m.Topic)
-		p.toChoice(m, &s.choices[o.Origin], &found)
+		s.left--
 	}
 	s.reset()
 	p.encoded, p.letter = encoded, letter
+}
+
+// goPast lets the messages that wait in a stage go first. What became of them says
+// nothing of the message that follows.
+func (p *path) goPast() {
+	p.flush()
+	p.why = delivery.NoRoute
 }
 
 // route finds out where the message goes and takes it there.
@@ -93,9 +102,8 @@ func (p *path) route(m *abi.Message) {
 		p.ledger.Drop(delivery.BadTopic)
 		return
 	}
-	p.why = delivery.NoRoute
 	if len(entry.Rules) == 0 && p.setup.direct {
-		p.flush()
+		p.goPast()
 		p.settled(p.toSubscribers(m, &entry))
 		return
 	}
@@ -114,6 +122,7 @@ func (p *path) route(m *abi.Message) {
 
 // toChoice takes the message to every destination of a route.
 func (p *path) toChoice(m *abi.Message, choice *router.Choice, found *router.Entry[uint64]) {
+	p.why = delivery.NoRoute
 	copies := 0
 	for i := range choice.To {
 		copies += p.toDestination(m, &choice.To[i], found)
@@ -139,9 +148,8 @@ func (p *path) toDestination(m *abi.Message, d *router.Destination, found *route
 
 // routeTo takes the message to the destinations that a plugin named, one a line.
 func (p *path) routeTo(m *abi.Message, o *plugins.Outcome) {
-	p.flush()
+	p.goPast()
 	copies := 0
-	p.why = delivery.NoRoute
 	for lines := o.Out; len(lines) > 0; {
 		var line []byte
 		line, lines, _ = bytes.Cut(lines, []byte{'\n'})
@@ -168,7 +176,7 @@ func (p *path) addressed(m *abi.Message) bool {
 	if !ok {
 		return false
 	}
-	p.flush()
+	p.goPast()
 	kind := abi.ToNode
 	if string(to) == everybody {
 		kind = abi.ToAll

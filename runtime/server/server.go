@@ -161,6 +161,9 @@ func (s *Server) close() error {
 	if s.admin != nil {
 		errs = append(errs, s.admin.Shutdown(ctx))
 	}
+	if s.engine != nil {
+		errs = append(errs, s.engine.Close())
+	}
 	for _, p := range s.paths {
 		errs = append(errs, p.close(ctx))
 	}

@@ -138,12 +138,12 @@ func (p *path) Idle(c *engine.Conn) {
 func (p *path) Tick(now time.Time) {
 	for i := range p.lanes {
 		l := &p.lanes[i]
-		l.chain.Tick(&p.events, now)
+		l.chain.Tick(&p.events, now, l.listener.index)
 		p.settleEmitted(l)
 	}
 	for i := range p.stages {
 		if s := &p.stages[i]; s.chain != nil {
-			s.chain.Tick(&p.events, now)
+			s.chain.Tick(&p.events, now, uint32(len(p.setup.listeners)))
 			p.routeEmitted(s)
 		}
 	}
