@@ -112,8 +112,12 @@ func TestSilence(t *testing.T) {
 			if err != nil {
 				break
 			}
-			if string(f) == "beat" {
+			// On a busy machine a beat may have left before the ping arrived.
+			switch string(f) {
+			case "beat":
 				beats++
+			case "ping":
+				beats = 0
 			}
 		}
 		if took := time.Since(again); took < 4*every-clockStep || beats != 3 {
