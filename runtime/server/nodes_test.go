@@ -104,3 +104,33 @@ func TestAFrameNamesNobodyWhereAPluginDoes(t *testing.T) {
 		f.await("weft_nodes", 1)
 	})
 }
+
+// A device that comes back takes its name from its former connection, which may
+// be half open; on whichever loop that lives.
+func TestADeviceThatComesBackIsLetIn(t *testing.T) {
+	for _, loops := range []string{"1", "3"} {
+		each(t, func(t *testing.T, driver string) {
+			f := start(t, driver, namedNodes+"loops: "+loops+"\n")
+			former := f.dial("nodes")
+			for range 8 {
+				next := f.dial("nodes")
+				former.say(node("7", abi.TypeRequest, "remember identity 7\nreply welcome"))
+				former.hear()
+				next.say(node("7", abi.TypeRequest, "remember identity 7\nreply welcome"))
+				if got := next.hear(); string(got.Payload) != "welcome" {
+					t.Fatalf("heard %q", got.Payload)
+				}
+				if m, err := former.next(); !errors.Is(err, io.EOF) {
+					t.Fatalf("the former connection: %+v, %v", m, err)
+				}
+				_ = former.Close()
+				f.await("weft_nodes", 1)
+				former = next
+			}
+			f.await("weft_connections", 1)
+			if n := f.MetricOf("weft_connections_closed_total", "replaced"); n != 8 {
+				t.Errorf("%v connections were closed as replaced", n)
+			}
+		})
+	}
+}

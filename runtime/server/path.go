@@ -10,6 +10,7 @@ import (
 	"github.com/weftrun/weft/runtime/delivery"
 	"github.com/weftrun/weft/runtime/engine"
 	"github.com/weftrun/weft/runtime/router"
+	"github.com/weftrun/weft/runtime/session"
 )
 
 // path is a message's whole way on one loop, from the bytes that the engine has
@@ -44,6 +45,8 @@ type path struct {
 	name    []byte
 	events  plugins.Batch // for the hooks that are about no message
 	expired []delivery.Pending
+	// refusals: a session was refused while messages of it may still wait.
+	refusals bool
 
 	ledger    delivery.Ledger
 	published delivery.Published
@@ -298,7 +301,7 @@ func (p *path) named(from *peer, first *abi.Message, number []byte) bool {
 			p.refuse(from, errEverybody)
 			return false
 		}
-		if !p.claim(from, number) {
+		if !p.claim(from, number, session.Refuse) {
 			return false
 		}
 	}
@@ -377,6 +380,10 @@ func (p *path) abandon(l *lane) {
 // settle carries out what a listener's chain decided about one message.
 func (p *path) settle(l *lane, m *abi.Message, o *plugins.Outcome) {
 	p.encoded.reset(o.Changes)
+	if p.refusals && !o.Emitted && p.isRefused(m.Session) {
+		p.ledger.Drop(delivery.Closed)
+		return
+	}
 	if o.Verdict == abi.VerdictContinue || o.Verdict == abi.VerdictRoute {
 		p.acknowledge(l, m, o)
 	}
@@ -468,7 +475,7 @@ func (p *path) endTurn() {
 	if cap(p.scratch) > keep {
 		p.scratch = nil
 	}
-	p.scratch, p.now = p.scratch[:0], 0
+	p.scratch, p.now, p.refusals = p.scratch[:0], 0, false
 	p.publish()
 }
 

@@ -86,9 +86,13 @@ func (p *path) Closed(c *engine.Conn, reason engine.Reason) {
 		return
 	}
 	s := from.session
+	lane := &p.lanes[from.listener.index]
+	defer p.server.sessions.Close(s) // whatever plugins still do
+	if lane.chain.Len() > 0 && len(lane.batch.Messages) > 0 {
+		p.runNow(lane) // its last messages may be among them
+	}
 	p.server.sessions.Close(s)
 	p.server.lost.Add(uint64(len(p.server.requests.Drop(s.ID(), nil))))
-	lane := &p.lanes[from.listener.index]
 	if lane.chain.Len() == 0 {
 		return
 	}
@@ -202,7 +206,7 @@ func (p *path) introduce(from *peer, first *abi.Message) {
 	if t := from.listener.node; t != nil {
 		if name, err := t.Append(p.name[:0], &p.values); err == nil {
 			p.name = name
-			p.claim(from, name)
+			p.claim(from, name, p.policy(from, t))
 		}
 	}
 	if len(from.waiting) == 0 || from.refused {
@@ -228,24 +232,60 @@ func (p *path) introduce(from *peer, first *abi.Message) {
 	from.waiting = still
 }
 
-// claim gives the session its name. Who holds it already keeps it: the newcomer
-// is closed.
-func (p *path) claim(from *peer, name []byte) bool {
+// policy says who keeps a name that two sessions want. A name made of nothing but
+// what plugins know about the session is its own: a device that comes back takes it
+// from its former connection. One that frames say themselves stays where it is.
+func (p *path) policy(from *peer, t *router.Template) session.Policy {
+	for _, name := range t.Names() {
+		if _, ok := from.session.Context().Get(name); !ok {
+			return session.Refuse
+		}
+	}
+	return session.TakeOver
+}
+
+// claim gives the session its name. Under session.Refuse who holds it already
+// keeps it and the newcomer is closed, under session.TakeOver the former holder.
+func (p *path) claim(from *peer, name []byte, policy session.Policy) bool {
 	if bytes.Equal(name, []byte(from.session.Name())) {
 		return true
 	}
-	if _, err := p.server.sessions.Claim(from.session, name, session.Refuse); err != nil {
+	former, err := p.server.sessions.Claim(from.session, name, policy)
+	if err != nil {
 		p.refuse(from, err)
 		return false
 	}
+	if former != 0 {
+		p.replace(engine.ConnID(former))
+	}
 	return true
+}
+
+// replace closes a connection, of whichever loop, whose name another has taken.
+func (p *path) replace(former engine.ConnID) {
+	if former.Loop() == p.loop.Index() {
+		p.replaced(former)
+		return
+	}
+	owner := p.server.paths[former.Loop()]
+	if err := p.server.engine.Do(former.Loop(), func() { owner.replaced(former) }); err != nil {
+		p.server.log.Warn("a replaced connection was not closed", "connection", former, "error", err)
+	}
+}
+
+func (p *path) replaced(former engine.ConnID) {
+	if from := p.peer(uint64(former)); from != nil {
+		from.refused = true
+		p.server.log.Info("session replaced by a newer one", "listener", from.listener.name, "remote", from.session.Remote())
+		from.conn.CloseAfterFlush(engine.ReasonReplaced)
+	}
 }
 
 // errEverybody is why a node may not have the number that stands for all.
 var errEverybody = errors.New("the node number " + everybody + " stands for everybody: give the node one of its own")
 
 func (p *path) refuse(from *peer, err error) {
-	from.refused = true
+	from.refused, p.refusals = true, true
 	p.server.log.Warn("session refused", "listener", from.listener.name, "remote", from.session.Remote(), "error", err)
 	from.conn.CloseAfterFlush(engine.ReasonDenied)
 }
@@ -260,13 +300,19 @@ func (p *path) peer(id uint64) *peer {
 	return from
 }
 
+// isRefused tells whether the session is being closed because it may not be here.
+func (p *path) isRefused(id uint64) bool {
+	from := p.peer(id)
+	return from != nil && from.refused
+}
+
 // closeSession ends a session because a plugin said so.
 func (p *path) closeSession(id uint64, reason []byte) {
 	from := p.peer(id)
 	if from == nil {
 		return
 	}
-	from.refused = true
+	from.refused, p.refusals = true, true
 	p.server.log.Info("session closed by a plugin", "listener", from.listener.name, "remote", from.session.Remote(), "reason", string(reason))
 	from.conn.CloseAfterFlush(engine.ReasonVerdict)
 }
