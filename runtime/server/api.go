@@ -48,7 +48,7 @@ func (b *bus) Publish(ctx context.Context, m *abi.Message) (admin.Receipt, error
 	}
 	m.Session, m.Listener, m.Frame = 0, uint32(len(b.server.setup.listeners)), nil
 	done := make(chan admin.Receipt, 1)
-	at := b.server.publishTo()
+	at := b.server.publishTo(m.Topic)
 	err := b.server.engine.Do(at, func() { done <- b.server.paths[at].take(m) })
 	if err != nil {
 		return admin.Receipt{}, fmt.Errorf("%w: %w", admin.ErrBusy, err)

@@ -140,3 +140,41 @@ func TestDrainEndsSubscriptions(t *testing.T) {
 		t.Errorf("publishing to a stopped server: %v", err)
 	}
 }
+
+const twoLoops = `
+listeners: [{name: lines, address: "127.0.0.1:0", frame: line, topic: "t", acknowledge: "", subscribe: ["to/lines"]}]
+loops: 2
+api: {address: ""}
+`
+
+// What is published one after another to a topic arrives so, whichever loop the
+// receiver lives on.
+func TestMessagesOfTheAPIStayInOrder(t *testing.T) {
+	f := start(t, "auto", twoLoops)
+	c := f.dial("lines")
+	f.await("weft_subscriptions", 1)
+	const total = 20_000
+	published := make(chan error, 1)
+	go func() {
+		for n := range total {
+			for delivered := 0; delivered == 0; { // what finds no room is told so
+				m := &abi.Message{Topic: []byte("to/lines"), Payload: fmt.Appendf(nil, "%d", n)}
+				receipt, err := f.Bus().Publish(t.Context(), m)
+				if err != nil {
+					published <- err
+					return
+				}
+				delivered = receipt.Delivered
+			}
+		}
+		published <- nil
+	}()
+	for n := range total {
+		if got := string(c.line()); got != fmt.Sprint(n) {
+			t.Fatalf("%s came, not %d", got, n)
+		}
+	}
+	if err := <-published; err != nil {
+		t.Error(err)
+	}
+}

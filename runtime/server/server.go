@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"log/slog"
 	"net"
 	"sync/atomic"
@@ -49,7 +50,7 @@ type Server struct {
 	bus      *bus
 	admin    *admin.Server
 	life     *life.Life
-	next     atomic.Uint32 // the loop that takes the API's next message
+	seed     maphash.Seed
 	timeouts atomic.Uint64 // requests that nobody answered in time
 	lost     atomic.Uint64 // requests whose receiver went away
 }
@@ -62,6 +63,7 @@ func New(ctx context.Context, opts Options) (*Server, error) {
 		topics:   router.NewTrie[uint64](),
 		requests: delivery.NewRequests(delivery.RequestLimits{}),
 		life:     life.New(),
+		seed:     maphash.MakeSeed(),
 	}
 	s.sessions = session.NewRegistry(s.topics, session.Limits{})
 	s.bus = newBus(s)
@@ -220,5 +222,8 @@ func (s *Server) Plugins() []*plugins.Plugin { return s.plugins.list }
 // their arguments, which would allocate for each message.
 func (s *Server) debugging() bool { return s.log.Enabled(s.ctx, slog.LevelDebug) }
 
-// publishTo is the loop that takes the next message of the API.
-func (s *Server) publishTo() int { return int(s.next.Add(1)) % len(s.paths) }
+// publishTo is the loop that takes the API's messages of a topic: always the same
+// one, so that they stay in order.
+func (s *Server) publishTo(topic []byte) int {
+	return int(maphash.Bytes(s.seed, topic) % uint64(len(s.paths)))
+}
