@@ -8,7 +8,8 @@ import (
 
 // TestRustUnits compiles the Rust plugins for this machine and runs the tests
 // beside their code: hashes and signatures against the standards' own vectors,
-// base64, errors of the configuration.
+// base64, errors of the configuration. The checks see to it that it is not skipped
+// there (.ci/run sdk).
 func TestRustUnits(t *testing.T) {
 	if testing.Short() {
 		t.Skip("compiles for some seconds")
@@ -18,6 +19,9 @@ func TestRustUnits(t *testing.T) {
 		if rustc, err = exec.LookPath("rustc"); err != nil {
 			t.Skip("no rustc; on Debian: apt-get install -y --no-install-recommends rustc")
 		}
+	}
+	if _, err := exec.LookPath("cc"); err != nil {
+		t.Skip("no cc, with which rustc links; on Debian: apt-get install -y --no-install-recommends gcc libc6-dev")
 	}
 	compile := func(args ...string) {
 		t.Helper()
