@@ -22,7 +22,7 @@ func TestAcknowledgementsWaitForTheirReader(t *testing.T) {
 	each(t, func(t *testing.T, driver string) {
 		f := start(t, driver, acknowledged)
 		c := f.dial("lines")
-		const total = 400_000 // 40 MB
+		const total = 200_000 // 20 MB
 		line := append(bytes.Repeat([]byte{'x'}, 99), '\n')
 		sent := make(chan error, 1)
 		go func() {
@@ -63,7 +63,7 @@ func TestALargeTurnLosesNothingThatPluginsMake(t *testing.T) {
 		f := start(t, driver, emitting)
 		out := f.dial("out")
 		f.await("weft_subscriptions", 1)
-		const senders, lines = 8, 40_000
+		const senders, lines = 4, 40_000
 		for range senders {
 			c := f.dial("in")
 			go func() { _, _ = c.Write(bytes.Repeat([]byte("m\n"), lines)) }()
