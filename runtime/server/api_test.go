@@ -153,7 +153,7 @@ func TestMessagesOfTheAPIStayInOrder(t *testing.T) {
 	f := start(t, "auto", twoLoops)
 	c := f.dial("lines")
 	f.await("weft_subscriptions", 1)
-	const total = 5_000
+	const total = 2_000
 	published := make(chan error, 1)
 	go func() {
 		for n := range total {

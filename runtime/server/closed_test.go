@@ -31,7 +31,7 @@ func TestTheEndOfASessionComesAfterItsLastMessage(t *testing.T) {
 		f := start(t, driver, closing)
 		out := f.dial("out")
 		f.await("weft_subscriptions", 1)
-		for range 5 {
+		for range 2 {
 			c := f.dial("in")
 			go func() {
 				block := bytes.Repeat([]byte("a message\n"), 4096)
