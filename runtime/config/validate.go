@@ -164,7 +164,8 @@ func (k *checker) route(path string, r *Route) {
 }
 
 func (k *checker) destination(path, text string) {
-	if _, err := abi.ParseDestination([]byte(text)); err != nil {
+	d, err := abi.ParseDestination([]byte(text))
+	if err != nil {
 		head, _, _ := strings.Cut(text, ":")
 		kinds := []string{"subscribers", "all", "reply", "dead-letter", "topic", "node", "queue", "upstream"}
 		p := Problem{Cause: "unknown destination", Value: show(text), Expected: "subscribers, topic:NAME, node:NAME, all, queue:NAME, upstream:NAME, reply or dead-letter"}
@@ -173,6 +174,10 @@ func (k *checker) destination(path, text string) {
 		}
 		k.add(path, p)
 		return
+	}
+	if d.Kind == abi.ToUpstream {
+		k.add(path, Problem{Cause: "not in this version", Value: show(text), Expected: "another destination: there are no upstream pools yet",
+			Fix: "deliver to a queue group, of which the service is a member: queue:NAME"})
 	}
 	k.template(path, text)
 }
