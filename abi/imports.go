@@ -6,8 +6,8 @@ const ImportModule = "weft"
 // Capability is a set of host functions that the operator grants as one.
 type Capability string
 
-// The capabilities. Publish, Subscribe, HTTP and Filter are reserved names of
-// version 1 whose functions are added in later minor versions.
+// The capabilities. Publish, Subscribe and Filter are reserved names of version
+// 1 whose functions are added in later minor versions.
 const (
 	CapLog       Capability = "log"
 	CapMetrics   Capability = "metrics"
@@ -48,6 +48,7 @@ var Imports = []Import{
 	{"kv_delete", CapKV, Signature{[]ValueType{I32, I32}, []ValueType{I32}}},
 	{"kv_add", CapKV, Signature{[]ValueType{I32, I32, I64, I64}, []ValueType{I64}}},
 	{"kv_revision", CapKV, Signature{[]ValueType{I32, I32}, []ValueType{I64}}},
+	{"http_send", CapHTTP, Signature{[]ValueType{I32, I32, I32, I32, I32, I32, I32, I32, I64}, []ValueType{I64}}},
 }
 
 // Status is what a host function answers when it has no other result, and the
@@ -64,6 +65,7 @@ const (
 	StatusInvalid  Status = -4 // a pointer outside the memory, a malformed argument
 	StatusConflict Status = -5 // compare-and-set: another revision is there
 	StatusFailed   Status = -6 // the host could not do it
+	StatusTimeout  Status = -7 // the deadline of an asynchronous call has passed
 )
 
 // LogLevel is the first argument of the host function log.

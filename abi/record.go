@@ -208,4 +208,18 @@ const (
 	MaxLog        = 8 << 10  // bytes of one log line
 	MaxMetricName = 64       // bytes of a metric's name
 	MaxHostBytes  = 1 << 20  // bytes one host call may write into the guest
+	MaxPauses     = 16       // times that one message may be paused
+	MaxHTTPMethod = 16       // bytes of a request's method
+	MaxHTTPURL    = 8 << 10  // bytes of a request's URL
+	MaxHTTPHeader = 16 << 10 // bytes of a request's or an answer's header block
+	MaxHTTPBody   = 1 << 20  // bytes of a request's or an answer's body
+)
+
+// The answer of http_send as a resumed record carries it: AnswerHTTPSize bytes,
+// then the header block (an attribute block, names in lower case), then the body.
+const (
+	AnswerHTTPSize = 8
+
+	AnswerHTTPStatus = 0 // uint32: the status code, 100 to 599
+	AnswerHTTPHeader = 4 // uint32: the header block's length
 )

@@ -19,6 +19,7 @@ type Grants struct {
 	Clock   *ClockGrant
 	Random  *RandomGrant
 	KV      *KVGrant
+	HTTP    *HTTPGrant
 	WASI    *WASIGrant
 }
 
@@ -76,6 +77,8 @@ func (g Grants) Has(c abi.Capability) bool {
 		return g.Random != nil
 	case abi.CapKV:
 		return g.KV != nil
+	case abi.CapHTTP:
+		return g.HTTP != nil
 	case abi.CapWASI:
 		return g.WASI != nil
 	}
@@ -84,8 +87,11 @@ func (g Grants) Has(c abi.Capability) bool {
 
 // Example is a line of configuration that grants the capability.
 func Example(c abi.Capability) string {
-	if c == abi.CapKV {
+	switch c {
+	case abi.CapKV:
 		return "kv: {namespace: NAME, size: 1MiB}"
+	case abi.CapHTTP:
+		return "http: {hosts: [api.example.org]}"
 	}
 	return string(c) + ": {}"
 }
@@ -98,6 +104,7 @@ func Example(c abi.Capability) string {
 //	clock: {}
 //	random: {}
 //	kv: {namespace: tokens, size: 1MiB}
+//	http: {hosts: [api.example.org, "http://10.0.0.7:8080"], concurrency: 16, deadline: 5s, request: 64KiB, response: 64KiB}
 //	wasi: {}
 func ParseGrants(in map[string]map[string]any) (Grants, error) {
 	var g Grants
@@ -118,12 +125,14 @@ func ParseGrants(in map[string]map[string]any) (Grants, error) {
 			if g.KV.Namespace == "" {
 				s.fail("namespace", "is missing: plugins that name the same one share keys")
 			}
+		case abi.CapHTTP:
+			g.HTTP = s.http()
 		case abi.CapWASI:
 			g.WASI = &WASIGrant{}
-		case abi.CapPublish, abi.CapSubscribe, abi.CapHTTP, abi.CapFilter:
+		case abi.CapPublish, abi.CapSubscribe, abi.CapFilter:
 			s.errs = append(s.errs, fmt.Errorf("%w: capability %s is reserved for a later version of the ABI", ErrGrants, name))
 		default:
-			s.errs = append(s.errs, fmt.Errorf("%w: unknown capability %q: expected log, metrics, clock, random, kv or wasi", ErrGrants, name))
+			s.errs = append(s.errs, fmt.Errorf("%w: unknown capability %q: expected log, metrics, clock, random, kv, http or wasi", ErrGrants, name))
 		}
 		errs = append(errs, s.finish()...)
 	}

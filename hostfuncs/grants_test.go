@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/weftrun/weft/abi"
 	"github.com/weftrun/weft/hostfuncs"
@@ -13,6 +14,7 @@ func TestParseGrants(t *testing.T) {
 	g, err := hostfuncs.ParseGrants(map[string]map[string]any{
 		"log": {"rate": 5, "burst": 7.5}, "metrics": nil, "clock": {}, "random": nil,
 		"kv": {"namespace": "tokens", "size": "2MiB"}, "wasi": {},
+		"http": {"hosts": []any{"api.example.org", "http://127.0.0.1:80"}, "concurrency": 3, "deadline": "2s", "request": "1KiB", "response": 7},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -20,20 +22,31 @@ func TestParseGrants(t *testing.T) {
 	if g.Log.Rate != 5 || g.Log.Burst != 7.5 || g.KV.Namespace != "tokens" || g.KV.Size != 2<<20 {
 		t.Errorf("read %+v, %+v", g.Log, g.KV)
 	}
-	for _, c := range []abi.Capability{abi.CapLog, abi.CapMetrics, abi.CapClock, abi.CapRandom, abi.CapKV, abi.CapWASI} {
+	for _, c := range []abi.Capability{abi.CapLog, abi.CapMetrics, abi.CapClock, abi.CapRandom, abi.CapKV, abi.CapHTTP, abi.CapWASI} {
 		if !g.Has(c) || (hostfuncs.Grants{}).Has(c) {
 			t.Errorf("capability %s", c)
 		}
 	}
-	if g.Has(abi.CapHTTP) {
-		t.Error("http is granted")
+	if h := g.HTTP; len(h.Hosts) != 2 || h.Concurrency != 3 || h.Deadline != 2*time.Second || h.Request != 1024 || h.Response != 7 {
+		t.Errorf("read %+v", h)
+	}
+	if g.Has(abi.CapFilter) {
+		t.Error("filter is granted")
 	}
 }
 
 func TestParseGrantsRefuses(t *testing.T) {
 	for says, in := range map[string]map[string]map[string]any{
 		`unknown capability "lgo": expected log`: {"lgo": nil},
-		"reserved for a later version":           {"http": nil},
+		"reserved for a later version":           {"filter": nil},
+		"http.hosts is missing":                  {"http": nil},
+		`http.hosts holds a bad host "ftp://a"`:  {"http": {"hosts": []any{"ftp://a"}}},
+		"http.hosts holds 7: expected text":      {"http": {"hosts": []any{7}}},
+		"http.hosts is a: expected a list":       {"http": {"hosts": "a"}},
+		"http.deadline is 2m0s: at most 1m0s":    {"http": {"hosts": []any{"a"}, "deadline": "2m"}},
+		"http.deadline is 5: expected a time":    {"http": {"hosts": []any{"a"}, "deadline": 5}},
+		"http.concurrency is 2000: at most 1024": {"http": {"hosts": []any{"a"}, "concurrency": 2000}},
+		"at most 1MiB are allowed":               {"http": {"hosts": []any{"a"}, "response": "2MiB"}},
 		"kv.namespace is missing":                {"kv": nil},
 		`kv.size is "much"`:                      {"kv": {"namespace": "n", "size": "much"}},
 		"kv.size is -1":                          {"kv": {"namespace": "n", "size": -1}},

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -27,6 +28,13 @@ type Config struct {
 	Clock   Clock        // the system's
 	Random  io.Reader    // crypto/rand.Reader
 	KV      *KV          // required if kv is granted
+	// HTTP carries out requests; required if http is granted. See
+	// NewHTTPTransport.
+	HTTP http.RoundTripper
+	// Shadow makes functions without effect on anybody else: http_send answers
+	// denied, what is written to kv only the plugin itself sees, metrics are
+	// discarded. Log lines carry shadow=true.
+	Shadow bool
 }
 
 // Host is the host functions of one plugin, shared by all its instances. Its
@@ -37,6 +45,7 @@ type Host struct {
 	clock   *clockFuncs
 	random  *randomFuncs
 	kv      *kvFuncs
+	http    *httpFuncs
 	wasi    *wasiFuncs
 }
 
@@ -54,10 +63,15 @@ func New(cfg Config) (*Host, error) {
 	if cfg.Random == nil {
 		cfg.Random = rand.Reader
 	}
+	logger := cfg.Logger.With("plugin", cfg.Plugin)
+	if cfg.Shadow {
+		cfg.Metrics = DiscardMetrics{}
+		logger = logger.With("shadow", true)
+	}
 	h := &Host{}
 	g := cfg.Grants
 	if g.Log != nil {
-		h.log = newLogFuncs(*g.Log, cfg.Logger.With("plugin", cfg.Plugin), cfg.Clock)
+		h.log = newLogFuncs(*g.Log, logger, cfg.Clock)
 	}
 	if g.Metrics != nil {
 		h.metrics = newMetricFuncs(*g.Metrics, cfg.Plugin, cfg.Metrics)
@@ -77,6 +91,18 @@ func New(cfg Config) (*Host, error) {
 			return nil, fmt.Errorf("%w: plugin %s: %w", ErrConfig, cfg.Plugin, err)
 		}
 		h.kv = &kvFuncs{space}
+		if cfg.Shadow {
+			h.kv.space = newOverlay(space)
+		}
+	}
+	if g.HTTP != nil {
+		if cfg.HTTP == nil {
+			return nil, fmt.Errorf("%w: plugin %s is granted http, but there is no transport", ErrConfig, cfg.Plugin)
+		}
+		var err error
+		if h.http, err = newHTTPFuncs(*g.HTTP, cfg.HTTP, cfg.Shadow); err != nil {
+			return nil, fmt.Errorf("%w: plugin %s: grants.http.hosts: %w", ErrConfig, cfg.Plugin, err)
+		}
 	}
 	if g.WASI != nil {
 		h.wasi = newWASIFuncs(h.log, h.clock, h.random)
@@ -103,6 +129,9 @@ func (h *Host) Register(ctx context.Context, rt wazero.Runtime) error {
 	if h.kv != nil {
 		h.kv.register(r)
 	}
+	if h.http != nil {
+		h.http.register(r)
+	}
 	if err := r.instantiate(ctx); err != nil {
 		return err
 	}
@@ -121,6 +150,12 @@ type Stats struct {
 	// Metrics is how many metrics the plugin has; MetricsRefused how often it
 	// was refused one.
 	Metrics, MetricsRefused uint64
+	// HTTPCalls were begun, of which HTTPAnswered brought an answer, HTTPFailed
+	// none, HTTPTimeouts none in time; HTTPOpen are under way. HTTPDenied and
+	// HTTPLimited were not begun: outside the granted hosts, over a limit.
+	HTTPCalls, HTTPAnswered, HTTPFailed, HTTPTimeouts uint64
+	HTTPDenied, HTTPLimited                           uint64
+	HTTPOpen                                          int64
 }
 
 // Stats reads the counters.
@@ -131,6 +166,10 @@ func (h *Host) Stats() Stats {
 	}
 	if h.metrics != nil {
 		s.Metrics, s.MetricsRefused = h.metrics.counts()
+	}
+	if f := h.http; f != nil {
+		s.HTTPCalls, s.HTTPAnswered, s.HTTPFailed, s.HTTPTimeouts = f.begun.Load(), f.answered.Load(), f.failed.Load(), f.timeouts.Load()
+		s.HTTPDenied, s.HTTPLimited, s.HTTPOpen = f.denied.Load(), f.limited.Load(), f.open.Load()
 	}
 	return s
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/weftrun/weft/abi"
 )
 
-type kvFuncs struct{ space *Namespace }
+type kvFuncs struct{ space keySpace }
 
 func (f *kvFuncs) register(r *registrar) {
 	r.add("kv_get", func(_ context.Context, m api.Module, stack []uint64) {

@@ -143,20 +143,20 @@ func (s *Namespace) CompareAndSet(key []byte, revision int64, value []byte, ttl 
 // keeps its own. A sum that an int64 does not hold is refused.
 func (s *Namespace) Add(key []byte, delta, ttl int64) (sum int64, status abi.Status) {
 	_, status = s.update(key, ttl, func(old entry, exists bool) ([]byte, abi.Status) {
-		if exists && len(old.value) != 8 {
-			return nil, abi.StatusInvalid
-		}
-		before := int64(0)
-		if exists {
-			before = int64(binary.LittleEndian.Uint64(old.value))
-		}
-		sum = before + delta
-		if (delta > 0) != (sum > before) && delta != 0 || sum < math.MinInt64+16 {
-			return nil, abi.StatusLimit
+		if sum, status = addTo(old, exists, delta); status != abi.StatusOK {
+			return nil, status
 		}
 		return binary.LittleEndian.AppendUint64(nil, uint64(sum)), abi.StatusOK
 	}, keepTTL)
 	return sum, status
+}
+
+// read finds a living entry for a shadow. Values are replaced, never changed.
+func (s *Namespace) read(key []byte) (entry, bool) {
+	sh := s.shard(key)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	return s.lookup(sh, key)
 }
 
 // Delete removes the key.
@@ -180,7 +180,7 @@ const keepTTL ttlRule = 1
 // update replaces the key's entry by what change makes of it, which is copied.
 // When the bound is reached it sweeps once and tries again.
 func (s *Namespace) update(key []byte, ttl int64, change func(old entry, exists bool) ([]byte, abi.Status), rules ...ttlRule) (int64, abi.Status) {
-	if ttl < 0 || ttl > math.MaxInt64/2_000_000 {
+	if !validTTL(ttl) {
 		return 0, abi.StatusInvalid
 	}
 	revision, status := s.tryUpdate(key, ttl, change, len(rules) > 0)

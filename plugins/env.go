@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -26,6 +27,9 @@ type EnvConfig struct {
 	KV       *hostfuncs.KV         // a new one with Clock
 	Metrics  hostfuncs.MetricsSink // discards
 	Clock    hostfuncs.Clock       // the system's
+	// HTTP carries out the requests of plugins that are granted http; nil is a
+	// transport of hostfuncs.NewHTTPTransport.
+	HTTP http.RoundTripper
 	// Rewrite is applied to every verified binary before it is compiled; nil
 	// leaves it as it is. What it returns must export and import the same.
 	Rewrite func(wasm []byte) ([]byte, error)
@@ -57,6 +61,9 @@ func NewEnv(cfg EnvConfig) (*Env, error) {
 	if cfg.Metrics == nil {
 		cfg.Metrics = hostfuncs.DiscardMetrics{}
 	}
+	if cfg.HTTP == nil {
+		cfg.HTTP = hostfuncs.NewHTTPTransport()
+	}
 	e := &Env{cfg: cfg, plugins: make(map[*Plugin]struct{})}
 	if cfg.CacheDir == "" {
 		e.cache = wazero.NewCompilationCache()
@@ -86,6 +93,9 @@ func (e *Env) Close(ctx context.Context) error {
 	var errs []error
 	for _, p := range left {
 		errs = append(errs, p.Close(ctx))
+	}
+	if idle, ok := e.cfg.HTTP.(interface{ CloseIdleConnections() }); ok {
+		idle.CloseIdleConnections()
 	}
 	return errors.Join(append(errs, e.cache.Close(ctx))...)
 }

@@ -57,6 +57,9 @@ type Grants struct {
 	Random *Grant `koanf:"random" yaml:"random"`
 	// KV lets the plugin keep values that outlive its instances.
 	KV *KVGrant `koanf:"kv" yaml:"kv"`
+	// HTTP lets the plugin send HTTP requests. Its messages may wait for the
+	// answers.
+	HTTP *HTTPGrant `koanf:"http" yaml:"http"`
 	// WASI lets in a module whose compiler insists on WASI. It opens nothing.
 	WASI *Grant `koanf:"wasi" yaml:"wasi"`
 }
@@ -71,6 +74,22 @@ type KVGrant struct {
 	Namespace string `koanf:"namespace" yaml:"namespace"`
 	// Size bounds the bytes of all keys and values of the namespace.
 	Size Size `koanf:"size" yaml:"size" default:"1MiB" min:"1KiB" max:"1GiB"`
+}
+
+// HTTPGrant is the scope of the HTTP capability.
+type HTTPGrant struct {
+	// Hosts is where requests may go: api.example.org (https), with a port
+	// api.example.org:8443, *.example.org for every name below, and
+	// http://10.0.0.7:8080 where it is to be plain HTTP.
+	Hosts []string `koanf:"hosts" yaml:"hosts" required:"true"`
+	// Concurrency is how many requests the plugin may have under way at once.
+	Concurrency int `koanf:"concurrency" yaml:"concurrency" default:"16" min:"1" max:"1024"`
+	// Deadline is how long one may take, and so how long its messages wait.
+	Deadline Duration `koanf:"deadline" yaml:"deadline" default:"5s" min:"1ms" max:"1m"`
+	// Request bounds the body of a request.
+	Request Size `koanf:"request" yaml:"request" default:"64KiB" min:"1B" max:"1MiB"`
+	// Response bounds the body of an answer.
+	Response Size `koanf:"response" yaml:"response" default:"64KiB" min:"1B" max:"1MiB"`
 }
 
 // PluginConfig is a plugin's configuration as JSON. It may hold secrets: every

@@ -121,6 +121,11 @@ func grants(name string, c config.Grants) hostfuncs.Grants {
 			g.KV.Namespace = name
 		}
 	}
+	if h := c.HTTP; h != nil {
+		g.HTTP = &hostfuncs.HTTPGrant{
+			Hosts: h.Hosts, Concurrency: h.Concurrency, Deadline: h.Deadline.Std(), Request: int64(h.Request), Response: int64(h.Response),
+		}
+	}
 	if c.WASI != nil {
 		g.WASI = &hostfuncs.WASIGrant{}
 	}

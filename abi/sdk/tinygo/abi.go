@@ -49,6 +49,8 @@ const (
 	statusConflict int32 = -5
 	// the host could not do it
 	statusFailed int32 = -6
+	// the deadline of an asynchronous call has passed
+	statusTimeout int32 = -7
 )
 
 // The levels of a log line.
@@ -297,6 +299,26 @@ const (
 	maxMetricName = 64
 	// bytes one host call may write into the guest
 	maxHostBytes = 1048576
+	// times that one message may be paused
+	maxPauses = 16
+	// bytes of a request's method
+	maxHTTPMethod = 16
+	// bytes of a request's URL
+	maxHTTPURL = 8192
+	// bytes of a request's or an answer's header block
+	maxHTTPHeader = 16384
+	// bytes of a request's or an answer's body
+	maxHTTPBody = 1048576
+)
+
+// The answer of http_send as a resumed record carries it: AnswerHTTPSize bytes,
+// then the header block (an attribute block, names in lower case), then the body.
+const (
+	answerHTTPSize = 8
+	// uint32: the status code, 100 to 599
+	answerHTTPStatus = 0
+	// uint32: the header block's length
+	answerHTTPHeader = 4
 )
 
 // The version of the ABI that this host speaks. A host runs every plugin of its

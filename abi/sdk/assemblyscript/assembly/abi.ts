@@ -47,6 +47,9 @@ export const IMPORT_MODULE: string = "weft";
 /// the host could not do it
 // @ts-ignore: decorator
 @inline export const STATUS_FAILED: i32 = -6;
+/// the deadline of an asynchronous call has passed
+// @ts-ignore: decorator
+@inline export const STATUS_TIMEOUT: i32 = -7;
 
 // The levels of a log line.
 // @ts-ignore: decorator
@@ -370,6 +373,32 @@ export const IMPORT_MODULE: string = "weft";
 /// bytes one host call may write into the guest
 // @ts-ignore: decorator
 @inline export const MAX_HOST_BYTES: usize = 1048576;
+/// times that one message may be paused
+// @ts-ignore: decorator
+@inline export const MAX_PAUSES: usize = 16;
+/// bytes of a request's method
+// @ts-ignore: decorator
+@inline export const MAX_HTTP_METHOD: usize = 16;
+/// bytes of a request's URL
+// @ts-ignore: decorator
+@inline export const MAX_HTTPURL: usize = 8192;
+/// bytes of a request's or an answer's header block
+// @ts-ignore: decorator
+@inline export const MAX_HTTP_HEADER: usize = 16384;
+/// bytes of a request's or an answer's body
+// @ts-ignore: decorator
+@inline export const MAX_HTTP_BODY: usize = 1048576;
+
+// The answer of http_send as a resumed record carries it: AnswerHTTPSize bytes,
+// then the header block (an attribute block, names in lower case), then the body.
+// @ts-ignore: decorator
+@inline export const ANSWER_HTTP_SIZE: usize = 8;
+/// uint32: the status code, 100 to 599
+// @ts-ignore: decorator
+@inline export const ANSWER_HTTP_STATUS: usize = 0;
+/// uint32: the header block's length
+// @ts-ignore: decorator
+@inline export const ANSWER_HTTP_HEADER: usize = 4;
 
 // The version of the ABI that this host speaks. A host runs every plugin of its
 // own major version whose minor version is not above its own.

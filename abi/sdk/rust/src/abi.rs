@@ -41,6 +41,8 @@ pub const STATUS_INVALID: i32 = -4;
 pub const STATUS_CONFLICT: i32 = -5;
 /// the host could not do it
 pub const STATUS_FAILED: i32 = -6;
+/// the deadline of an asynchronous call has passed
+pub const STATUS_TIMEOUT: i32 = -7;
 
 // The levels of a log line.
 pub const LOG_DEBUG: i32 = 0;
@@ -261,6 +263,24 @@ pub const MAX_LOG: usize = 8192;
 pub const MAX_METRIC_NAME: usize = 64;
 /// bytes one host call may write into the guest
 pub const MAX_HOST_BYTES: usize = 1048576;
+/// times that one message may be paused
+pub const MAX_PAUSES: usize = 16;
+/// bytes of a request's method
+pub const MAX_HTTP_METHOD: usize = 16;
+/// bytes of a request's URL
+pub const MAX_HTTPURL: usize = 8192;
+/// bytes of a request's or an answer's header block
+pub const MAX_HTTP_HEADER: usize = 16384;
+/// bytes of a request's or an answer's body
+pub const MAX_HTTP_BODY: usize = 1048576;
+
+// The answer of http_send as a resumed record carries it: AnswerHTTPSize bytes,
+// then the header block (an attribute block, names in lower case), then the body.
+pub const ANSWER_HTTP_SIZE: usize = 8;
+/// uint32: the status code, 100 to 599
+pub const ANSWER_HTTP_STATUS: usize = 0;
+/// uint32: the header block's length
+pub const ANSWER_HTTP_HEADER: usize = 4;
 
 // The version of the ABI that this host speaks. A host runs every plugin of its
 // own major version whose minor version is not above its own.
