@@ -25,6 +25,9 @@ type Config struct {
 	Plugins map[string]Plugin `koanf:"plugins" yaml:"plugins"`
 	// Routes are asked in order; the first one that matches decides.
 	Routes []Route `koanf:"routes" yaml:"routes"`
+	// Watch reads this file again when it changes; what concerns plugins is put
+	// into effect, anything else needs a restart and is named in the log.
+	Watch bool `koanf:"watch" yaml:"watch" default:"true"`
 	// DefaultRoute is where a message goes that no route matches: the text of
 	// destinations.
 	DefaultRoute []string `koanf:"default_route" yaml:"default_route" default:"[subscribers]"`

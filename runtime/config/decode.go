@@ -63,6 +63,8 @@ func (d *decoder) wrongType(path string, raw any, expected, fix string) {
 var (
 	sizeType       = reflect.TypeFor[Size]()
 	durationType   = reflect.TypeFor[Duration]()
+	percentType    = reflect.TypeFor[Percent]()
+	factorType     = reflect.TypeFor[Factor]()
 	prioritiesType = reflect.TypeFor[Priorities]()
 	configType     = reflect.TypeFor[PluginConfig]()
 	frameType      = reflect.TypeFor[Frame]()
@@ -72,6 +74,7 @@ var (
 var shorthand = map[reflect.Type]string{
 	reflect.TypeFor[ChainEntry](): "plugin",
 	reflect.TypeFor[Target]():     "to",
+	reflect.TypeFor[Rollout]():    "mode",
 }
 
 // value decodes raw into v. A nil raw leaves v as it is.
@@ -91,7 +94,7 @@ func (d *decoder) value(v reflect.Value, raw any, path string) {
 		d.pluginConfig(v, raw, path)
 	case frameType:
 		d.frame(v, raw, path)
-	case sizeType, durationType, prioritiesType:
+	case sizeType, durationType, percentType, factorType, prioritiesType:
 		d.unit(v, raw, path)
 	default:
 		d.plain(v, raw, path)

@@ -45,6 +45,16 @@ func bound(t reflect.Type, text string) int64 {
 		if err == nil {
 			return int64(dur)
 		}
+	case percentType:
+		share, err := ParsePercent(text)
+		if err == nil {
+			return int64(share)
+		}
+	case factorType:
+		factor, err := ParseFactor(text)
+		if err == nil {
+			return int64(factor)
+		}
 	default:
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err == nil {
@@ -91,6 +101,24 @@ func (d *decoder) unit(v reflect.Value, raw any, path string) {
 			return
 		}
 		v.SetInt(int64(dur))
+	case percentType:
+		share, err := ParsePercent(fmt.Sprint(raw))
+		if err != nil {
+			fix := "write it like 0.1% or 5%"
+			if n, err := strconv.ParseFloat(fmt.Sprint(raw), 64); err == nil && n <= 100 {
+				fix = fmt.Sprintf("add a unit: %v%%", raw)
+			}
+			d.wrongType(path, raw, "a percentage", fix)
+			return
+		}
+		v.SetInt(int64(share))
+	case factorType:
+		factor, err := ParseFactor(fmt.Sprint(raw))
+		if err != nil {
+			d.wrongType(path, raw, "a factor", "write it like 1.5 or 2")
+			return
+		}
+		v.SetInt(int64(factor))
 	case prioritiesType:
 		d.priorities(v, raw, path)
 	}

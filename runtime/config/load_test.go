@@ -135,8 +135,8 @@ func TestPlace(t *testing.T) {
 		"listeners.lines.address":      18,
 		"listeners.1.address":          18,
 		"listeners.trucks.subscribe.0": 10,
-		"routes.split.hash":            33,
-		"frames.my-frame":              38,
+		"routes.split.hash":            36,
+		"frames.my-frame":              41,
 		"nothing":                      0,
 	} {
 		if got := c.Place(key); got.Line != line || got.File != "testdata/cases/full.yaml" {

@@ -19,6 +19,9 @@ type Plugin struct {
 	Grants Grants `koanf:"grants" yaml:"grants"`
 	// Memory is the most that one instance of the plugin may have.
 	Memory Size `koanf:"memory" yaml:"memory" default:"16MiB" min:"64KiB" max:"4GiB"`
+	// CPU is what the plugin may spend on one message. It is metered as fuel; a
+	// call that has spent it for all of its messages traps.
+	CPU Duration `koanf:"cpu" yaml:"cpu" default:"50us" min:"1us" max:"1s"`
 	// OnFailure is what becomes of a message that the plugin could not handle:
 	// closed drops it, open lets it pass unchanged.
 	OnFailure string `koanf:"on_failure" yaml:"on_failure" default:"closed" enum:"closed,open"`
@@ -27,6 +30,11 @@ type Plugin struct {
 	// SHA256 is the expected SHA-256 of the module in hexadecimal. Empty: not
 	// checked.
 	SHA256 string `koanf:"sha256" yaml:"sha256"`
+	// Watch makes a new generation when the file changes. A plugin that ships
+	// with weft has no file to watch.
+	Watch bool `koanf:"watch" yaml:"watch" default:"true"`
+	// Rollout is how a new generation takes the place of the running one.
+	Rollout Rollout `koanf:"rollout" yaml:"rollout"`
 
 	// Path is the module's resolved path; empty for a plugin that ships with
 	// weft. Load sets it.

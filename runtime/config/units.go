@@ -17,6 +17,14 @@ type Size int64
 // h), or several of them: 15s, 1m30s.
 type Duration time.Duration
 
+// Percent is a share in millionths. In a file it is a number with a percent sign,
+// of which four decimal places count: 0.1%, 5%.
+type Percent int64
+
+// Factor is a ratio in thousandths. In a file it is a number of which three decimal
+// places count: 1.5, 2.
+type Factor int64
+
 // ErrUnit is wrapped by every error about a size or duration that cannot be read.
 var ErrUnit = errors.New("not a quantity")
 
@@ -84,3 +92,35 @@ func (d Duration) String() string {
 	}
 	return text
 }
+
+// ParsePercent reads a percentage as it stands in a file. A number without the sign
+// is refused unless it is 0.
+func ParsePercent(text string) (Percent, error) {
+	number, ok := strings.CutSuffix(strings.TrimSpace(text), "%")
+	f, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
+	if err != nil || !ok && f != 0 || !(math.Abs(f) <= 1e9) {
+		return 0, fmt.Errorf("%w: percentage %.40q", ErrUnit, text)
+	}
+	return Percent(math.Round(f * 1e4)), nil
+}
+
+// Share is the percentage as a fraction: 1% is 0.01.
+func (p Percent) Share() float64 { return float64(p) / 1e6 }
+
+// String is the percentage with its sign: 0.1%.
+func (p Percent) String() string { return strconv.FormatFloat(float64(p)/1e4, 'f', -1, 64) + "%" }
+
+// ParseFactor reads a factor as it stands in a file.
+func ParseFactor(text string) (Factor, error) {
+	f, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+	if err != nil || !(math.Abs(f) <= 1e9) {
+		return 0, fmt.Errorf("%w: factor %.40q", ErrUnit, text)
+	}
+	return Factor(math.Round(f * 1e3)), nil
+}
+
+// Float is the factor as a number: 1.5.
+func (f Factor) Float() float64 { return float64(f) / 1e3 }
+
+// String is the factor as it stands in a file: 1.5.
+func (f Factor) String() string { return strconv.FormatFloat(f.Float(), 'f', -1, 64) }

@@ -115,6 +115,7 @@ func (k *checker) plugin(path, name string, p Plugin) {
 			k.add(join(path, "sha256"), Problem{Cause: "not a SHA-256", Value: show(p.SHA256), Expected: "64 hexadecimal digits"})
 		}
 	}
+	k.rollout(join(path, "rollout"), &p.Rollout)
 	if kv := p.Grants.KV; kv != nil && kv.Namespace != "" {
 		k.name(join(path, "grants.kv.namespace"), kv.Namespace)
 	}

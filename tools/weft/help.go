@@ -14,7 +14,7 @@ const guide = "https://github.com/weftrun/weft#readme"
 
 // common are the commands in the order in which a newcomer needs them; the rest
 // follows by name.
-var common = []string{"run", "check", "send", "publish", "subscribe", "bench", "frames", "token", "version", "completion"}
+var common = []string{"run", "check", "plugin", "send", "publish", "subscribe", "bench", "frames", "token", "version", "completion"}
 
 // help prints examples first, then what there is, the common things first.
 func help(cmd *cobra.Command, _ []string) {
@@ -45,11 +45,15 @@ func help(cmd *cobra.Command, _ []string) {
 }
 
 func listCommands(w io.Writer, parent *cobra.Command) {
+	order := common
+	if parent.Name() == "plugin" {
+		order = commonPlugin
+	}
 	rank := func(c *cobra.Command) int {
-		if i := slices.Index(common, c.Name()); i >= 0 {
+		if i := slices.Index(order, c.Name()); i >= 0 {
 			return i
 		}
-		return len(common)
+		return len(order)
 	}
 	list := slices.Clone(parent.Commands())
 	slices.SortStableFunc(list, func(a, b *cobra.Command) int { return rank(a) - rank(b) })

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spf13/cobra"
 	"go.uber.org/goleak"
 )
 
@@ -100,18 +101,28 @@ func unusedPort(t *testing.T) string {
 
 func TestEveryCommandHasHelpWithExamples(t *testing.T) {
 	root := newRoot(system{program: "weft"})
-	for _, cmd := range root.Commands() {
-		if cmd.Name() == "help" || cmd.Name() == "completion" {
+	for _, cmd := range below(root) {
+		if cmd.Name() == "help" || strings.HasPrefix(cmd.CommandPath(), "weft completion") {
 			continue
 		}
-		r := weft(t, cmd.Name(), "--help")
-		if r.code != exitOK || !strings.Contains(r.out, "Examples:\n  weft "+cmd.Name()) {
-			t.Errorf("weft %s --help: %d\n%s%s", cmd.Name(), r.code, r.out, r.errOut)
+		args := append(strings.Fields(cmd.CommandPath())[1:], "--help")
+		r := weft(t, args...)
+		if r.code != exitOK || !strings.Contains(r.out, "Examples:\n  "+cmd.CommandPath()) {
+			t.Errorf("%s --help: %d\n%s%s", cmd.CommandPath(), r.code, r.out, r.errOut)
 		}
 		if r.errOut != "" {
-			t.Errorf("weft %s --help writes to stderr: %s", cmd.Name(), r.errOut)
+			t.Errorf("%s --help writes to stderr: %s", cmd.CommandPath(), r.errOut)
 		}
 	}
+}
+
+// below lists the commands below one, and those below them.
+func below(parent *cobra.Command) []*cobra.Command {
+	var list []*cobra.Command
+	for _, cmd := range parent.Commands() {
+		list = append(append(list, cmd), below(cmd)...)
+	}
+	return list
 }
 
 var update = flag.Bool("update", false, "write testdata/help.txt anew")
@@ -130,6 +141,11 @@ func TestHelp(t *testing.T) {
 			continue
 		}
 		fmt.Fprintf(&all, "\n-- weft %s --help\n%s", name, weft(t, name, "--help").out)
+	}
+	for _, name := range commonPlugin {
+		if cmd, _, err := root.Find([]string{"plugin", name}); err == nil && cmd.Name() == name {
+			fmt.Fprintf(&all, "\n-- weft plugin %s --help\n%s", name, weft(t, "plugin", name, "--help").out)
+		}
 	}
 	golden := filepath.Join("testdata", "help.txt")
 	if *update {
