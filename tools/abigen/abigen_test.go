@@ -22,6 +22,9 @@ func TestCheckFindsAStaleFile(t *testing.T) {
 	if err := os.CopyFS(filepath.Join(root, "abi"), os.DirFS("../../abi")); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile(filepath.Join(root, "LICENSE"), []byte("a license\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	path := filepath.Join(root, targets[0].path)
 	b, err := os.ReadFile(path)
 	if err != nil {

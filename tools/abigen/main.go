@@ -1,6 +1,7 @@
 // Command abigen copies the constants of package abi into the guest SDKs: one
 // file each for Rust, Go and AssemblyScript. The Go package is the single
 // source; a test fails when a copy on disk differs from what abigen would write.
+// It also packs the Go SDK into one file, for package sdk to embed.
 //
 //	go run ./tools/abigen          # write the files
 //	go run ./tools/abigen -check   # compare; exit code 1 and the names of stale files
@@ -49,23 +50,31 @@ func run(root string, check bool, out io.Writer) error {
 	}
 	var stale []error
 	for _, t := range targets {
-		path := filepath.Join(root, t.path)
-		want := t.render(groups)
-		have, err := os.ReadFile(path)
-		if err == nil && bytes.Equal(have, want) {
-			continue
-		}
-		if check {
-			stale = append(stale, fmt.Errorf("%s: %w", t.path, errStale))
-			continue
-		}
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			return err
-		}
-		if err := os.WriteFile(path, want, 0o644); err != nil {
-			return err
-		}
-		fmt.Fprintln(out, "wrote", t.path)
+		stale = append(stale, keep(root, t.path, t.render(groups), check, out))
 	}
-	return errors.Join(stale...)
+	sdk, err := pack(root) // of what was just written
+	if err != nil {
+		return err
+	}
+	return errors.Join(append(stale, keep(root, packed, sdk, check, out))...)
+}
+
+// keep writes a file if it is not what it should be, or says so.
+func keep(root, name string, want []byte, check bool, out io.Writer) error {
+	path := filepath.Join(root, name)
+	have, err := os.ReadFile(path)
+	if err == nil && bytes.Equal(have, want) {
+		return nil
+	}
+	if check {
+		return fmt.Errorf("%s: %w", name, errStale)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(path, want, 0o644); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(out, "wrote", name)
+	return err
 }

@@ -7,29 +7,24 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/weftrun/weft/tools/build"
 )
 
 // guest is one plugin's source and where its binary belongs, below the root.
 type guest struct {
 	folder   string
-	language language
+	language build.Language
+	source   string
 	target   string
 	manifest []byte
 }
 
-type language string
-
-const (
-	rust           language = "rust"
-	assemblyScript language = "assemblyscript"
-	golang         language = "go"
-)
-
 // sources maps the file that makes a folder a guest to its language.
-var sources = map[string]language{
-	"plugin.rs": rust,
-	"plugin.ts": assemblyScript,
-	"main.go":   golang,
+var sources = map[string]build.Language{
+	"plugin.rs": build.Rust,
+	"plugin.ts": build.AssemblyScript,
+	"main.go":   build.Go,
 }
 
 // places are the folders below which guests lie. A guest of a released version
@@ -79,7 +74,7 @@ func find(root string, only []string) ([]guest, error) {
 			if n := len(guests); n > 0 && guests[n-1].folder == folder {
 				return fmt.Errorf("%s: two sources, of %s and of %s: a guest has one", folder, guests[n-1].language, lang)
 			}
-			guests = append(guests, guest{folder, lang, place.target(folder), manifest})
+			guests = append(guests, guest{folder, lang, d.Name(), place.target(folder), manifest})
 			return nil
 		})
 		if err != nil && !os.IsNotExist(err) {

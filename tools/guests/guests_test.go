@@ -1,15 +1,12 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/weftrun/weft/abi"
 )
 
 // write makes files below a new folder and returns it.
@@ -69,37 +66,6 @@ func TestFind(t *testing.T) {
 	}
 	if _, err := find(root, []string{"examples/e/program"}); err == nil || !strings.Contains(err.Error(), "manifest.json") {
 		t.Errorf("a folder that is no guest: %v", err)
-	}
-}
-
-func TestAttachManifest(t *testing.T) {
-	module := []byte("\x00asm\x01\x00\x00\x00")
-	with, err := attachManifest(module, []byte("{\n  \"name\": \"x\",\n  \"version\": \"1.0.0\"\n}\n"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if want := "\x00asm\x01\x00\x00\x00\x00\x2c\x0dweft.manifest" + `{"name":"x","version":"1.0.0"}`; string(with) != want {
-		t.Errorf("got %q", with)
-	}
-	again, err := attachManifest(with, []byte(manifest))
-	if err != nil || !bytes.Equal(again, with) {
-		t.Errorf("a second manifest was attached: %q, %v", again, err)
-	}
-	if _, err := attachManifest(with, []byte(`{"name": "y", "version": "1.0.0"}`)); !errors.Is(err, errManifest) {
-		t.Errorf("another manifest than the embedded one: %v", err)
-	}
-	for name, bad := range map[string]string{
-		"no JSON": "{", "no name": `{"version": "1"}`, "no version": `{"name": "x"}`,
-		"too long": `{"name": "x", "version": "` + strings.Repeat("1", abi.MaxManifest) + `"}`,
-	} {
-		if _, err := attachManifest(module, []byte(bad)); !errors.Is(err, errManifest) {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-	for _, bad := range []string{"", "ELF", "\x00asm\x02\x00\x00\x00", string(module) + "\x00\x7f", string(module) + "\x00"} {
-		if _, err := attachManifest([]byte(bad), []byte(manifest)); !errors.Is(err, errModule) {
-			t.Errorf("%q was taken for a module: %v", bad, err)
-		}
 	}
 }
 

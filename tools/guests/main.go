@@ -21,6 +21,8 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+
+	"github.com/weftrun/weft/tools/build"
 )
 
 func main() {
@@ -62,10 +64,11 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	}
 	defer func() { _ = os.RemoveAll(temp) }()
 	var failed []error
-	tools := newToolchains(root, temp)
+	builder := newBuilder(root, temp)
 	for _, g := range guests {
-		wasm, err := tools.build(ctx, g)
-		var missing *missingError
+		plugin := g.plugin(root)
+		wasm, err := builder.Build(ctx, plugin)
+		var missing *build.MissingError
 		if errors.As(err, &missing) && !o.strict {
 			fmt.Fprintf(out, "skipped %s: %v\n", g.target, err)
 			continue
@@ -75,10 +78,26 @@ func run(ctx context.Context, o options, out io.Writer) error {
 			continue
 		}
 		if err := keep(root, g, wasm, o.check, out); err != nil {
-			failed = append(failed, fmt.Errorf("%w (built here with %s)", err, tools.version(ctx, g.language)))
+			failed = append(failed, fmt.Errorf("%w (built here with %s)", err, builder.Version(ctx, plugin)))
 		}
 	}
 	return errors.Join(failed...)
+}
+
+// newBuilder compiles with the SDKs of the repository: Debian's Rust, the
+// AssemblyScript that its SDK has locked, and Go's own compiler, which everybody
+// who builds weft has.
+func newBuilder(root, temp string) *build.Builder {
+	return build.New(build.Config{
+		Root: root, Temp: temp, SystemFirst: true,
+		SDK: func(l build.Language) (string, error) { return filepath.Join(root, "abi/sdk", string(l)), nil },
+		ASC: filepath.Join(root, "abi/sdk/assemblyscript/node_modules/assemblyscript/bin/asc.js"), InstallASC: "run: npm ci --prefix abi/sdk/assemblyscript",
+	})
+}
+
+// plugin is the guest as the builder wants it.
+func (g *guest) plugin(root string) *build.Plugin {
+	return &build.Plugin{Folder: filepath.Join(root, g.folder), Language: g.language, Source: g.source, Manifest: g.manifest}
 }
 
 // keep writes a guest's binary to its place or compares it with what is there.

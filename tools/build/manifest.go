@@ -1,4 +1,4 @@
-package main
+package build
 
 import (
 	"bytes"
@@ -10,35 +10,49 @@ import (
 	"github.com/weftrun/weft/abi"
 )
 
+// The errors of [AttachManifest].
 var (
-	errManifest = errors.New("bad manifest.json")
-	errModule   = errors.New("not a WebAssembly module")
+	// ErrManifest: the manifest is no JSON, or lacks something.
+	ErrManifest = errors.New("bad manifest.json")
+	// ErrModule: what the compiler made is no module.
+	ErrModule = errors.New("not a WebAssembly module")
 )
 
-// attachManifest appends the manifest as a custom section (WebAssembly core
+// manifestFields is what every manifest has.
+type manifestFields struct{ Name, Version string }
+
+// checkManifest reads what every manifest must have.
+func checkManifest(manifest []byte) (manifestFields, error) {
+	var fields manifestFields
+	if err := json.Unmarshal(manifest, &fields); err != nil {
+		return fields, fmt.Errorf("%w: %w", ErrManifest, err)
+	}
+	if fields.Name == "" || fields.Version == "" {
+		return fields, fmt.Errorf("%w: name and version are required", ErrManifest)
+	}
+	return fields, nil
+}
+
+// AttachManifest appends the manifest as a custom section (WebAssembly core
 // specification, section 5.5.3). A module whose source embeds one must embed the
 // same.
-func attachManifest(wasm, manifest []byte) ([]byte, error) {
-	var fields struct{ Name, Version string }
-	if err := json.Unmarshal(manifest, &fields); err != nil {
-		return nil, fmt.Errorf("%w: %w", errManifest, err)
+func AttachManifest(wasm, manifest []byte) ([]byte, error) {
+	if _, err := checkManifest(manifest); err != nil {
+		return nil, err
 	}
 	var compact bytes.Buffer
 	if err := json.Compact(&compact, manifest); err != nil {
-		return nil, fmt.Errorf("%w: %w", errManifest, err)
+		return nil, fmt.Errorf("%w: %w", ErrManifest, err)
 	}
-	switch {
-	case fields.Name == "" || fields.Version == "":
-		return nil, fmt.Errorf("%w: name and version are required", errManifest)
-	case compact.Len() > abi.MaxManifest:
-		return nil, fmt.Errorf("%w: %d bytes, at most %d are allowed", errManifest, compact.Len(), abi.MaxManifest)
+	if compact.Len() > abi.MaxManifest {
+		return nil, fmt.Errorf("%w: %d bytes, at most %d are allowed", ErrManifest, compact.Len(), abi.MaxManifest)
 	}
 	embedded, has, err := section(wasm, abi.ManifestSection)
 	switch {
 	case err != nil:
 		return nil, err
 	case has && !sameJSON(embedded, compact.Bytes()):
-		return nil, fmt.Errorf("%w: the source embeds another one; leave it out there", errManifest)
+		return nil, fmt.Errorf("%w: the source embeds another one; leave it out there", ErrManifest)
 	case has:
 		return wasm, nil
 	}
@@ -59,13 +73,13 @@ func sameJSON(text, compact []byte) bool {
 // section finds the content of the custom section called name.
 func section(wasm []byte, name string) (content []byte, found bool, err error) {
 	if !bytes.HasPrefix(wasm, []byte("\x00asm\x01\x00\x00\x00")) {
-		return nil, false, errModule
+		return nil, false, ErrModule
 	}
 	for rest := wasm[8:]; len(rest) > 0; {
 		id := rest[0]
 		body, after, ok := sized(rest[1:])
 		if !ok {
-			return nil, false, fmt.Errorf("%w: a section is longer than the file", errModule)
+			return nil, false, fmt.Errorf("%w: a section is longer than the file", ErrModule)
 		}
 		rest = after
 		if id != 0 {
