@@ -1,5 +1,6 @@
 //! Reads the configuration of a plugin. Every error names the key, what was
 //! found there and what was expected.
+#![allow(dead_code)] // not every plugin uses everything
 
 use weft::json::{self, Kind, Value};
 
@@ -96,7 +97,6 @@ impl<'a> Settings<'a> {
     }
 
     /// An object of strings, numbers, true and false, as texts.
-    #[allow(dead_code)] // not every plugin has one
     pub fn scalars(&self, key: &str) -> Result<Vec<(String, String)>, String> {
         self.pairs(key, "a string, a number, true or false", |v| match v.kind() {
             Kind::Number | Kind::Bool => Some(String::from_utf8_lossy(v.raw()).into_owned()),

@@ -1,21 +1,24 @@
 //! The configuration, checked once.
 
-use crate::settings::Settings;
-use crate::sha256::Hmac;
+use crate::keys::{self, Key};
+use crate::settings::{wrong, Settings};
+use weft::json::Kind;
 
 const KEYS: &[&str] = &[
     "algorithm", "key", "keys", "issuer", "audience", "leeway", "required", "strip", "claims", "reply", "on_failure",
     "max_token",
 ];
 
-/// A signature with a shorter key can be guessed (RFC 7518, section 3.2).
-const SHORTEST_KEY: usize = 32;
+const ALGORITHMS: &[&str] = &["HS256", "RS256"];
+/// Signatures by RSA are longer than those by a secret.
+const SHORT_TOKEN: i64 = 1024;
+const LONG_TOKEN: i64 = 2048;
 
 pub struct Config {
     /// The key of tokens without a name of one, or the only one.
-    pub key: Option<Hmac>,
+    pub key: Option<Key>,
     /// The keys by their names, the header's `kid`.
-    pub keys: Vec<(String, Hmac)>,
+    pub keys: Vec<(String, Key)>,
     pub issuer: Option<String>,
     pub audience: Option<String>,
     /// By how many seconds clocks may differ.
@@ -36,18 +39,8 @@ pub struct Config {
 
 pub fn parse(text: &str) -> Result<Config, String> {
     let s = Settings::new(text, KEYS)?;
-    match s.text("algorithm")?.as_deref() {
-        None | Some("HS256") => {}
-        Some("RS256") => return Err("algorithm: RS256 is not supported yet; expected HS256".into()),
-        Some(other) => return Err(format!("algorithm: unknown value \"{}\"; expected HS256", other)),
-    }
-    let key = s.text("key")?;
-    let named = s.texts("keys")?;
-    match (&key, named.is_empty()) {
-        (None, true) => return Err("key: is missing; expected the secret that tokens are signed with, or keys: {NAME: SECRET}".into()),
-        (Some(_), false) => return Err("keys: is set beside key; expected one of the two".into()),
-        _ => {}
-    }
+    let (key, keys) = found_keys(&s)?;
+    let public = key.iter().chain(keys.iter().map(|(_, k)| k)).any(|k| matches!(k, Key::Public(_)));
     let strip = s.flag("strip")?.unwrap_or(true);
     let reply = s.text("reply")?;
     if !strip && reply.is_some() {
@@ -60,8 +53,8 @@ pub fn parse(text: &str) -> Result<Config, String> {
         }
     }
     Ok(Config {
-        key: key.map(|k| secret("key", &k)).transpose()?,
-        keys: named.into_iter().map(|(n, k)| Ok((n.clone(), secret(&format!("keys.{}", n), &k)?))).collect::<Result<_, String>>()?,
+        key,
+        keys,
         issuer: s.text("issuer")?,
         audience: s.text("audience")?,
         leeway: s.number("leeway", 0, 3600)?.unwrap_or(0),
@@ -70,13 +63,33 @@ pub fn parse(text: &str) -> Result<Config, String> {
         claims,
         reply: reply.as_deref().unwrap_or("OK {identity}").split("{identity}").map(String::from).collect(),
         close: s.word("on_failure", &["close", "drop"])?.map_or(true, |w| w == "close"),
-        max_token: s.number("max_token", 64, 65536)?.unwrap_or(1024) as u32,
+        max_token: s.number("max_token", 64, 65536)?.unwrap_or(if public { LONG_TOKEN } else { SHORT_TOKEN }) as u32,
     })
 }
 
-fn secret(place: &str, key: &str) -> Result<Hmac, String> {
-    if key.len() < SHORTEST_KEY {
-        return Err(format!("{}: expected at least {} bytes for HS256, found {}", place, SHORTEST_KEY, key.len()));
+/// The only key, or several by their names.
+fn found_keys(s: &Settings) -> Result<(Option<Key>, Vec<(String, Key)>), String> {
+    let (key, named) = match (s.get("key"), s.get("keys")) {
+        (Some(_), Some(_)) => return Err("keys: is set beside key; expected one of the two".into()),
+        (Some(v), None) => (Some(keys::parse("key", v, None)?), Vec::new()),
+        (None, Some(v)) if v.kind() == Kind::Object && v.fields().next().is_some() => {
+            let parse = |(name, v): (std::borrow::Cow<str>, _)| {
+                let key = keys::parse(&format!("keys.{}", name), v, Some(&name))?;
+                Ok((name.into_owned(), key))
+            };
+            (None, v.fields().map(parse).collect::<Result<_, String>>()?)
+        }
+        (None, Some(v)) => return Err(wrong("keys", Some(v), "an object of names and keys")),
+        (None, None) => return Err("key: is missing; expected what tokens are signed with (a secret, or a public key), or keys: {NAME: KEY}".into()),
+    };
+    if let Some(algorithm) = s.word("algorithm", ALGORITHMS)? {
+        let one = key.iter().map(|k| ("key".to_string(), k));
+        let all = one.chain(named.iter().map(|(name, k)| (format!("keys.{}", name), k)));
+        for (place, k) in all {
+            if k.algorithm() != algorithm {
+                return Err(format!("{}: is a key for {}, but algorithm is {}", place, k.algorithm(), algorithm));
+            }
+        }
     }
-    Ok(Hmac::new(key.as_bytes()))
+    Ok((key, named))
 }

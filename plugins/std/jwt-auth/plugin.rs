@@ -2,6 +2,9 @@
 
 mod base64;
 mod config;
+mod der;
+mod keys;
+mod rsa;
 #[path = "../settings.rs"]
 mod settings;
 mod sha256;

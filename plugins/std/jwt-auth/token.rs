@@ -1,8 +1,9 @@
 //! Reads and verifies a token: a JSON Web Token (RFC 7519) in the compact form
-//! (RFC 7515, section 7.1), signed with HS256.
+//! (RFC 7515, section 7.1), signed with HS256 or RS256.
 
 use crate::base64;
 use crate::config::Config;
+use crate::keys::Key;
 use std::borrow::Cow;
 use weft::json::{self, Kind, Value};
 
@@ -86,9 +87,9 @@ fn object(text: &[u8]) -> Result<Value, &'static str> {
     json::parse(text).ok().filter(|v| v.kind() == Kind::Object).ok_or(MALFORMED)
 }
 
-/// The key for a token. The algorithm is the configured one or none: what the
-/// header says decides nothing (RFC 8725, section 3.1).
-fn key<'c>(config: &'c Config, header: Value) -> Result<&'c crate::sha256::Hmac, &'static str> {
+/// The key for a token. The algorithm is the key's or none: what the header says
+/// must agree and decides nothing (RFC 8725, section 3.1).
+fn key<'c>(config: &'c Config, header: Value) -> Result<&'c Key, &'static str> {
     let mut algorithm = None;
     let mut kid = None;
     for (name, value) in header.fields() {
@@ -99,14 +100,21 @@ fn key<'c>(config: &'c Config, header: Value) -> Result<&'c crate::sha256::Hmac,
             _ => {}
         }
     }
-    if algorithm.and_then(|v| v.str()).as_deref() != Some("HS256") {
+    let algorithm = algorithm.and_then(|v| v.str());
+    if !matches!(algorithm.as_deref(), Some("HS256" | "RS256")) {
         return Err(ALGORITHM);
     }
-    if let Some(key) = &config.key {
-        return Ok(key);
+    let key = match &config.key {
+        Some(key) => key,
+        None => {
+            let kid = kid.and_then(|v| v.str()).ok_or(KEY)?;
+            config.keys.iter().find(|(name, _)| *name == kid).map(|(_, key)| key).ok_or(KEY)?
+        }
+    };
+    match algorithm.as_deref() == Some(key.algorithm()) {
+        true => Ok(key),
+        false => Err(ALGORITHM),
     }
-    let kid = kid.and_then(|v| v.str()).ok_or(KEY)?;
-    config.keys.iter().find(|(name, _)| *name == kid).map(|(_, key)| key).ok_or(KEY)
 }
 
 /// A name that appears twice makes a token ambiguous.
