@@ -19,6 +19,10 @@ func toConnect(ctx context.Context, logger *slog.Logger, err error) error {
 		return already
 	case errors.Is(err, ErrInvalidPattern), errors.Is(err, ErrInvalidMessage):
 		return connect.NewError(connect.CodeInvalidArgument, err)
+	case errors.Is(err, ErrUnknownPlugin):
+		return connect.NewError(connect.CodeNotFound, err)
+	case errors.Is(err, ErrRefused):
+		return connect.NewError(connect.CodeFailedPrecondition, err)
 	case errors.Is(err, ErrBusy):
 		return connect.NewError(connect.CodeResourceExhausted, err)
 	case errors.Is(err, ErrDraining):

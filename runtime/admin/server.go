@@ -32,6 +32,8 @@ type Options struct {
 	Logger *slog.Logger
 	// Bus is what the API publishes to and subscribes at; required.
 	Bus Bus
+	// Plugins is what weft.v1.Plugins shows and changes; nil serves no such calls.
+	Plugins Plugins
 	// Life is what /healthz and /readyz follow; required.
 	Life *life.Life
 	// Sources are asked for their values at every scrape of /metrics.
@@ -124,9 +126,13 @@ func newHandler(draining context.Context, o Options) (http.Handler, error) {
 			return toConnect(ctx, o.Logger, fmt.Errorf("%s panicked: %v", spec.Procedure, cause))
 		}),
 	}
-	reflector := grpcreflect.NewStaticReflector(weftv1connect.MessagesName)
-
+	services := []string{weftv1connect.MessagesName}
 	mux := http.NewServeMux()
+	if o.Plugins != nil {
+		services = append(services, weftv1connect.PluginsName)
+		mux.Handle(weftv1connect.NewPluginsHandler(&pluginService{o.Plugins, o.Logger}, settings...))
+	}
+	reflector := grpcreflect.NewStaticReflector(services...)
 	mux.Handle(weftv1connect.NewMessagesHandler(service, settings...))
 	mux.Handle(grpcreflect.NewHandlerV1(reflector, settings...))
 	mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector, settings...))
