@@ -21,14 +21,18 @@ type Message struct {
 	// Priority runs from 0 to MaxPriority; higher is delivered first.
 	Priority uint8
 	// QoS is 0, 1 or 2: at most once, at least once, exactly once.
-	QoS     uint8
+	QoS uint8
+	// FrameStale: Frame is what was received, and no longer what the message says.
+	FrameStale bool
+
 	Topic   []byte
 	Attrs   Attributes
 	Context Attributes
 	Payload []byte
-	// Frame is the whole frame as it was received, nil once a plugin changed
-	// something that the frame's header carries. An unchanged frame can be
-	// delivered in the same format without encoding it again.
+	// Frame is the whole frame as it was received, whatever plugins have changed
+	// since; nil if there was none. Unless FrameStale is set or something that the
+	// frame carries has changed, it can be delivered in the same format without
+	// encoding the message again.
 	Frame []byte
 }
 

@@ -58,7 +58,7 @@ func (c *Chain) applyChanges(b *Batch, m *abi.Message, changes abi.Changes, memo
 		}
 	}
 	if changes&abi.ChangedPayload != 0 {
-		m.Payload, m.Frame = b.bytes.copy(guestSpan(memory, r[abi.RecordPayload:])), nil
+		m.Payload, m.FrameStale = b.bytes.copy(guestSpan(memory, r[abi.RecordPayload:])), true
 	}
 	if changes&abi.ChangedSeq != 0 {
 		m.Seq = le.Uint64(r[abi.RecordSeq:])

@@ -20,10 +20,9 @@ import (
 // Listener, Time, Attrs and Context count, the rest is empty.
 type Batch struct {
 	// Messages holds the messages in order. A run changes them in place and
-	// inserts what plugins emit right behind the message that caused it. A
-	// message of which a plugin changed the payload loses its Frame; whether
-	// another change makes the frame stale the caller knows by
-	// Outcome.Changes.
+	// inserts what plugins emit right behind the message that caused it. The
+	// frame of a message of which a plugin changed the payload is stale; whether
+	// another change makes it so the caller knows by Outcome.Changes.
 	Messages []abi.Message
 	// Outcomes says for each message what became of it; filled in by the run.
 	Outcomes []Outcome

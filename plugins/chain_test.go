@@ -72,8 +72,8 @@ func TestVerdictsAndChanges(t *testing.T) {
 	p := load(t, env, guest, plugins.Spec{})
 	chain := newChain(t, p)
 	b := messages("keep", "drop", "reply", "queue", "close", "x")
-	b.Messages[5].Frame = []byte("frame")
 	for range 2 { // the second run in the same batch's memory
+		b.Messages[5].Frame = []byte("frame")
 		chain.Messages(b)
 		want := "raw/trucks keep continue out= origin=0 plugin=-1 cause=none\n" +
 			"raw/trucks drop drop out=yes origin=1 plugin=0 cause=plugin\n" +
@@ -85,7 +85,7 @@ func TestVerdictsAndChanges(t *testing.T) {
 			t.Fatalf("got\n%swant\n%s", got, want)
 		}
 		m, o := b.Messages[5], b.Outcomes[5]
-		if m.Seq != 99 || m.Type != abi.TypeResponse || m.Priority != 7 || m.QoS != 2 || m.Frame != nil || o.Changes != abi.ChangesKnown {
+		if m.Seq != 99 || m.Type != abi.TypeResponse || m.Priority != 7 || m.QoS != 2 || string(m.Frame) != "frame" || !m.FrameStale || o.Changes != abi.ChangesKnown {
 			t.Fatalf("changed to %+v, %+v", m, o)
 		}
 		if v, _ := m.Attrs.Get("a"); string(v) != "b" {

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 
 	"connectrpc.com/connect"
+
+	"github.com/weftrun/weft/runtime/delivery"
 )
 
 // toConnect gives an error of the Bus the code that clients act on. What is not
@@ -23,6 +25,8 @@ func toConnect(ctx context.Context, logger *slog.Logger, err error) error {
 		return connect.NewError(connect.CodeNotFound, err)
 	case errors.Is(err, ErrRefused):
 		return connect.NewError(connect.CodeFailedPrecondition, err)
+	case errors.Is(err, delivery.ErrNoLetter), errors.Is(err, ErrUnknown):
+		return connect.NewError(connect.CodeNotFound, err)
 	case errors.Is(err, ErrBusy):
 		return connect.NewError(connect.CodeResourceExhausted, err)
 	case errors.Is(err, ErrDraining):

@@ -36,6 +36,10 @@ type Options struct {
 	Plugins Plugins
 	// Life is what /healthz and /readyz follow; required.
 	Life *life.Life
+	// DeadLetters is what the API shows dead letters of; nil for no such service.
+	DeadLetters DeadLetters
+	// Recorder is what the API records traffic by; nil for no such service.
+	Recorder Recorder
 	// Sources are asked for their values at every scrape of /metrics.
 	Sources []Source
 	// Handlers are further handlers by pattern, as for http.ServeMux. They are
@@ -131,6 +135,14 @@ func newHandler(draining context.Context, o Options) (http.Handler, error) {
 	if o.Plugins != nil {
 		services = append(services, weftv1connect.PluginsName)
 		mux.Handle(weftv1connect.NewPluginsHandler(&pluginService{o.Plugins, o.Logger}, settings...))
+	}
+	if o.DeadLetters != nil {
+		mux.Handle(weftv1connect.NewDeadLettersHandler(&deadLetters{o.DeadLetters, o.Logger, draining}, settings...))
+		services = append(services, weftv1connect.DeadLettersName)
+	}
+	if o.Recorder != nil {
+		mux.Handle(weftv1connect.NewTrafficHandler(&traffic{o.Recorder, o.Logger, draining}, settings...))
+		services = append(services, weftv1connect.TrafficName)
 	}
 	reflector := grpcreflect.NewStaticReflector(services...)
 	mux.Handle(weftv1connect.NewMessagesHandler(service, settings...))

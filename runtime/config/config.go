@@ -63,8 +63,14 @@ type Requests struct {
 // DeadLetter is about messages that could not be delivered.
 type DeadLetter struct {
 	// Topic is where such a message is published, with the reason as an
-	// attribute. Empty: it is counted only.
+	// attribute. Empty: it is only kept and counted.
 	Topic string `koanf:"topic" yaml:"topic" default:"weft/dead-letter"`
+	// Keep is how many such messages are kept for "weft deadletter", in memory:
+	// they are gone when weft ends. The oldest make room for newer ones. 0 keeps
+	// none.
+	Keep int `koanf:"keep" yaml:"keep" default:"10000" min:"0" max:"10000000"`
+	// Size is how much memory they may take together.
+	Size Size `koanf:"size" yaml:"size" default:"64MiB" min:"1KiB" max:"16GiB"`
 }
 
 // API is about the admin API, the metrics and the health endpoints, which share

@@ -23,8 +23,9 @@ type Plugin struct {
 	// call that has spent it for all of its messages traps.
 	CPU Duration `koanf:"cpu" yaml:"cpu" default:"50us" min:"1us" max:"1s"`
 	// OnFailure is what becomes of a message that the plugin could not handle:
-	// closed drops it, open lets it pass unchanged.
-	OnFailure string `koanf:"on_failure" yaml:"on_failure" default:"closed" enum:"closed,open"`
+	// closed drops it, open lets it pass unchanged, quarantine makes it a dead
+	// letter.
+	OnFailure string `koanf:"on_failure" yaml:"on_failure" default:"closed" enum:"closed,open,quarantine"`
 	// Tick is how often the plugin's tick is called, if it has one.
 	Tick Duration `koanf:"tick" yaml:"tick" default:"1s" min:"10ms" max:"24h"`
 	// SHA256 is the expected SHA-256 of the module in hexadecimal. Empty: not
@@ -49,8 +50,9 @@ func (p Plugin) Std() (name string, ok bool) { return strings.CutPrefix(p.File, 
 
 // The values of Plugin.OnFailure.
 const (
-	OnFailureClosed = "closed"
-	OnFailureOpen   = "open"
+	OnFailureClosed     = "closed"
+	OnFailureOpen       = "open"
+	OnFailureQuarantine = "quarantine"
 )
 
 // Grants is what a plugin may call, one field a capability; nil is not granted.

@@ -10,11 +10,13 @@ import (
 
 // The attributes of a dead letter, beside those of the message itself.
 const (
-	AttrReason   = "dead.reason"   // why, a Reason's name or a plugin's text
-	AttrPlugin   = "dead.plugin"   // the plugin it happened in, if any
-	AttrTopic    = "dead.topic"    // the message's topic
-	AttrSession  = "dead.session"  // the message's session, decimal
-	AttrListener = "dead.listener" // the name of the listener it came by
+	AttrReason     = "dead.reason"     // why: the failure in words, or as dead.cause
+	AttrCause      = "dead.cause"      // route, plugin, trap, fuel, depth, fault, back_off or buffer
+	AttrPlugin     = "dead.plugin"     // the plugin it happened in, if any
+	AttrGeneration = "dead.generation" // that plugin's generation, decimal
+	AttrTopic      = "dead.topic"      // the message's topic
+	AttrSession    = "dead.session"    // the message's session, decimal
+	AttrListener   = "dead.listener"   // the name of the listener it came by
 )
 
 // DeadLetters makes dead letters: what is published in the place of a message
@@ -34,9 +36,11 @@ func (d *DeadLetters) Topic() []byte { return d.topic }
 
 // Letter is what a dead letter says beside its message. Empty texts are left out.
 type Letter struct {
-	Reason   string
-	Plugin   string
-	Listener string
+	Reason     string
+	Cause      string
+	Plugin     string
+	Generation uint64 // 0 is left out
+	Listener   string
 }
 
 // Build turns m into its dead letter: an event on the dead-letter topic with the
@@ -55,7 +59,11 @@ func (d *DeadLetters) Build(scratch []byte, letter Letter, m *abi.Message) (grow
 	attrs := abi.Attributes(scratch)
 	var digits [20]byte
 	attrs = appendPresent(attrs, AttrReason, letter.Reason)
+	attrs = appendPresent(attrs, AttrCause, letter.Cause)
 	attrs = appendPresent(attrs, AttrPlugin, letter.Plugin)
+	if letter.Generation != 0 {
+		attrs = attrs.Append(AttrGeneration, strconv.AppendUint(digits[:0], letter.Generation, 10))
+	}
 	if m.Session != 0 {
 		attrs = attrs.Append(AttrSession, strconv.AppendUint(digits[:0], m.Session, 10))
 	}

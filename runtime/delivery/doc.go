@@ -17,4 +17,7 @@
 //
 //	NewDeadLetters(topic string) (*DeadLetters, error)
 //	(*DeadLetters).Build(scratch []byte, letter Letter, m *abi.Message) (grown []byte, ok bool)
+//	NewDeadLetterStore(limits DeadLetterLimits) *DeadLetterStore      // keeps them; not for loops
+//	NewHandover[T any](limits HandoverLimits) *Handover[T]            // from a loop to whoever collects, without a lock
+//	PutLetter(h *Handover[DeadLetter], l *DeadLetter) bool
 package delivery

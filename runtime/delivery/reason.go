@@ -23,6 +23,12 @@ const (
 	PluginTrap
 	// PluginFault: a plugin's answer broke the contract and its policy is closed.
 	PluginFault
+	// PluginFuel: a plugin used up its CPU budget on the message and its policy is
+	// closed.
+	PluginFuel
+	// PluginDepth: a plugin nested its calls too deep on the message and its
+	// policy is closed.
+	PluginDepth
 	// PluginUnavailable: a plugin is in back-off and its policy is closed.
 	PluginUnavailable
 	// BadDestination: a destination's text or name is malformed.
@@ -78,6 +84,8 @@ var reasonNames = [NumReasons]string{
 	PluginClose:       "plugin_close",
 	PluginTrap:        "plugin_trap",
 	PluginFault:       "plugin_fault",
+	PluginFuel:        "plugin_fuel",
+	PluginDepth:       "plugin_depth",
 	PluginUnavailable: "plugin_unavailable",
 	BadDestination:    "bad_destination",
 	NoRoute:           "no_route",

@@ -67,15 +67,16 @@ func (p *path) take(m *abi.Message) admin.Receipt {
 	m.Time = p.now
 	p.ledger.In++
 	copies := p.ledger.Copies
-	p.why, p.letter = delivery.NoRoute, delivery.Letter{Reason: "route", Listener: apiName}
+	p.why, p.letter = delivery.NoRoute, routeLetter(apiName)
 	p.encoded.reset(abi.ChangesKnown)
 	p.route(m)
 	p.flush()
 	r := admin.Receipt{Delivered: int(p.ledger.Copies - copies)}
-	if r.Delivered == 0 {
-		if p.why == asDeadLetter { // which nobody took
-			p.why = delivery.DeadLetterLost
-		}
+	switch {
+	case r.Delivered > 0 || p.why == asDeadLetter && p.kept:
+	case p.why == asDeadLetter: // which nobody took
+		r.Dropped = delivery.DeadLetterLost.String()
+	default:
 		r.Dropped = p.why.String()
 	}
 	return r

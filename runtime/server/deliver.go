@@ -127,10 +127,16 @@ func (p *path) toDeadLetter(m *abi.Message) int {
 	return 0
 }
 
-// bury publishes the message's dead letter; false if there is none.
+// bury keeps the message's dead letter and publishes it; false if neither is
+// possible.
 func (p *path) bury(m *abi.Message) bool {
+	if p.again != nil && m.Flags&abi.FlagRedelivered != 0 {
+		p.again.letter = p.letter // it is in the store already
+		return true
+	}
 	if p.setup.dead == nil {
-		return false
+		p.kept = p.keep(m)
+		return p.kept
 	}
 	letter := *m
 	grown, ok := p.setup.dead.Build(p.scratch, p.letter, &letter)
@@ -138,10 +144,14 @@ func (p *path) bury(m *abi.Message) bool {
 	if !ok {
 		return false
 	}
+	p.kept = p.keep(m)
+	found := p.cache.Lookup(letter.Topic)
+	if p.kept && len(found.Subscribers) == 0 {
+		return true // nobody listens, and nothing is lost
+	}
 	own := p.encoded
 	p.encoded.reset(abi.ChangesKnown)
 	p.ledger.Emitted++
-	found := p.cache.Lookup(letter.Topic)
 	p.settled(p.toSubscribers(&letter, &found))
 	p.encoded = own
 	return true
@@ -302,7 +312,7 @@ func (p *path) encode(m *abi.Message, f *frame.Format) ([]byte, error) {
 	if e.format == f {
 		return e.unit, nil
 	}
-	if m.Frame != nil && e.changes&f.Carries() == 0 && p.setup.listeners[m.Listener].format.Same(f) && len(m.Frame) <= f.Limit() {
+	if m.Frame != nil && !m.FrameStale && e.changes&f.Carries() == 0 && p.setup.listeners[m.Listener].format.Same(f) && len(m.Frame) <= f.Limit() {
 		e.format, e.unit = f, m.Frame
 		return e.unit, nil
 	}

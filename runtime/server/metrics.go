@@ -21,6 +21,7 @@ func (s *Server) metrics() []admin.Metric {
 	list = append(list, loopMetrics(&stats)...)
 	list = append(list, s.pluginMetrics()...)
 	list = append(list, s.plugins.guest.metrics()...)
+	list = append(list, s.keeper.metrics()...)
 	registry := s.sessions.Stats()
 	return append(list,
 		single("weft_subscriptions", "Subscriptions in force.", admin.Gauge, uint64(registry.Subscriptions)),

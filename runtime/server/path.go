@@ -33,11 +33,14 @@ type path struct {
 	open   int     // the stage in which messages wait; noStage if none does
 	cache  *router.Cache[uint64]
 
-	now     int64           // of this turn, nanoseconds since 1970-01-01 UTC; 0 between turns
-	scratch []byte          // this turn's attributes, topics and encoded frames
-	encoded encoded         // of the message that is being delivered
-	why     delivery.Reason // why the last place did not take the message
-	letter  delivery.Letter // what a dead letter of the message would say
+	now     int64                                   // of this turn, nanoseconds since 1970-01-01 UTC; 0 between turns
+	scratch []byte                                  // this turn's attributes, topics and encoded frames
+	encoded encoded                                 // of the message that is being delivered
+	why     delivery.Reason                         // why the last place did not take the message
+	letter  delivery.Letter                         // what a dead letter of the message would say
+	letters *delivery.Handover[delivery.DeadLetter] // dead letters to be kept; nil for none
+	kept    bool                                    // the last dead letter was kept
+	again   *replaying                              // the letter that is being replayed, if one is
 
 	input   router.Input
 	choices []router.Choice
@@ -104,6 +107,9 @@ func (p *path) close(ctx context.Context) error {
 // publish shows the counters to other goroutines, once a turn.
 func (p *path) publish() {
 	p.ledger.Publish(&p.published)
+	if p.letters != nil && p.letters.Post() {
+		p.server.keeper.wake()
+	}
 	for i := range p.lanes {
 		p.lanes[i].counts.publish()
 	}
@@ -282,15 +288,20 @@ func (p *path) address(from *peer, m *abi.Message) bool {
 	if string(number) == own {
 		return true
 	}
+	p.readdress(m, attribute, own, number)
+	return true
+}
+
+// readdress says in a message's attributes which node it is from, and for which.
+func (p *path) readdress(m *abi.Message, attribute, own string, to []byte) {
 	start := len(p.scratch)
-	block := abi.Attributes(p.scratch).AppendString(attribute, own).Append(attrTo, number)
+	block := abi.Attributes(p.scratch).AppendString(attribute, own).Append(attrTo, to)
 	for name, value := range m.Attrs.All() {
 		if string(name) != attribute {
 			block = block.Append(string(name), value)
 		}
 	}
-	p.scratch, m.Attrs, m.Frame = block, block[start:len(block):len(block)], nil
-	return true
+	p.scratch, m.Attrs, m.FrameStale = block, block[start:len(block):len(block)], true
 }
 
 // named gives a session without a name the one that its first frame brings;
@@ -395,12 +406,12 @@ func (p *path) settle(l *lane, m *abi.Message, o *plugins.Outcome) {
 // decided carries out every verdict but continue, for which it answers true: the
 // message goes on.
 func (p *path) decided(chain *plugins.Chain, m *abi.Message, o *plugins.Outcome) (goesOn bool) {
-	p.letter = delivery.Letter{Reason: "route", Listener: p.setup.names[m.Listener]}
+	p.letter = routeLetter(p.setup.names[m.Listener])
 	switch o.Verdict {
 	case abi.VerdictContinue:
 		return true
 	case abi.VerdictRoute:
-		p.letter.Reason, p.letter.Plugin = o.Cause.String(), pluginName(chain, o)
+		p.blame(chain, o)
 		p.routeTo(m, o)
 	case abi.VerdictReply:
 		p.reply(m, o.Out)

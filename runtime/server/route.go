@@ -112,7 +112,7 @@ func (p *path) route(m *abi.Message) {
 	p.choices = p.setup.table.Route(&p.input, entry.Rules, p.choices[:0])
 	choice := p.choices[0]
 	m.QoS = choice.QoS
-	if choice.Rule >= 0 && p.stages[choice.Rule].chain != nil {
+	if choice.Rule >= 0 && p.stages[choice.Rule].chain != nil && !p.pastPlugins() {
 		p.wait(m, choice)
 		return
 	}

@@ -48,6 +48,7 @@ type Server struct {
 	engine   *engine.Engine
 	paths    []*path
 	bus      *bus
+	keeper   *keeper
 	admin    *admin.Server
 	life     *life.Life
 	seed     maphash.Seed
@@ -67,6 +68,7 @@ func New(ctx context.Context, opts Options) (*Server, error) {
 	}
 	s.sessions = session.NewRegistry(s.topics, session.Limits{})
 	s.bus = newBus(s)
+	s.keeper = newKeeper(opts.Config)
 	var err error
 	if s.setup, err = newSetup(opts.Config); err != nil {
 		return nil, err
@@ -93,6 +95,7 @@ func (s *Server) start(opts Options) error {
 	}, listeners, func(l *engine.Loop) (engine.Handler, error) {
 		p, err := newPath(s, l)
 		if err == nil {
+			p.letters = s.keeper.box()
 			s.paths = append(s.paths, p)
 		}
 		return p, err
@@ -106,6 +109,7 @@ func (s *Server) start(opts Options) error {
 	s.admin, err = admin.New(admin.Options{
 		Address: c.API.Address, AllowRemote: c.API.AllowRemote, Hosts: c.API.Hosts, Logger: s.log,
 		Bus: s.bus, Life: s.life, Sources: []admin.Source{admin.SourceFunc(s.metrics)},
+		DeadLetters: deadLetters{s},
 	})
 	return err
 }
@@ -122,6 +126,7 @@ func (s *Server) Run(ctx context.Context) error {
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	go func() { ended <- s.engine.Run(running) }()
+	defer s.keeper.start()()
 	if err := s.life.To(life.Running, ""); err != nil {
 		return err
 	}
@@ -214,6 +219,9 @@ func (s *Server) Ledger() delivery.Ledger {
 
 // Bus is where the process itself can publish and subscribe, as the API does.
 func (s *Server) Bus() admin.Bus { return s.bus }
+
+// DeadLetters are the messages that could not be handled, as the API shows them.
+func (s *Server) DeadLetters() admin.DeadLetters { return deadLetters{s} }
 
 // Plugins are the loaded plugins.
 func (s *Server) Plugins() []*plugins.Plugin { return s.plugins.list }

@@ -77,7 +77,7 @@ func load(t testing.TB, wasm []byte, config string, memory int64) *plugins.Plugi
 		Name: "guest", Wasm: wasm, Config: json.RawMessage(config), Memory: memory,
 		Grants: hostfuncs.Grants{
 			Log: &hostfuncs.LogGrant{}, Metrics: &hostfuncs.MetricsGrant{}, Clock: &hostfuncs.ClockGrant{},
-			Random: &hostfuncs.RandomGrant{}, KV: &hostfuncs.KVGrant{Namespace: "n"}, WASI: &hostfuncs.WASIGrant{}, HTTP: &hostfuncs.HTTPGrant{},
+			Random: &hostfuncs.RandomGrant{}, KV: &hostfuncs.KVGrant{Namespace: "n"}, WASI: &hostfuncs.WASIGrant{},
 		},
 	})
 	if err != nil {

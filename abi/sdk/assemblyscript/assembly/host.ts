@@ -29,7 +29,6 @@ export enum Status {
   Invalid = -4,
   Conflict = -5,
   Failed = -6,
-  Timeout = -7,
 }
 
 /** How important a log line is. */

@@ -47,7 +47,6 @@ impl Report {
             Error::Invalid => "!invalid",
             Error::Conflict => "!conflict",
             Error::Failed => "!failed",
-            Error::Timeout => "!timeout",
         })
     }
 

@@ -1,0 +1,221 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/weftrun/weft/abi"
+	"github.com/weftrun/weft/runtime/admin"
+	"github.com/weftrun/weft/runtime/delivery"
+	"github.com/weftrun/weft/runtime/engine"
+	"github.com/weftrun/weft/runtime/life"
+	"github.com/weftrun/weft/runtime/router"
+)
+
+// deadLetters is the part of the server that the API shows and replays dead
+// letters of.
+type deadLetters struct{ server *Server }
+
+// Store implements admin.DeadLetters.
+func (d deadLetters) Store() *delivery.DeadLetterStore {
+	if d.server.keeper.store != nil {
+		d.server.keeper.collect()
+	}
+	return d.server.keeper.store
+}
+
+// Lost implements admin.DeadLetters.
+func (d deadLetters) Lost() uint64 { return d.server.keeper.lost() }
+
+// errFrame is why a letter cannot go through the chain again.
+var errFrame = errors.New("what was received is no frame of its listener any more; replay it past the plugins")
+
+// Check implements admin.DeadLetters.
+func (d deadLetters) Check(l *delivery.DeadLetter, way admin.ReplayWay) error {
+	s := d.server
+	if l.Hook != abi.HookMessages.String() {
+		return fmt.Errorf("%w: it is no message: a session could not begin", admin.ErrNotReplayable)
+	}
+	if way.Topic != "" {
+		if err := router.ValidateTopic([]byte(way.Topic)); err != nil {
+			return fmt.Errorf("%w: %w", admin.ErrNotReplayable, err)
+		}
+		return nil
+	}
+	index := s.listenerIndex(l.Listener)
+	if index < 0 {
+		return fmt.Errorf("%w: there is no listener %s any more; replay it to a topic", admin.ErrNotReplayable, l.Listener)
+	}
+	if way.PastPlugins || l.Message.Frame == nil {
+		return nil
+	}
+	var m abi.Message
+	n, _, err := s.setup.listeners[index].format.Decode(l.Message.Frame, nil, &m)
+	if err != nil || n != len(l.Message.Frame) {
+		return fmt.Errorf("%w: %w", admin.ErrNotReplayable, errFrame)
+	}
+	return nil
+}
+
+// listenerIndex finds a listener, the API included; -1 if there is none.
+func (s *Server) listenerIndex(name string) int { return slices.Index(s.setup.names, name) }
+
+// Replay implements admin.DeadLetters. It waits until the loop has done it.
+func (d deadLetters) Replay(l *delivery.DeadLetter, way admin.ReplayWay) (admin.ReplayResult, error) {
+	if err := d.Check(l, way); err != nil {
+		return admin.ReplayResult{}, err
+	}
+	s := d.server
+	if state, _ := s.life.State(); state != life.Running {
+		return admin.ReplayResult{}, fmt.Errorf("%w: weft is %s", admin.ErrDraining, state)
+	}
+	at := engine.ConnID(l.Message.Session).Loop()
+	if l.Message.Session == 0 || at >= len(s.paths) {
+		at = s.publishTo(l.Message.Topic)
+	}
+	done := make(chan admin.ReplayResult, 1)
+	err := s.engine.Do(at, func() {
+		r := admin.ReplayResult{Outcome: admin.ReplayDropped, Reason: delivery.Internal.String()}
+		defer func() { done <- r }() // whatever happens: somebody waits
+		r = s.paths[at].replay(l, way)
+	})
+	if err != nil {
+		return admin.ReplayResult{}, fmt.Errorf("%w: %w", admin.ErrBusy, err)
+	}
+	return <-done, nil
+}
+
+// replaying is what a path notes about the dead letter that it replays.
+type replaying struct {
+	pastPlugins bool
+	letter      delivery.Letter // why it is a dead letter again
+}
+
+// pastPlugins tells whether the message that is being routed skips the routes'
+// plugins.
+func (p *path) pastPlugins() bool { return p.again != nil && p.again.pastPlugins }
+
+// replay sends a dead letter on its way again and says what became of it. It is
+// not acknowledged: its sender knows that weft has it.
+func (p *path) replay(l *delivery.DeadLetter, way admin.ReplayWay) admin.ReplayResult {
+	p.begin()
+	p.again = &replaying{pastPlugins: way.PastPlugins}
+	defer func() {
+		p.again = nil
+		p.events.Reset()
+	}()
+	before := p.ledger
+	p.ledger.In++
+	index := p.server.listenerIndex(l.Listener)
+	m := l.Message
+	p.revive(&m, index, way)
+	if way.Topic == "" && !way.PastPlugins && index >= 0 && index < len(p.lanes) {
+		lane := &p.lanes[index]
+		if !p.receive(&m, l.Message.Frame, lane.listener) {
+			return p.outcome(&before)
+		}
+		return p.throughChain(lane, m)
+	}
+	p.letter = routeLetter(p.setup.names[m.Listener])
+	p.encoded.reset(abi.ChangesKnown)
+	p.route(&m)
+	p.flush()
+	return p.outcome(&before)
+}
+
+// revive makes of a letter's message one of this moment. It is its session's as
+// long as that lasts; afterwards it is nobody's, with what was known about it.
+func (p *path) revive(m *abi.Message, index int, way admin.ReplayWay) {
+	m.Time = p.now
+	m.Flags |= abi.FlagRedelivered
+	m.Frame, m.FrameStale = nil, false
+	m.Listener = uint32(max(index, 0))
+	if index < 0 {
+		m.Listener = uint32(len(p.setup.listeners))
+	}
+	if way.Topic != "" {
+		m.Topic = []byte(way.Topic)
+	}
+	if from := p.peer(m.Session); from != nil {
+		m.Context = from.session.Context()
+	} else {
+		m.Session = 0
+	}
+}
+
+// receive makes of the frame the message that it was when it came; one that came
+// without a frame stays as it is. false, and counted, if that is impossible.
+func (p *path) receive(m *abi.Message, received []byte, l *listener) bool {
+	if received == nil {
+		return true
+	}
+	was := *m
+	n, grown, err := l.format.Decode(received, p.scratch, m)
+	p.scratch = grown
+	if err != nil || n != len(received) || !l.format.AsMessage(m) {
+		p.ledger.Drop(delivery.BadFrame)
+		return false
+	}
+	m.Frame = received
+	if to, ok := was.Attrs.Get(attrTo); ok && l.nodeAttr != "" {
+		number, _ := was.Attrs.Get(l.nodeAttr)
+		p.readdress(m, l.nodeAttr, string(number), to)
+	}
+	switch {
+	case len(m.Topic) > 0:
+	case l.fixedTopic != nil:
+		m.Topic = l.fixedTopic
+	default:
+		return p.makeTopic(l, m)
+	}
+	return true
+}
+
+// throughChain passes one message through a lane's chain apart from its batch.
+func (p *path) throughChain(l *lane, m abi.Message) (r admin.ReplayResult) {
+	p.events.Messages = append(p.events.Messages, m)
+	l.chain.Messages(&p.events)
+	p.remember(&p.events)
+	for i := range p.events.Messages {
+		m, o := &p.events.Messages[i], &p.events.Outcomes[i]
+		if o.Emitted {
+			p.ledger.Emitted++
+		}
+		before := p.ledger
+		p.encoded.reset(o.Changes)
+		if p.decided(l.chain, m, o) {
+			p.route(m)
+		}
+		p.flush()
+		if !o.Emitted {
+			r = p.outcome(&before)
+		}
+	}
+	return r
+}
+
+// outcome says what has become of the one message that has ended since before.
+func (p *path) outcome(before *delivery.Ledger) admin.ReplayResult {
+	now := &p.ledger
+	r := admin.ReplayResult{Outcome: admin.ReplayDropped, Copies: int(now.Copies - before.Copies)}
+	for reason := range delivery.Reasons() {
+		if now.Dropped[reason] > before.Dropped[reason] {
+			r.Reason = reason.String()
+		}
+	}
+	switch {
+	case now.Dead > before.Dead:
+		r.Outcome, r.Reason = admin.ReplayDead, p.again.letter.Reason
+		if plugin := p.again.letter.Plugin; plugin != "" {
+			r.Reason = plugin + ": " + r.Reason
+		}
+	case now.Filtered() > before.Filtered():
+		r.Outcome = admin.ReplayFiltered
+	case now.Delivered > before.Delivered:
+		r.Outcome = admin.ReplayDelivered
+	case now.Replied > before.Replied:
+		r.Outcome = admin.ReplayReplied
+	}
+	return r
+}
