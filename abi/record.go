@@ -202,7 +202,7 @@ const (
 	MaxError      = 4 << 10  // bytes of an error text of init or restore
 	MaxConfig     = 1 << 20  // bytes of a configuration
 	MaxManifest   = 64 << 10 // bytes of the manifest section
-	MaxSnapshot   = 64 << 20 // bytes of a snapshot
+	MaxSnapshot   = 32 << 20 // bytes of a snapshot
 	MaxKVKey      = 1 << 10  // bytes of a key
 	MaxKVValue    = 1 << 20  // bytes of a value
 	MaxLog        = 8 << 10  // bytes of one log line

@@ -25,7 +25,7 @@ func countFault(hook abi.Hook, given int, answered uint32) error {
 
 // readAnswers checks the records of a call, all of them before the first is
 // applied: a fault leaves the batch as it was.
-func (c *Chain) readAnswers(h *hop, b *Batch, hook abi.Hook, indices []int32) error {
+func (c *Chain) readAnswers(h *seat, b *Batch, hook abi.Hook, indices []int32) error {
 	memory := h.instance.view()
 	base := h.instance.pointer
 	c.dirty = c.dirty[:0]

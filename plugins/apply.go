@@ -16,7 +16,7 @@ func guestSpan(memory, at []byte) []byte {
 }
 
 // apply carries a checked record over into the batch. Everything is copied.
-func (c *Chain) apply(h *hop, b *Batch, hook abi.Hook, index int32, memory []byte, r *[abi.RecordSize]byte) {
+func (c *Chain) apply(h *seat, b *Batch, hook abi.Hook, index int32, memory []byte, r *[abi.RecordSize]byte) {
 	m, o := &b.Messages[index], &b.Outcomes[index]
 	changes := abi.Changes(le.Uint32(r[abi.RecordChanges:]))
 	if changes != 0 {
@@ -24,7 +24,7 @@ func (c *Chain) apply(h *hop, b *Batch, hook abi.Hook, index int32, memory []byt
 		o.Changes |= changes
 	}
 	if verdict := abi.Verdict(le.Uint32(r[abi.RecordVerdict:])); verdict != abi.VerdictContinue {
-		o.Verdict, o.Plugin, o.Cause = verdict, h.index, CausePlugin
+		o.Verdict, o.Plugin, o.Generation, o.Cause = verdict, h.index, h.plugin.spec.Generation, CausePlugin
 		out := guestSpan(memory, r[abi.RecordOut:])
 		if verdict == abi.VerdictRoute {
 			out = bytes.TrimSuffix(out, []byte{'\n'})
@@ -74,7 +74,7 @@ func (c *Chain) applyChanges(b *Batch, m *abi.Message, changes abi.Changes, memo
 	}
 }
 
-func (c *Chain) applyEffect(h *hop, b *Batch, hook abi.Hook, index int32, memory []byte, e *[abi.EffectSize]byte) {
+func (c *Chain) applyEffect(h *seat, b *Batch, hook abi.Hook, index int32, memory []byte, e *[abi.EffectSize]byte) {
 	m := &b.Messages[index]
 	topic := guestSpan(memory, e[abi.EffectTopic:])
 	if kind := abi.Effect(e[abi.EffectKind]); kind != abi.EffectEmit {
@@ -107,7 +107,7 @@ func (c *Chain) applyEffect(h *hop, b *Batch, hook abi.Hook, index int32, memory
 }
 
 // count counts a verdict.
-func (h *hop) count(v abi.Verdict) {
+func (h *seat) count(v abi.Verdict) {
 	switch v {
 	case abi.VerdictDrop:
 		h.counters.drops.add(1)

@@ -56,6 +56,8 @@ type Outcome struct {
 	// Plugin is the index in the chain of the plugin that decided, -1 if none
 	// did: the message went through all of them.
 	Plugin int16
+	// Generation is that of the plugin, 0 if none decided.
+	Generation uint64
 	// Cause says why; CauseNone if the message simply went through.
 	Cause Cause
 	// Emitted says that a plugin made the message. After Open and Close such a
@@ -78,6 +80,8 @@ const (
 	CauseFault                // the plugin's answer broke the contract twice; its policy answered
 	CauseBackOff              // the plugin fails too often and is resting; its policy answered
 	CauseBuffer               // the plugin had no buffer for so large a message; its policy answered
+	CauseFuel                 // the plugin used up its CPU budget on the message; its policy answered
+	CauseDepth                // the plugin nested its calls too deep on the message; its policy answered
 )
 
 // String is the cause's name as it appears in logs and metrics.
@@ -95,6 +99,10 @@ func (c Cause) String() string {
 		return "back_off"
 	case CauseBuffer:
 		return "buffer"
+	case CauseFuel:
+		return "fuel"
+	case CauseDepth:
+		return "depth"
 	}
 	return "unknown"
 }

@@ -18,6 +18,7 @@ type Chain struct {
 	live      []int32 // messages that the next call is about
 	dirty     []int32 // of a call: which records the guest touched
 	regions   []region
+	rested    []int32 // of a call: what is left without the sessions that rest
 	changed   map[uint64]abi.Attributes
 	topicSpan uint64 // the last changed topic of a call, as the guest answered it, and its copy
 	topic     []byte
@@ -49,7 +50,7 @@ func NewChain(ctx context.Context, listenerNames []string, plugins ...*Plugin) (
 		}
 		h := newHop(p, int16(i))
 		c.hops = append(c.hops, h)
-		if err := h.build(); err != nil {
+		if err := h.live.build(); err != nil {
 			return nil, errors.Join(fmt.Errorf("%s: %w", p.spec.source(), err), c.Close(ctx))
 		}
 	}
@@ -59,8 +60,9 @@ func NewChain(ctx context.Context, listenerNames []string, plugins ...*Plugin) (
 // Len is how many plugins the chain has.
 func (c *Chain) Len() int { return len(c.hops) }
 
-// Plugin is the plugin at that place of the chain, as Outcome.Plugin counts.
-func (c *Chain) Plugin(i int) *Plugin { return c.hops[i].plugin }
+// Plugin is the plugin that is live at that place of the chain, as Outcome.Plugin
+// counts.
+func (c *Chain) Plugin(i int) *Plugin { return c.hops[i].live.plugin }
 
 // Close closes the chain's instances. The guests are not told.
 func (c *Chain) Close(context.Context) error {
@@ -138,18 +140,21 @@ func (c *Chain) collect(b *Batch, k int16, hook abi.Hook) bool {
 	return len(c.live) > 0
 }
 
-// deliver hands the listed messages to one plugin and applies its answers.
-func (c *Chain) deliver(h *hop, b *Batch, hook abi.Hook) {
+// serve hands the listed messages to one seat and applies its answers.
+func (c *Chain) serve(h *seat, b *Batch, hook abi.Hook, rest []int32) {
 	clear(c.changed)
 	c.given, c.answered = 0, 0
-	h.counters.messages.add(uint64(len(c.live)))
-	for rest := c.live; len(rest) > 0; {
+	h.counters.messages.add(uint64(len(rest)))
+	if len(h.offenders) > 0 {
+		rest = c.withoutResting(h, b, rest)
+	}
+	for len(rest) > 0 {
 		if !h.ready() {
 			c.answerByPolicy(h, b, rest, CauseBackOff)
 			return
 		}
 		c.refresh(b, rest)
-		p := c.plan(h.instance, b, rest)
+		p := c.plan(h, b, rest)
 		err := c.call(h, b, hook, rest[:p.count], &p)
 		switch {
 		case err == nil:
@@ -167,17 +172,37 @@ func (c *Chain) deliver(h *hop, b *Batch, hook abi.Hook) {
 	}
 }
 
+// withoutResting answers for the messages of sessions that rest and returns the
+// others.
+func (c *Chain) withoutResting(h *seat, b *Batch, list []int32) []int32 {
+	now := h.now()
+	c.rested = c.rested[:0]
+	for n, i := range list {
+		if h.offenders.resting(b.Messages[i].Session, now) {
+			c.answerByPolicy(h, b, list[n:n+1], CauseBackOff)
+			continue
+		}
+		c.rested = append(c.rested, i)
+	}
+	return c.rested
+}
+
 // replay runs messages again one at a time; only those that fail again meet the
 // policy.
-func (c *Chain) replay(h *hop, b *Batch, hook abi.Hook, indices []int32) {
+func (c *Chain) replay(h *seat, b *Batch, hook abi.Hook, indices []int32) {
 	for i := range indices {
 		if !h.ready() {
 			c.answerByPolicy(h, b, indices[i:], CauseBackOff)
 			return
 		}
 		one := indices[i : i+1]
+		m := &b.Messages[one[0]]
+		if len(h.offenders) > 0 && h.offenders.resting(m.Session, h.now()) {
+			c.answerByPolicy(h, b, one, CauseBackOff)
+			continue
+		}
 		c.refresh(b, one)
-		p := c.plan(h.instance, b, one)
+		p := c.plan(h, b, one)
 		err := c.call(h, b, hook, one, &p)
 		switch {
 		case err == nil:
@@ -185,13 +210,9 @@ func (c *Chain) replay(h *hop, b *Batch, hook abi.Hook, indices []int32) {
 		case errors.Is(err, errNoBuffer):
 			c.answerByPolicy(h, b, one, CauseBuffer)
 		default:
-			h.discard(err, hook, &b.Messages[one[0]], 1)
-			h.strike()
-			cause := CauseTrap
-			if isFault(err) {
-				cause = CauseFault
-			}
-			c.answerByPolicy(h, b, one, cause)
+			h.discard(err, hook, m, 1)
+			c.answerByPolicy(h, b, one, causeOf(err))
+			h.strike(m.Session)
 		}
 	}
 }
@@ -209,11 +230,11 @@ func (c *Chain) refresh(b *Batch, indices []int32) {
 }
 
 // answerByPolicy decides messages in the plugin's stead.
-func (c *Chain) answerByPolicy(h *hop, b *Batch, indices []int32, cause Cause) {
+func (c *Chain) answerByPolicy(h *seat, b *Batch, indices []int32, cause Cause) {
 	h.counters.policy.add(uint64(len(indices)))
 	for _, i := range indices {
 		o := &b.Outcomes[i]
-		o.Plugin, o.Cause = h.index, cause
+		o.Plugin, o.Generation, o.Cause = h.index, h.plugin.spec.Generation, cause
 		if o.hook == abi.HookClose || o.hook == abi.HookTick {
 			continue
 		}

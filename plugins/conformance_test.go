@@ -76,7 +76,7 @@ func conform(t *testing.T, cache string, g vectors.Guest, v vectors.Vector) {
 	}
 	p, err := env.Load(t.Context(), plugins.Spec{
 		Name: "guest", Wasm: g.Wasm, Config: padded(v), Grants: grants, OnFailure: policy,
-		Memory: 256 << 20, Tick: conformanceTick, InitTimeout: time.Minute,
+		Memory: 256 << 20, Tick: conformanceTick, CPU: time.Second, StartCPU: time.Second,
 	})
 	if len(v.LoadError) > 0 {
 		if err == nil || !strings.Contains(err.Error(), string(v.LoadError)) {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/tetratelabs/wazero"
 
@@ -30,9 +31,13 @@ type EnvConfig struct {
 	// HTTP carries out the requests of plugins that are granted http; nil is a
 	// transport of hostfuncs.NewHTTPTransport.
 	HTTP http.RoundTripper
-	// Rewrite is applied to every verified binary before it is compiled; nil
-	// leaves it as it is. What it returns must export and import the same.
-	Rewrite func(wasm []byte) ([]byte, error)
+	// FuelPerMicrosecond is what a microsecond of CPU time is worth in fuel; 0
+	// lets the process measure it. A test that sets it is deterministic.
+	FuelPerMicrosecond float64
+	CallBudget         time.Duration // DefaultCallBudget
+	// Unmetered runs plugins without any bound on their CPU time, for
+	// measurements of what the bound costs.
+	Unmetered bool
 }
 
 // Env is what all plugins of a process share: compiled code, the key-value
@@ -63,6 +68,9 @@ func NewEnv(cfg EnvConfig) (*Env, error) {
 	}
 	if cfg.HTTP == nil {
 		cfg.HTTP = hostfuncs.NewHTTPTransport()
+	}
+	if cfg.CallBudget == 0 {
+		cfg.CallBudget = DefaultCallBudget
 	}
 	e := &Env{cfg: cfg, plugins: make(map[*Plugin]struct{})}
 	if cfg.CacheDir == "" {

@@ -34,8 +34,15 @@ var (
 	ErrTrap = errors.New("plugin trapped")
 	// ErrFault: the plugin's answer broke the contract.
 	ErrFault = errors.New("plugin broke the contract")
-	// ErrTimeout: the plugin took too long to begin.
-	ErrTimeout = errors.New("plugin took too long")
+	// ErrFuel: the plugin took more CPU than it may. It comes with ErrTrap.
+	ErrFuel = errors.New("CPU budget used up")
+	// ErrDepth: the plugin nested its calls too deep. It comes with ErrTrap.
+	ErrDepth = errors.New("calls nested too deep")
+	// ErrRestore: the plugin refused the state of the generation before it.
+	ErrRestore = errors.New("plugin refused the state of its predecessor")
+	// ErrPlaces: as many instances are not at hand as the chain has places, or
+	// what is asked for does not fit what runs there.
+	ErrPlaces = errors.New("does not fit the chain")
 	// ErrClosed: the environment or the plugin is closed.
 	ErrClosed = errors.New("closed")
 )

@@ -61,7 +61,7 @@ func TestBackOff(t *testing.T) {
 	env := newEnv(t, plugins.EnvConfig{Clock: c, Logger: logTo(&lines)})
 	p := load(t, env, poison(), plugins.Spec{Name: "sick"})
 	chain := newChain(t, p)
-	b := messages(strings.Split(strings.Repeat("! ", 200)+"fine", " ")...)
+	b := ofSessions(messages(strings.Split(strings.Repeat("! ", 200)+"fine", " ")...))
 	chain.Messages(b)
 	causes := map[plugins.Cause]int{}
 	for _, o := range b.Outcomes {
@@ -77,8 +77,11 @@ func TestBackOff(t *testing.T) {
 	if s.Rebuilds != 3 || s.Traps != 4 || s.BackOffs != 1 || s.Resting != 1 || s.Instances != 0 || s.Policy != 201 {
 		t.Errorf("counted %+v", s)
 	}
+	session := uint64(1000)
 	one := func(payload string) plugins.Outcome {
 		b := messages(payload)
+		session++
+		b.Messages[0].Session = session
 		chain.Messages(b)
 		return b.Outcomes[0]
 	}
@@ -101,6 +104,44 @@ func TestBackOff(t *testing.T) {
 		if !strings.Contains(lines.String(), says) {
 			t.Errorf("the log does not say %q:\n%s", says, &lines)
 		}
+	}
+}
+
+// ofSessions gives each message a session of its own.
+func ofSessions(b *plugins.Batch) *plugins.Batch {
+	for i := range b.Messages {
+		b.Messages[i].Session = uint64(i + 1)
+	}
+	return b
+}
+
+// TestOneSessionsPoison: a session whose messages a plugin fails on one after
+// another is put to rest by itself; the plugin goes on for the others.
+func TestOneSessionsPoison(t *testing.T) {
+	c := newClock()
+	var lines syncBuffer
+	env := newEnv(t, plugins.EnvConfig{Clock: c, Logger: logTo(&lines)})
+	p := load(t, env, poison(), plugins.Spec{})
+	chain := newChain(t, p)
+	b := messages("!", "!", "!", "!", "fine", "fine")
+	b.Messages[5].Session = 2
+	chain.Messages(b)
+	for i, want := range []plugins.Cause{plugins.CauseTrap, plugins.CauseTrap, plugins.CauseTrap, plugins.CauseBackOff, plugins.CauseBackOff, plugins.CauseNone} {
+		if o := b.Outcomes[i]; o.Cause != want {
+			t.Errorf("message %d: %+v, expected %v", i, o, want)
+		}
+	}
+	if s := p.Stats(); s.BackOffs != 0 || s.Resting != 0 {
+		t.Errorf("the plugin rests: %+v", s)
+	}
+	c.advance(101 * time.Millisecond)
+	b = messages("fine")
+	chain.Messages(b)
+	if o := b.Outcomes[0]; o.Cause != plugins.CauseNone {
+		t.Errorf("after its rest: %+v", o)
+	}
+	if !strings.Contains(lines.String(), "one session after another message of it") {
+		t.Errorf("log: %s", &lines)
 	}
 }
 
@@ -203,7 +244,7 @@ func TestDeepRecursion(t *testing.T) {
 	chain := newChain(t, load(t, env, guest, plugins.Spec{}))
 	b := messages("a", "!", "b")
 	chain.Messages(b)
-	if b.Outcomes[1].Cause != plugins.CauseTrap || b.Outcomes[0].Verdict+b.Outcomes[2].Verdict != 0 {
+	if b.Outcomes[1].Cause != plugins.CauseDepth || b.Outcomes[0].Verdict+b.Outcomes[2].Verdict != 0 {
 		t.Errorf("outcomes %+v", b.Outcomes)
 	}
 }
@@ -215,7 +256,7 @@ func TestOverlappingAnswers(t *testing.T) {
 	guest := wasmtest.New().Hook(abi.ExportOnMessages, wasmtest.EachRecord(wasmtest.Put32(abi.RecordChanges, int32(abi.ChangedPayload)), wasmtest.PutSpan(abi.RecordPayload, 0, 4<<20)))
 	p := load(t, env, guest, plugins.Spec{})
 	chain := newChain(t, p)
-	b := messages(make([]string, 512)...)
+	b := ofSessions(messages(make([]string, 512)...))
 	chain.Messages(b)
 	kept := 0
 	for i := range b.Messages {

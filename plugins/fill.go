@@ -36,14 +36,15 @@ func address(b []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(
 // enough together to be copied at once. That they lie in one array is known by the
 // capacity of the first frame or payload: what lies within it can be read through
 // it.
-func (c *Chain) plan(in *instance, b *Batch, indices []int32) plan {
+func (c *Chain) plan(h *seat, b *Batch, indices []int32) plan {
+	in, most := h.instance, h.most()
 	prefix, cut := in.needs.Payload()
 	limit := int(in.comfort)
 	p := plan{size: slack}
 	c.regions = c.regions[:0]
 	var open region
 	for n, i := range indices {
-		if n == maxRecords {
+		if n == most {
 			break
 		}
 		m := &b.Messages[i]
@@ -160,7 +161,7 @@ func (w *writer) span(b []byte, last *piece) uint64 {
 
 // call writes the messages into the guest's buffer, calls the hook and applies
 // the answers. On an error nothing of the batch has changed.
-func (c *Chain) call(h *hop, b *Batch, hook abi.Hook, indices []int32, p *plan) error {
+func (c *Chain) call(h *seat, b *Batch, hook abi.Hook, indices []int32, p *plan) error {
 	in := h.instance
 	if err := in.reserve(uint32(p.size)); err != nil {
 		return err
@@ -174,7 +175,8 @@ func (c *Chain) call(h *hop, b *Batch, hook abi.Hook, indices []int32, p *plan) 
 	if timed {
 		began = time.Now()
 	}
-	count, err := in.call(in.hooks[hook], abi.HookExport(hook), uint64(in.pointer), uint64(p.count))
+	count, err := in.call(in.hooks[hook], abi.HookExport(hook), uint64(in.pointer), uint64(p.count), h.plugin.batchFuel(p.count))
+	h.paid(in.spent, p.count)
 	if err != nil {
 		return err
 	}

@@ -1,92 +1,45 @@
 package plugins
 
 import (
-	"context"
-	"log/slog"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/weftrun/weft/abi"
 )
 
-// hop is one plugin's place in a chain: its instance, and what happens when that
-// fails.
+// hop is one place of a chain. The live seat serves it; a candidate, another
+// generation on trial, serves some of its sessions (canary) or sees their messages
+// without being obeyed (shadow).
 type hop struct {
-	plugin   *Plugin
-	index    int16
-	instance *instance // nil: failed, to be built again
-	wanted   [abi.HookResume + 1]bool
-	counters counters
-	nextTick time.Time
+	index     int16
+	live      *seat
+	candidate *seat  // nil: none
+	shadow    bool   // what the candidate is
+	percent   uint64 // of the sessions that the candidate sees
+	mirror    mirror
+	nextTick  time.Time
 
-	strikes  float64 // failures within the window, see strike
-	struck   int64   // when strikes was last brought up to date
-	healthy  uint64  // messages handled since the last strike
-	rest     time.Duration
-	restTill int64 // Clock.Monotonic; 0: not resting
-
-	logTokens float64
-	logFilled int64
-	logCut    uint64
+	own, trial []int32 // scratch of split
 }
 
-// A plugin rests when it fails on maxStrikes messages within the window. A strike
-// is forgotten after strikeTime, or after strikeMessages that went well: a plugin
-// that fails on one message of a thousand costs that one message at any rate.
-const (
-	maxStrikes     = 3
-	strikeTime     = time.Second
-	strikeMessages = 100
-	restLeast      = 100 * time.Millisecond
-	restMost       = 30 * time.Second
-	// restForget messages or restCalm without a strike bring the rest back to
-	// restLeast.
-	restForget = 10000
-	restCalm   = 2 * restMost
-)
+func newHop(p *Plugin, index int16) *hop { return &hop{index: index, live: newSeat(p, index)} }
 
-func newHop(p *Plugin, index int16) *hop {
-	h := &hop{plugin: p, index: index, rest: restLeast, logTokens: logBurst, logFilled: p.env.cfg.Clock.Monotonic()}
-	p.attach(&h.counters)
-	return h
+// wants reports whether somebody here is called with the hook.
+func (h *hop) wants(hook abi.Hook) bool {
+	return h.live.wants(hook) || h.candidate != nil && h.candidate.wants(hook)
 }
 
-// build makes an instance.
-func (h *hop) build() error {
-	if err := h.plugin.retain(); err != nil {
-		return err
-	}
-	in, err := newInstance(context.Background(), h.plugin, h.plugin.runtime, h.plugin.code)
-	if err != nil {
-		h.plugin.dropped()
-		return err
-	}
-	h.instance = in
-	for hook := range h.wanted {
-		h.wanted[hook] = in.hooks[hook] != nil
-	}
-	return nil
-}
-
-func (h *hop) drop() {
-	if h.instance != nil {
-		h.instance.close()
-		h.instance = nil
-		h.plugin.dropped()
-	}
-}
-
+// close closes the instances of the place.
 func (h *hop) close() {
-	h.drop()
-	h.plugin.detach(&h.counters)
+	h.live.close()
+	if h.candidate != nil {
+		h.candidate.close()
+	}
 }
-
-// wants reports whether the plugin is called with the hook.
-func (h *hop) wants(hook abi.Hook) bool { return h.wanted[hook] }
 
 // tickDue reports whether the plugin's interval is over, and begins the next.
 func (h *hop) tickDue(now time.Time) bool {
-	every := h.plugin.spec.Tick
+	every := h.live.plugin.spec.Tick
 	if !h.wants(abi.HookTick) || every < 0 {
 		return false
 	}
@@ -102,123 +55,57 @@ func (h *hop) tickDue(now time.Time) bool {
 	return true
 }
 
-// ready reports whether there is an instance to call, making one if the last has
-// failed and the plugin does not rest.
-func (h *hop) ready() bool {
-	if h.instance != nil {
-		return true
+// deliver hands the listed messages to whoever serves them here.
+func (c *Chain) deliver(h *hop, b *Batch, hook abi.Hook) {
+	switch {
+	case h.candidate == nil:
+		c.serve(h.live, b, hook, c.live)
+	case h.shadow:
+		c.mirrored(h, b, hook)
+	default:
+		c.canary(h, b, hook)
 	}
-	if h.restTill != 0 {
-		if h.now() < h.restTill {
-			return false
+}
+
+// canary hands the messages of some sessions to the candidate and the others to
+// the live seat. A tick is for both.
+func (c *Chain) canary(h *hop, b *Batch, hook abi.Hook) {
+	h.split(b, c.live)
+	if hook == abi.HookTick {
+		h.own, h.trial = append(h.own[:0], c.live...), append(h.trial[:0], c.live...)
+	}
+	emitted := len(b.emits)
+	if h.live.wants(hook) && len(h.own) > 0 {
+		c.serve(h.live, b, hook, h.own)
+	}
+	if h.candidate.wants(hook) && len(h.trial) > 0 {
+		c.serve(h.candidate, b, hook, h.trial)
+		slices.SortStableFunc(b.emits[emitted:], func(x, y emit) int { return int(x.after - y.after) })
+	}
+}
+
+// split parts the messages by whether their session is the candidate's.
+func (h *hop) split(b *Batch, list []int32) {
+	h.own, h.trial = h.own[:0], h.trial[:0]
+	for _, i := range list {
+		if h.onTrial(b.Messages[i].Session) {
+			h.trial = append(h.trial, i)
+		} else {
+			h.own = append(h.own, i)
 		}
-		h.restTill = 0
-		h.counters.resting.set(0)
-	}
-	if err := h.build(); err != nil {
-		h.log(slog.LevelError, "plugin cannot be instantiated again", slog.String("cause", causeText(err)))
-		h.beginRest()
-		return false
-	}
-	h.counters.rebuilds.add(1)
-	return true
-}
-
-// good takes note of messages that went well.
-func (h *hop) good(n int) {
-	h.healthy += uint64(n)
-}
-
-// strike takes note of a message that failed twice.
-func (h *hop) strike() {
-	now := h.now()
-	if h.healthy >= restForget || now-h.struck > int64(restCalm) {
-		h.rest = restLeast
-	}
-	h.strikes -= float64(now-h.struck)/float64(strikeTime) + float64(h.healthy)/strikeMessages
-	h.strikes = max(h.strikes, 0) + 1
-	h.struck, h.healthy = now, 0
-	if h.strikes > maxStrikes-0.5 {
-		h.beginRest()
 	}
 }
 
-// beginRest puts the plugin to rest, each time for twice as long.
-func (h *hop) beginRest() {
-	h.drop()
-	h.restTill = h.now() + int64(h.rest)
-	h.counters.backOffs.add(1)
-	h.counters.resting.set(1)
-	h.log(slog.LevelError, "plugin fails too often and rests; its failure policy answers",
-		slog.Duration("rest", h.rest), slog.String("policy", h.plugin.spec.OnFailure.String()))
-	h.rest = min(2*h.rest, restMost)
-	h.strikes, h.healthy = 0, 0
-}
-
-func (h *hop) now() int64 { return h.plugin.env.cfg.Clock.Monotonic() }
-
-// discard throws the failed instance away and says what happened. m is the
-// message, or the first of the batch, that it failed on.
-func (h *hop) discard(err error, hook abi.Hook, m *abi.Message, count int) {
-	h.drop()
-	message := "plugin trapped"
-	if isFault(err) {
-		message = "plugin broke the contract"
-		h.counters.faults.add(1)
-	} else {
-		h.counters.traps.add(1)
+// onTrial reports whether the session is among those that the candidate sees. It
+// depends on the session and the percentage alone: who is in at 10 is in at 20.
+// What belongs to no session is not, unless all are.
+func (h *hop) onTrial(session uint64) bool {
+	if session == 0 {
+		return h.percent >= 100
 	}
-	level := slog.LevelWarn
-	if count == 1 {
-		level = slog.LevelError
-	}
-	h.log(level, message, slog.String("hook", hook.String()), slog.Uint64("session", m.Session),
-		slog.String("topic", printable(m.Topic, 64)), slog.Int("messages", count), slog.String("cause", causeText(err)))
-}
-
-// Log lines about failures: so many a second, and so many at once, for each
-// plugin of each chain.
-const (
-	logRate  = 5
-	logBurst = 20
-)
-
-func (h *hop) log(level slog.Level, message string, attrs ...slog.Attr) {
-	now := h.now()
-	h.logTokens = min(logBurst, h.logTokens+float64(now-h.logFilled)/1e9*logRate)
-	h.logFilled = now
-	if h.logTokens < 1 {
-		h.logCut++
-		return
-	}
-	h.logTokens--
-	attrs = append(attrs, slog.String("plugin", h.plugin.spec.Name))
-	if h.logCut > 0 {
-		attrs = append(attrs, slog.Uint64("suppressed", h.logCut))
-		h.logCut = 0
-	}
-	h.plugin.env.cfg.Logger.LogAttrs(context.Background(), level, message, attrs...)
-}
-
-// causeText is an error on one line, with the innermost functions of the guest's
-// stack where it has one.
-func causeText(err error) string {
-	head, stack, _ := strings.Cut(err.Error(), "wasm stack trace:")
-	head, _, _ = strings.Cut(head, "\n")
-	text := strings.TrimSpace(head)
-	for _, class := range []error{ErrTrap, ErrFault} {
-		text = strings.TrimPrefix(text, class.Error()+": ")
-	}
-	var frames []string
-	for line := range strings.SplitSeq(stack, "\n") {
-		if line = strings.TrimSpace(line); line == "" || len(frames) == 4 {
-			continue
-		}
-		name, _, _ := strings.Cut(line, "(")
-		frames = append(frames, strings.TrimPrefix(name, "."))
-	}
-	if len(frames) > 0 {
-		text += ", at " + strings.Join(frames, " < ")
-	}
-	return printable([]byte(text), 512)
+	x := session * 0x9e3779b97f4a7c15 // a session's lower bits count connections: spread them
+	x ^= x >> 32
+	x *= 0xd6e8feb86659fd93
+	x ^= x >> 32
+	return x%100 < h.percent
 }

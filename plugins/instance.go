@@ -1,6 +1,7 @@
 package plugins
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/weftrun/weft/abi"
 	"github.com/weftrun/weft/hostfuncs"
+	"github.com/weftrun/weft/plugins/meter"
 )
 
 // instance is one instance of a plugin. It belongs to one goroutine, and after
@@ -24,6 +26,9 @@ type instance struct {
 	bufferOf api.Function
 	hooks    [abi.HookResume + 1]api.Function // nil: not exported, or not wanted
 	needs    abi.Needs
+	fuel     api.MutableGlobal // what is left of the call's budget; nil if unmetered
+	depth    api.Global        // how many calls may still nest; nil if the module needs no count
+	spent    int64             // fuel, by the last call
 
 	pointer, capacity uint32 // the input buffer
 	largest           uint32 // the smallest buffer that the guest refused, less one
@@ -56,6 +61,8 @@ func newInstance(ctx context.Context, p *Plugin, rt wazero.Runtime, code wazero.
 		return in, fmt.Errorf("%w: instantiating: %w", ErrTrap, err)
 	}
 	in.memory = in.module.Memory()
+	in.fuel, _ = in.module.ExportedGlobal(meter.ExportFuel).(api.MutableGlobal)
+	in.depth = in.module.ExportedGlobal(meter.ExportDepth)
 	in.bufferOf = in.module.ExportedFunction(abi.ExportBuffer)
 	if err := in.callOptional(abi.ExportInitialize); err != nil {
 		return in, err
@@ -79,13 +86,34 @@ func (in *instance) close() {
 	in.memory, in.bufferOf, in.hooks = nil, nil, [len(in.hooks)]api.Function{}
 }
 
-// call calls a function with up to two arguments and returns its result.
-func (in *instance) call(f api.Function, name string, a, b uint64) (uint64, error) {
+// call calls a function with up to two arguments and so much fuel, and returns its
+// result.
+func (in *instance) call(f api.Function, name string, a, b uint64, fuel int64) (uint64, error) {
 	in.stack[0], in.stack[1] = a, b
-	if err := f.CallWithStack(in.ctx, in.stack[:]); err != nil {
-		return 0, fmt.Errorf("%w: in %s: %w", ErrTrap, name, err)
+	if in.fuel != nil {
+		in.fuel.Set(uint64(fuel))
+	}
+	err := f.CallWithStack(in.ctx, in.stack[:])
+	if in.fuel != nil {
+		in.spent = fuel - int64(in.fuel.Get())
+	}
+	if err != nil {
+		return 0, in.trapped(err, name, fuel)
 	}
 	return in.stack[0], nil
+}
+
+// trapped says why a call trapped: the counters tell the host's own reasons from
+// the guest's.
+func (in *instance) trapped(err error, name string, fuel int64) error {
+	switch {
+	case in.fuel != nil && int64(in.fuel.Get()) < 0:
+		return fmt.Errorf("%w: %w: %s took more than its %d units of fuel, which are %v: does it loop for ever? %w",
+			ErrTrap, ErrFuel, name, fuel, in.plugin.duration(fuel), err)
+	case in.depth != nil && int64(in.depth.Get()) < 0:
+		return fmt.Errorf("%w: %w: in %s: more than %d nested calls: %w", ErrTrap, ErrDepth, name, maxDepth, err)
+	}
+	return fmt.Errorf("%w: in %s: %w", ErrTrap, name, err)
 }
 
 func (in *instance) callOptional(name string) error {
@@ -93,7 +121,7 @@ func (in *instance) callOptional(name string) error {
 	if f == nil {
 		return nil
 	}
-	_, err := in.call(f, name, 0, 0)
+	_, err := in.call(f, name, 0, 0, in.plugin.stepFuel)
 	return err
 }
 
@@ -108,22 +136,61 @@ func (in *instance) configure() error {
 		return err
 	}
 	in.memory.Write(in.pointer, config)
-	answer, err := in.call(f, abi.ExportInit, uint64(in.pointer), uint64(len(config)))
+	answer, err := in.call(f, abi.ExportInit, uint64(in.pointer), uint64(len(config)), in.plugin.stepFuel)
 	if err != nil || answer == 0 {
 		return err
 	}
+	return in.refused(answer, abi.ExportInit, ErrInit)
+}
+
+// refused is the error that a guest answered with a packed span of text.
+func (in *instance) refused(answer uint64, name string, class error) error {
 	text, ok := in.memory.Read(uint32(answer>>32), uint32(answer))
 	if !ok || len(text) > abi.MaxError {
-		return fmt.Errorf("%w: the error text that weft_init answered does not lie in its memory or is over %d bytes", ErrFault, abi.MaxError)
+		return fmt.Errorf("%w: the error text that %s answered does not lie in its memory or is over %d bytes", ErrFault, name, abi.MaxError)
 	}
-	return fmt.Errorf("%w: %s", ErrInit, printable(text, abi.MaxError))
+	return fmt.Errorf("%w: %s", class, printable(text, abi.MaxError))
+}
+
+// snapshot copies the instance's state; nil if it has none or hands out none.
+func (in *instance) snapshot() ([]byte, error) {
+	f := in.module.ExportedFunction(abi.ExportSnapshot)
+	if f == nil {
+		return nil, nil
+	}
+	answer, err := in.call(f, abi.ExportSnapshot, 0, 0, in.plugin.stepFuel)
+	if err != nil || answer == 0 {
+		return nil, err
+	}
+	state, ok := in.memory.Read(uint32(answer>>32), uint32(answer))
+	if !ok || len(state) > abi.MaxSnapshot {
+		return nil, fmt.Errorf("%w: the state that %s answered does not lie in its memory or is over %s", ErrFault, abi.ExportSnapshot, size(abi.MaxSnapshot))
+	}
+	return bytes.Clone(state), nil
+}
+
+// restore hands the state of a former generation to the instance.
+func (in *instance) restore(state []byte) error {
+	f := in.module.ExportedFunction(abi.ExportRestore)
+	if f == nil || len(state) == 0 {
+		return nil
+	}
+	if err := in.reserve(uint32(len(state))); err != nil {
+		return fmt.Errorf("%w: for a state of %s", err, size(int64(len(state))))
+	}
+	in.memory.Write(in.pointer, state)
+	answer, err := in.call(f, abi.ExportRestore, uint64(in.pointer), uint64(len(state)), in.plugin.stepFuel)
+	if err != nil || answer == 0 {
+		return err
+	}
+	return in.refused(answer, abi.ExportRestore, ErrRestore)
 }
 
 // readNeeds asks what the records must hold and looks up the hooks.
 func (in *instance) readNeeds() error {
 	in.needs = abi.NeedsAll
 	if f := in.module.ExportedFunction(abi.ExportNeeds); f != nil {
-		answer, err := in.call(f, abi.ExportNeeds, 0, 0)
+		answer, err := in.call(f, abi.ExportNeeds, 0, 0, in.plugin.stepFuel)
 		if err != nil {
 			return err
 		}
@@ -155,7 +222,7 @@ func (in *instance) reserve(size uint32) error {
 	}
 	ask = min(ask, in.largest)
 	for {
-		answer, err := in.call(in.bufferOf, abi.ExportBuffer, uint64(ask), 0)
+		answer, err := in.call(in.bufferOf, abi.ExportBuffer, uint64(ask), 0, in.plugin.callFuel)
 		if err != nil {
 			return err
 		}
@@ -190,5 +257,15 @@ func (in *instance) view() []byte {
 	return b
 }
 
-// isFault tells an answer that broke the contract from a trap.
-func isFault(err error) bool { return errors.Is(err, ErrFault) }
+// causeOf is the cause that an error of a call stands for.
+func causeOf(err error) Cause {
+	switch {
+	case errors.Is(err, ErrFault):
+		return CauseFault
+	case errors.Is(err, ErrFuel):
+		return CauseFuel
+	case errors.Is(err, ErrDepth):
+		return CauseDepth
+	}
+	return CauseTrap
+}

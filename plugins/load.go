@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/tetratelabs/wazero"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/weftrun/weft/abi"
 	"github.com/weftrun/weft/hostfuncs"
+	"github.com/weftrun/weft/plugins/meter"
 )
 
 // Load reads, verifies and compiles a plugin, and makes one instance on trial:
@@ -48,11 +50,6 @@ func (e *Env) load(ctx context.Context, spec Spec) (*Plugin, error) {
 	if err != nil {
 		return nil, err
 	}
-	if e.cfg.Rewrite != nil {
-		if wasm, err = e.cfg.Rewrite(wasm); err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrCompile, err)
-		}
-	}
 	host, err := hostfuncs.New(hostfuncs.Config{
 		Plugin: spec.Name, Grants: spec.Grants, Logger: e.cfg.Logger,
 		Metrics: e.cfg.Metrics, Clock: e.cfg.Clock, KV: e.cfg.KV, HTTP: e.cfg.HTTP,
@@ -62,17 +59,36 @@ func (e *Env) load(ctx context.Context, spec Spec) (*Plugin, error) {
 	}
 	p := &Plugin{env: e, spec: spec, description: description, sum: sum, host: host}
 	p.spec.Wasm = nil // the compiled form is all that is kept
-	if err := e.trial(ctx, p, wasm); err != nil {
+	if err := p.setFuel(); err != nil {
 		return nil, err
 	}
-	if p.runtime, p.code, err = e.compile(ctx, p, wasm, false); err != nil {
+	if wasm, err = e.rewrite(p, wasm); err != nil {
 		return nil, err
 	}
-	if err := e.add(p); err != nil {
-		return nil, errors.Join(err, p.runtime.Close(ctx))
+	if p.runtime, p.code, err = e.compile(ctx, p, wasm); err != nil {
+		return nil, err
+	}
+	if err := errors.Join(p.trial(ctx), e.add(p)); err != nil {
+		return nil, errors.Join(err, p.runtime.Close(context.WithoutCancel(ctx)))
 	}
 	return p, nil
 }
+
+// rewrite puts the meter into the module.
+func (e *Env) rewrite(p *Plugin, wasm []byte) ([]byte, error) {
+	if e.cfg.Unmetered {
+		return wasm, nil
+	}
+	metered, report, err := meter.Rewrite(wasm, meter.Options{MaxPages: p.spec.pages(), StartFuel: startFuel, Depth: maxDepth})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrCompile, err)
+	}
+	p.report = report
+	return metered, nil
+}
+
+// maxDepth is how deep calls may nest.
+const maxDepth = 20000
 
 func checkSpec(s *Spec) error {
 	switch {
@@ -86,6 +102,10 @@ func checkSpec(s *Spec) error {
 		return fmt.Errorf("%w: config takes %s: at most %s are allowed", ErrSpec, size(int64(len(s.Config))), size(abi.MaxConfig))
 	case !json.Valid(s.Config):
 		return fmt.Errorf("%w: config is no JSON", ErrSpec)
+	case s.CPU < time.Microsecond || s.CPU > MaxCPU:
+		return fmt.Errorf("%w: cpu is %v: expected %v to %v", ErrSpec, s.CPU, time.Microsecond, MaxCPU)
+	case s.StartCPU < time.Microsecond || s.StartCPU > MaxCPU:
+		return fmt.Errorf("%w: start_cpu is %v: expected %v to %v", ErrSpec, s.StartCPU, time.Microsecond, MaxCPU)
 	case s.OnFailure > FailQuarantine:
 		return fmt.Errorf("%w: on_failure: %w %d", ErrSpec, ErrPolicy, s.OnFailure)
 	}
@@ -141,9 +161,8 @@ func verify(wasm []byte, s *Spec) (Description, error) {
 }
 
 // compile makes the plugin's runtime with its host functions and compiles the
-// module in it. A guarded module leaves off when its context ends; it is many
-// times slower.
-func (e *Env) compile(ctx context.Context, p *Plugin, wasm []byte, guarded bool) (rt wazero.Runtime, code wazero.CompiledModule, err error) {
+// module in it.
+func (e *Env) compile(ctx context.Context, p *Plugin, wasm []byte) (rt wazero.Runtime, code wazero.CompiledModule, err error) {
 	e.compiling.Lock()
 	defer e.compiling.Unlock()
 	e.mu.Lock()
@@ -156,8 +175,7 @@ func (e *Env) compile(ctx context.Context, p *Plugin, wasm []byte, guarded bool)
 		WithCompilationCache(e.cache).
 		WithCoreFeatures(api.CoreFeaturesV2).
 		WithMemoryLimitPages(p.spec.pages()).
-		WithDebugInfoEnabled(false).
-		WithCloseOnContextDone(guarded))
+		WithDebugInfoEnabled(false))
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("%w: the compiler failed: %v", ErrCompile, r)
@@ -176,24 +194,9 @@ func (e *Env) compile(ctx context.Context, p *Plugin, wasm []byte, guarded bool)
 	return rt, code, err
 }
 
-// trial makes an instance under a deadline that holds even for a guest that
-// loops for ever, and throws it away.
-func (e *Env) trial(ctx context.Context, p *Plugin, wasm []byte) error {
-	rt, code, err := e.compile(ctx, p, wasm, true)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = errors.Join(code.Close(context.WithoutCancel(ctx)), rt.Close(context.WithoutCancel(ctx))) }()
-	limited, cancel := context.WithTimeout(ctx, p.spec.InitTimeout)
-	defer cancel()
-	in, err := newInstance(limited, p, rt, code)
-	switch {
-	case err == nil:
-	case ctx.Err() != nil:
-		err = ctx.Err()
-	case limited.Err() != nil:
-		err = fmt.Errorf("%w: it was not ready after %v: does it loop for ever in its start function, _initialize or weft_init?", ErrTimeout, p.spec.InitTimeout)
-	}
+// trial makes an instance and throws it away.
+func (p *Plugin) trial(ctx context.Context) error {
+	in, err := newInstance(ctx, p, p.runtime, p.code)
 	if in != nil {
 		in.close()
 	}

@@ -76,7 +76,7 @@ func TestLoadRefuses(t *testing.T) {
 		"init traps":       {w().Export(abi.ExportInit, wasmtest.Sig("ii:I"), wasmtest.Unreachable), plugins.Spec{}, plugins.ErrTrap, "in weft_init"},
 		"init text":        {w().Data(32, []byte("no key")).Export(abi.ExportInit, wasmtest.Sig("ii:I"), wasmtest.I64(32<<32|6)), plugins.Spec{}, plugins.ErrInit, "plugin refused its configuration: no key"},
 		"init text away":   {w().Export(abi.ExportInit, wasmtest.Sig("ii:I"), wasmtest.I64(0x7fffffff<<32|6)), plugins.Spec{}, plugins.ErrFault, "error text"},
-		"init for ever":    {w().Export(abi.ExportInit, wasmtest.Sig("ii:I"), wasmtest.Loop(), wasmtest.Unreachable), plugins.Spec{InitTimeout: 50 * time.Millisecond}, plugins.ErrTimeout, "not ready after 50ms"},
+		"init for ever":    {w().Export(abi.ExportInit, wasmtest.Sig("ii:I"), wasmtest.Loop(), wasmtest.Unreachable), plugins.Spec{StartCPU: 5 * time.Millisecond}, plugins.ErrFuel, "weft_init took more than its"},
 		"needs traps":      {w().Export(abi.ExportNeeds, wasmtest.Sig(":I"), wasmtest.Unreachable), plugins.Spec{}, plugins.ErrTrap, "in weft_needs"},
 		"needs unknown":    {w().Export(abi.ExportNeeds, wasmtest.Sig(":I"), wasmtest.I64(-1)), plugins.Spec{}, plugins.ErrFault, "unknown bits"},
 		"buffer unaligned": {w().Buffer(wasmtest.I32(wasmtest.BufferAt+4)).Export(abi.ExportInit, wasmtest.Sig("ii:I"), wasmtest.I64(0)), plugins.Spec{}, plugins.ErrFault, "not aligned"},
@@ -212,29 +212,5 @@ func TestLoadFolder(t *testing.T) {
 	write("d.wasm", bytes.Repeat([]byte{0}, 10))
 	if _, err := env.LoadFolder(t.Context(), folder, plugins.Spec{}); err == nil || !strings.Contains(err.Error(), "plugin c ") || !strings.Contains(err.Error(), "plugin d ") {
 		t.Errorf("two bad files: %v", err)
-	}
-}
-
-// TestRewrite: the stage between verifying and compiling sees the verified
-// binary, and its result is what runs.
-func TestRewrite(t *testing.T) {
-	want := errors.New("no")
-	other := wasmtest.New().Hook(abi.ExportOnMessages, wasmtest.EachRecord(wasmtest.Put32(abi.RecordVerdict, 1))).Bytes()
-	var seen []byte
-	env := newEnv(t, plugins.EnvConfig{Rewrite: func(wasm []byte) ([]byte, error) {
-		seen = wasm
-		if len(wasm) == len(other) {
-			return nil, want
-		}
-		return other, nil
-	}})
-	var b plugins.Batch
-	b.Messages = []abi.Message{{Session: 1}}
-	newChain(t, load(t, env, wasmtest.New(), plugins.Spec{})).Messages(&b)
-	if !bytes.Equal(seen, wasmtest.New().Bytes()) || b.Outcomes[0].Verdict != abi.VerdictDrop {
-		t.Errorf("outcome %+v", b.Outcomes[0])
-	}
-	if _, err := env.Load(t.Context(), plugins.Spec{Name: "guest", Wasm: other}); !errors.Is(err, want) || !errors.Is(err, plugins.ErrCompile) {
-		t.Errorf("got %v", err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/tetratelabs/wazero"
 
 	"github.com/weftrun/weft/hostfuncs"
+	"github.com/weftrun/weft/plugins/meter"
 )
 
 // Plugin is a loaded plugin: verified, compiled, ready to be instantiated in any
@@ -22,6 +23,11 @@ type Plugin struct {
 	host        *hostfuncs.Host
 	runtime     wazero.Runtime
 	code        wazero.CompiledModule
+	report      meter.Report
+
+	// Budgets in fuel: of a message, of a call, of a step of an instance's life.
+	fuelPerMicrosecond              float64
+	messageFuel, callFuel, stepFuel int64
 
 	mu        sync.Mutex // guards what follows
 	instances int
@@ -29,6 +35,8 @@ type Plugin struct {
 	released  bool
 	counters  []*counters // of the chains that live
 	past      Stats       // of those that were closed
+	drift     Drift
+	sampled   int64 // Clock.Monotonic of the last sample
 }
 
 // Name is the plugin's name in the configuration.
@@ -39,6 +47,13 @@ func (p *Plugin) Spec() Spec { return p.spec }
 
 // Description is what the binary shows about itself.
 func (p *Plugin) Description() Description { return p.description }
+
+// Generation counts the plugins that were loaded one after another under this
+// one's name.
+func (p *Plugin) Generation() uint64 { return p.spec.Generation }
+
+// Metering is what the rewriter found in the binary; zero if it runs unmetered.
+func (p *Plugin) Metering() meter.Report { return p.report }
 
 // SHA256 is the binary's hash in hexadecimal.
 func (p *Plugin) SHA256() string { return hex.EncodeToString(p.sum[:]) }
@@ -61,6 +76,25 @@ func (p *Plugin) retain() error {
 	}
 	p.instances++
 	return nil
+}
+
+// instantiate makes an instance. Whoever has it ends it by retire.
+func (p *Plugin) instantiate(ctx context.Context) (*instance, error) {
+	if err := p.retain(); err != nil {
+		return nil, err
+	}
+	in, err := newInstance(ctx, p, p.runtime, p.code)
+	if err != nil {
+		p.dropped()
+		return nil, err
+	}
+	return in, nil
+}
+
+// retire closes an instance.
+func (p *Plugin) retire(in *instance) {
+	in.close()
+	p.dropped()
 }
 
 // dropped takes note of an instance that is gone.
@@ -108,6 +142,12 @@ type Stats struct {
 	Rebuilds  uint64 // instances that replaced a failed one
 	BackOffs  uint64 // times that it was put to rest
 	Policy    uint64 // messages for which its failure policy answered
+	// FuelTraps and DepthTraps are those of Traps that used up their CPU budget
+	// or nested their calls too deep.
+	FuelTraps, DepthTraps uint64
+	// Fuel is what its hooks have spent; FuelMost the most that the messages of
+	// one call have spent each.
+	Fuel, FuelMost uint64
 	// BusyNanoseconds is an estimate of the time spent in it, from one call
 	// in sixteen.
 	BusyNanoseconds uint64
@@ -132,6 +172,7 @@ func (p *Plugin) Stats() Stats {
 type counters struct {
 	messages, calls, drops, replies, routes, closes, emitted, discarded counter
 	traps, faults, rebuilds, backOffs, policy, busy, resting            counter
+	fuelTraps, depthTraps, fuel, fuelMost                               counter
 }
 
 // counter has one writer and any number of readers.
@@ -154,6 +195,10 @@ func (c *counters) addTo(s *Stats) {
 	s.Rebuilds += c.rebuilds.v.Load()
 	s.BackOffs += c.backOffs.v.Load()
 	s.Policy += c.policy.v.Load()
+	s.FuelTraps += c.fuelTraps.v.Load()
+	s.DepthTraps += c.depthTraps.v.Load()
+	s.Fuel += c.fuel.v.Load()
+	s.FuelMost = max(s.FuelMost, c.fuelMost.v.Load())
 	s.BusyNanoseconds += c.busy.v.Load()
 	s.Resting += int(c.resting.v.Load())
 }

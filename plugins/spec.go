@@ -27,17 +27,24 @@ type Spec struct {
 	// Tick is how often weft_on_tick is called, if exported: 0 for
 	// DefaultTick, negative for never.
 	Tick time.Duration
-	// InitTimeout is how long instantiating and configuring may take when the
-	// plugin is loaded, 0 for DefaultInitTimeout.
-	InitTimeout time.Duration
+	// CPU is how much time a message may take, 0 for DefaultCPU. The messages of
+	// one call share their budgets; one that fails is run again by itself.
+	CPU time.Duration
+	// StartCPU is how much time each step of an instance's life beside its hooks
+	// may take, 0 for DefaultStartCPU.
+	StartCPU time.Duration
+	// Generation tells the plugins of one name apart that come one after another.
+	Generation uint64
+	// Shadow keeps the plugin from doing anything that can be seen outside: for
+	// one that runs beside a live one, see Chain.Shadow.
+	Shadow bool
 }
 
 // Defaults and bounds of a Spec.
 const (
-	DefaultMemory      = 16 << 20
-	MaxMemory          = 4 << 30
-	DefaultTick        = time.Second
-	DefaultInitTimeout = 5 * time.Second
+	DefaultMemory = 16 << 20
+	MaxMemory     = 4 << 30
+	DefaultTick   = time.Second
 	// MaxFile is how large a plugin's binary may be.
 	MaxFile = 64 << 20
 )
@@ -64,8 +71,11 @@ func (s *Spec) setDefaults() {
 	if s.Tick == 0 {
 		s.Tick = DefaultTick
 	}
-	if s.InitTimeout == 0 {
-		s.InitTimeout = DefaultInitTimeout
+	if s.CPU == 0 {
+		s.CPU = DefaultCPU
+	}
+	if s.StartCPU == 0 {
+		s.StartCPU = DefaultStartCPU
 	}
 	if len(s.Config) == 0 {
 		s.Config = json.RawMessage("{}")

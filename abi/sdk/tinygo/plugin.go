@@ -34,7 +34,7 @@ type Ticker interface{ Tick(tick *Message) }
 type Resumer interface{ Resume(m *Message) Verdict }
 
 // Snapshotter is a plugin whose state outlives a swap. Snapshot is called last of
-// all on the old instance, and what it gives (at most 64 MiB, nothing for none) is
+// all on the old instance, and what it gives (at most 32 MiB, nothing for none) is
 // handed to Restore of the new one after its Init.
 type Snapshotter interface {
 	Snapshot() []byte
