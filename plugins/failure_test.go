@@ -241,7 +241,7 @@ func TestDeepRecursion(t *testing.T) {
 		t.Fatalf("the function is %d", self)
 	}
 	guest.Hook(abi.ExportOnMessages, wasmtest.EachRecord(wasmtest.WhenFirstByte('!', wasmtest.Call(self))))
-	chain := newChain(t, load(t, env, guest, plugins.Spec{}))
+	chain := newChain(t, load(t, env, guest, plugins.Spec{CPU: time.Millisecond}))
 	b := messages("a", "!", "b")
 	chain.Messages(b)
 	if b.Outcomes[1].Cause != plugins.CauseDepth || b.Outcomes[0].Verdict+b.Outcomes[2].Verdict != 0 {

@@ -27,7 +27,7 @@ type instance struct {
 	hooks    [abi.HookResume + 1]api.Function // nil: not exported, or not wanted
 	needs    abi.Needs
 	fuel     api.MutableGlobal // what is left of the call's budget; nil if unmetered
-	depth    api.Global        // how many calls may still nest; nil if the module needs no count
+	depth    api.Global        // how many calls may still nest
 	spent    int64             // fuel, by the last call
 
 	pointer, capacity uint32 // the input buffer
@@ -94,23 +94,28 @@ func (in *instance) call(f api.Function, name string, a, b uint64, fuel int64) (
 		in.fuel.Set(uint64(fuel))
 	}
 	err := f.CallWithStack(in.ctx, in.stack[:])
-	if in.fuel != nil {
-		in.spent = fuel - int64(in.fuel.Get())
-	}
 	if err != nil {
 		return 0, in.trapped(err, name, fuel)
+	}
+	if in.fuel != nil {
+		in.spent = fuel - int64(in.fuel.Get())
 	}
 	return in.stack[0], nil
 }
 
-// trapped says why a call trapped: the counters tell the host's own reasons from
-// the guest's.
+// trapped says why a call trapped: the meter tells its own reasons from the
+// guest's.
 func (in *instance) trapped(err error, name string, fuel int64) error {
-	switch {
-	case in.fuel != nil && int64(in.fuel.Get()) < 0:
+	if in.fuel == nil {
+		return fmt.Errorf("%w: in %s: %w", ErrTrap, name, err)
+	}
+	cause, left := meter.After(int64(in.fuel.Get()), int64(in.depth.Get()))
+	in.spent = min(fuel-left, fuel)
+	switch cause {
+	case meter.CauseFuel:
 		return fmt.Errorf("%w: %w: %s took more than its %d units of fuel, which are %v: does it loop for ever? %w",
 			ErrTrap, ErrFuel, name, fuel, in.plugin.duration(fuel), err)
-	case in.depth != nil && int64(in.depth.Get()) < 0:
+	case meter.CauseDepth:
 		return fmt.Errorf("%w: %w: in %s: more than %d nested calls: %w", ErrTrap, ErrDepth, name, maxDepth, err)
 	}
 	return fmt.Errorf("%w: in %s: %w", ErrTrap, name, err)

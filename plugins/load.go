@@ -52,7 +52,7 @@ func (e *Env) load(ctx context.Context, spec Spec) (*Plugin, error) {
 	}
 	host, err := hostfuncs.New(hostfuncs.Config{
 		Plugin: spec.Name, Grants: spec.Grants, Logger: e.cfg.Logger,
-		Metrics: e.cfg.Metrics, Clock: e.cfg.Clock, KV: e.cfg.KV, HTTP: e.cfg.HTTP,
+		Metrics: e.cfg.Metrics, Clock: e.cfg.Clock, KV: e.cfg.KV, Shadow: spec.Shadow, HTTP: e.cfg.HTTP,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrSpec, err)

@@ -8,7 +8,8 @@ type offenders map[uint64]offender
 
 type offender struct {
 	strikes int
-	last    int64 // Clock.Monotonic
+	last    int64  // Clock.Monotonic
+	done    uint64 // messages of any session that had gone well by then
 	rest    time.Duration
 	till    int64 // its messages are not handed to the plugin before
 }
@@ -24,7 +25,8 @@ type again struct {
 }
 
 // strike takes note of a failure on a message of the session. Session 0 is nobody.
-func (o *offenders) strike(session uint64, now int64) again {
+// done is how many messages of any session have gone well.
+func (o *offenders) strike(session uint64, now int64, done uint64) again {
 	if session == 0 {
 		return again{}
 	}
@@ -32,7 +34,7 @@ func (o *offenders) strike(session uint64, now int64) again {
 		*o = make(offenders)
 	}
 	f, known := (*o)[session]
-	if known && now-f.last > int64(strikeTime)+int64(f.rest) {
+	if known && (now-f.last > int64(strikeTime)+int64(f.rest) || done-f.done >= strikeMessages) {
 		f.strikes = 0
 		if now-f.last > int64(restCalm) {
 			f.rest = 0
@@ -45,7 +47,7 @@ func (o *offenders) strike(session uint64, now int64) again {
 		}
 	}
 	a := again{repeated: f.strikes > 0}
-	f.strikes, f.last = f.strikes+1, now
+	f.strikes, f.last, f.done = f.strikes+1, now, done
 	if f.strikes >= maxStrikes {
 		f.rest = min(max(2*f.rest, restLeast), restMost)
 		f.strikes, f.till = 0, now+int64(f.rest)

@@ -22,6 +22,7 @@ type seat struct {
 	strikes   float64 // failures within the window, see strike
 	struck    int64   // when strikes was last brought up to date
 	healthy   uint64  // messages handled since the last strike
+	done      uint64  // messages handled
 	offenders offenders
 	rest      time.Duration
 	restTill  int64 // Clock.Monotonic; 0: not resting
@@ -109,6 +110,7 @@ func (h *seat) ready() bool {
 // good takes note of messages that went well.
 func (h *seat) good(n int) {
 	h.healthy += uint64(n)
+	h.done += uint64(n)
 }
 
 // strike takes note of a session's message that failed twice. A session that
@@ -119,7 +121,7 @@ func (h *seat) strike(session uint64) {
 	if h.healthy >= restForget || now-h.struck > int64(restCalm) {
 		h.rest = restLeast
 	}
-	again := h.offenders.strike(session, now)
+	again := h.offenders.strike(session, now, h.done)
 	if again.rests {
 		h.log(slog.LevelWarn, "plugin fails on one session after another message of it; its failure policy answers for the session",
 			slog.Uint64("session", session), slog.Duration("rest", again.rest))
