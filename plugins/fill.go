@@ -175,7 +175,7 @@ func (c *Chain) call(h *seat, b *Batch, hook abi.Hook, indices []int32, p *plan)
 	if timed {
 		began = time.Now()
 	}
-	count, err := in.call(in.hooks[hook], abi.HookExport(hook), uint64(in.pointer), uint64(p.count), h.plugin.batchFuel(p.count))
+	count, err := in.call(in.hooks[hook], abi.HookExport(hook), uint64(in.pointer), uint64(p.count), h.plugin.batchFuel(p))
 	h.paid(in.spent, p.count)
 	if err != nil {
 		return err

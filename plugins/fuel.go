@@ -68,9 +68,10 @@ func (p *Plugin) setFuel() error {
 // fuel; 0 if it runs unmetered.
 func (p *Plugin) FuelPerMicrosecond() float64 { return p.fuelPerMicrosecond }
 
-// batchFuel is the budget of a call with so many messages.
-func (p *Plugin) batchFuel(messages int) int64 {
-	return min(int64(messages)*p.messageFuel, p.callFuel)
+// batchFuel is the budget of a call. A message with much to read gets as much again
+// for every 4 KiB.
+func (p *Plugin) batchFuel(batch *plan) int64 {
+	return min(int64(batch.count+batch.size>>12)*p.messageFuel, p.callFuel)
 }
 
 // most is how many messages go into one call: so many that a few times what they

@@ -27,7 +27,8 @@ type Spec struct {
 	// Tick is how often weft_on_tick is called, if exported: 0 for
 	// DefaultTick, negative for never.
 	Tick time.Duration
-	// CPU is how much time a message may take, 0 for DefaultCPU. The messages of
+	// CPU is how much time a message may take, 0 for DefaultCPU, and as much
+	// again for every 4 KiB of it, up to EnvConfig.CallBudget. The messages of
 	// one call share their budgets; one that fails is run again by itself.
 	CPU time.Duration
 	// StartCPU is how much time each step of an instance's life beside its hooks

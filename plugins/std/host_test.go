@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/weftrun/weft/abi"
 	"github.com/weftrun/weft/hostfuncs"
@@ -85,7 +86,8 @@ func load(tb testing.TB, env *plugins.Env, u use) (*plugins.Plugin, error) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	spec := plugins.Spec{Name: u.name, Wasm: wasm, Config: json.RawMessage(u.config)}
+	// What a message may cost the cases say; here it is about answers.
+	spec := plugins.Spec{Name: u.name, Wasm: wasm, Config: json.RawMessage(u.config), CPU: 10 * time.Millisecond}
 	if !u.noClock {
 		spec.Grants.Clock = &hostfuncs.ClockGrant{}
 	}

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/weftrun/weft/abi"
 	"github.com/weftrun/weft/plugins"
@@ -222,7 +223,7 @@ func TestFilterMemoryStays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := env.Load(t.Context(), plugins.Spec{Name: "filter", Wasm: wasm, Config: json.RawMessage(normaliseConfig), Memory: 2 << 20})
+	p, err := env.Load(t.Context(), plugins.Spec{Name: "filter", Wasm: wasm, Config: json.RawMessage(normaliseConfig), Memory: 2 << 20, CPU: 10 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
