@@ -7,7 +7,7 @@ import (
 	"github.com/weftrun/weft/plugins"
 )
 
-func setCPU(_ *plugins.Spec, _ time.Duration) {}
+func setCPU(s *plugins.Spec, d time.Duration) { s.CPU = d }
 
 func envConfig(cacheDir string, logger *slog.Logger, c *clock) plugins.EnvConfig {
 	return plugins.EnvConfig{CacheDir: cacheDir, Logger: logger, Clock: c}
