@@ -67,7 +67,8 @@ func BenchmarkChain(b *testing.B) {
 	for _, u := range coldChain {
 		chains[u.name] = []use{u}
 	}
-	for _, name := range []string{"jwt-auth", "json-filter", "topic-router", "all"} {
+	chains["rate-limit"] = []use{{name: "rate-limit", config: rateConfig}}
+	for _, name := range []string{"jwt-auth", "json-filter", "topic-router", "rate-limit", "all"} {
 		for _, kind := range []string{"opaque", "json", "alarm"} {
 			for _, run := range []int{1, 16} {
 				b.Run(fmt.Sprintf("%s/%s/run=%d", name, kind, run), func(b *testing.B) {

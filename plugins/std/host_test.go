@@ -57,13 +57,28 @@ func newStage(tb testing.TB, uses ...use) *stage {
 		}
 		loaded = append(loaded, p)
 	}
+	s.chain = newChain(tb, loaded)
+	return s
+}
+
+func newChain(tb testing.TB, loaded []*plugins.Plugin) *plugins.Chain {
+	tb.Helper()
 	chain, err := plugins.NewChain(tb.Context(), []string{"trucks", "lines"}, loaded...)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { chain.Close(tb.Context()) })
-	s.chain = chain
-	return s
+	return chain
+}
+
+// again is another chain of the same plugins, as another loop has it.
+func (s *stage) again() *stage {
+	s.tb.Helper()
+	var loaded []*plugins.Plugin
+	for i := range s.chain.Len() {
+		loaded = append(loaded, s.chain.Plugin(i))
+	}
+	return &stage{tb: s.tb, env: s.env, chain: newChain(s.tb, loaded)}
 }
 
 func newEnv(tb testing.TB) *plugins.Env {
@@ -90,6 +105,9 @@ func load(tb testing.TB, env *plugins.Env, u use) (*plugins.Plugin, error) {
 	spec := plugins.Spec{Name: u.name, Wasm: wasm, Config: json.RawMessage(u.config), CPU: 10 * time.Millisecond}
 	if !u.noClock {
 		spec.Grants.Clock = &hostfuncs.ClockGrant{}
+	}
+	if u.name == "rate-limit" || u.name == "modbus-registers" {
+		spec.Grants.KV = &hostfuncs.KVGrant{Namespace: u.name}
 	}
 	return env.Load(tb.Context(), spec)
 }
