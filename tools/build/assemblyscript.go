@@ -7,8 +7,8 @@ import (
 	"path/filepath"
 )
 
-// ascVersion is the version of AssemblyScript that weft's SDK is tested with.
-const ascVersion = "0.28.20"
+// ASCVersion is the version of AssemblyScript that weft's SDK is tested with.
+const ASCVersion = "0.28.20"
 
 const ascBelow = "node_modules/assemblyscript/bin/asc.js"
 
@@ -39,7 +39,7 @@ func (b *Builder) findASC(p *Plugin) ([]string, error) {
 	}
 	install := "run: npm install --prefix " + p.Folder
 	if _, err := os.Stat(filepath.Join(p.Folder, "package.json")); err != nil {
-		install = "run: npm install --global assemblyscript@" + ascVersion
+		install = "run: npm install --global assemblyscript@" + ASCVersion
 	}
 	if _, err := exec.LookPath("npm"); err != nil {
 		install = "on Debian: apt-get install -y npm; then " + install

@@ -91,7 +91,7 @@ func (b *Builder) Build(ctx context.Context, p *Plugin) ([]byte, error) {
 // Version names the compiler of a language: another one may give other bytes of
 // the same source.
 func (b *Builder) Version(ctx context.Context, p *Plugin) string {
-	args := []string{"go", "version"}
+	args, prefix := []string{"go", "version"}, ""
 	switch {
 	case p.Language == Rust:
 		r, err := b.findRust(ctx)
@@ -104,7 +104,7 @@ func (b *Builder) Version(ctx context.Context, p *Plugin) string {
 		if err != nil {
 			return "an unknown compiler"
 		}
-		args = append(command, "--version")
+		args, prefix = append(command, "--version"), "AssemblyScript "
 	case b.cfg.TinyGo:
 		args = []string{"tinygo", "version"}
 	}
@@ -112,7 +112,7 @@ func (b *Builder) Version(ctx context.Context, p *Plugin) string {
 	if err != nil {
 		return "an unknown compiler"
 	}
-	return strings.TrimSpace(string(out))
+	return prefix + strings.TrimPrefix(strings.TrimSpace(string(out)), "Version ")
 }
 
 // sdk is the folder of a language's SDK.

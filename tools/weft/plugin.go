@@ -17,16 +17,19 @@ message: it is loaded and checked beside the running one, which goes on if anyth
 weft plugin swap filter                   # read its file again and take it at once
 weft plugin canary filter --weight 10     # a tenth of the sessions first
 weft plugin rollback filter               # the former generation again`,
-		Args: noCommand,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		SuggestionsMinimumDistance: 2,
+		Args:                       noCommand,
+		RunE:                       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(pluginCommands(sys)...)
 	return cmd
 }
 
 // pluginCommands are the commands below plugin; commonPlugin is their order.
-func pluginCommands(_ system) []*cobra.Command {
-	return []*cobra.Command{}
+func pluginCommands(sys system) []*cobra.Command {
+	return []*cobra.Command{
+		pluginNewCommand(sys), pluginBuildCommand(sys), pluginTestCommand(sys),
+	}
 }
 
 // commonPlugin are the commands below plugin in the order in which an author and
