@@ -54,7 +54,8 @@ func TestFailuresAreShown(t *testing.T) {
 	if err := report.WriteText(&text); err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "testdata/bad/failing.txt", text.String())
+	// Where in its code the guest trapped changes with each build.
+	golden(t, "testdata/bad/failing.txt", regexp.MustCompile(`, at \$.*"`).ReplaceAllString(text.String(), `, at ..."`))
 	if report.Passed != 1 || report.Failed != 10 {
 		t.Errorf("%d passed, %d failed", report.Passed, report.Failed)
 	}
@@ -125,7 +126,7 @@ func TestWhichModule(t *testing.T) {
 		}
 	}
 	fails("no *.yaml")
-	write("cases/one.yaml", []byte("grants: {log: {}, clock: {}, kv: {namespace: test}, metrics: {}, random: {}}\ncases: [{name: a, steps: [tick: {}]}, {name: b, steps: [tick: {}]}]"))
+	write("cases/one.yaml", []byte("grants: {log: {}, clock: {}, kv: {namespace: test}, metrics: {}, random: {}, http: {hosts: [example.org]}}\ncases: [{name: a, steps: [tick: {}]}, {name: b, steps: [tick: {}]}]"))
 	fails("weft plugin build")
 	write("p.wasm", wasm)
 	if report, err := run(); err != nil || report.Passed != 1 || report.Failed != 0 {
