@@ -26,7 +26,7 @@ func (r *reader) file(root *yaml.Node) *File {
 		"config": func(n *yaml.Node) { f.Spec.Config = r.json(n) },
 		"grants": func(n *yaml.Node) { f.Spec.Grants = r.grants(n) },
 		"memory": func(n *yaml.Node) { f.Spec.Memory = r.size(n, "memory") },
-		"cpu":    func(n *yaml.Node) { setCPU(&f.Spec, r.duration(n, "cpu")) },
+		"cpu":    func(n *yaml.Node) { f.Spec.CPU = r.duration(n, "cpu") },
 		"on_failure": func(n *yaml.Node) {
 			f.Spec.OnFailure = plugins.Policy(r.oneOf(n, "on_failure", "closed", "open", "quarantine"))
 		},
@@ -101,10 +101,24 @@ func (r *reader) testCase(f *File, n *yaml.Node) Case {
 		r.fail(n, "a case has no name")
 	case c.refused != nil && len(c.steps) > 0:
 		r.fail(n, "case %q: a plugin that refuses its configuration takes no steps", c.Name)
+	case c.asGiven && c.looksAtFuel():
+		r.fail(n, "case %q: fuel_below in a batch of several messages, which one_at_a_time: false keeps together: give the message a step of its own", c.Name)
 	case c.refused == nil && len(c.steps) == 0:
 		r.fail(n, "case %q has no steps", c.Name)
 	}
 	return c
+}
+
+// looksAtFuel tells whether a message of a larger batch is to be below a cost.
+func (c *Case) looksAtFuel() bool {
+	for i := range c.steps {
+		for k := range c.steps[i].messages {
+			if e := c.steps[i].messages[k].expect; e != nil && e.fuelBelow != nil && len(c.steps[i].messages) > 1 {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (r *reader) step(f *File, n *yaml.Node) (s step, ok bool) {

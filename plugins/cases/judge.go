@@ -79,7 +79,7 @@ func (j *judge) message(i int, m *message) []Difference {
 	if j.mode.single || j.mode.last {
 		d.subscriptions(e, b, got.Session)
 	}
-	if spent := fuelOf(j.stage.plugin.Stats()) - fuelOf(j.stage.before); j.mode.single && e.fuelBelow != nil && spent >= *e.fuelBelow {
+	if spent := j.stage.plugin.Stats().Fuel - j.stage.before.Fuel; j.mode.single && e.fuelBelow != nil && spent >= *e.fuelBelow {
 		d.add("fuel", fmt.Sprintf("below %d", *e.fuelBelow), fmt.Sprint(spent))
 	}
 	return d

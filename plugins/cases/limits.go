@@ -4,15 +4,16 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"time"
 
 	"github.com/weftrun/weft/plugins"
 )
 
-func setCPU(s *plugins.Spec, d time.Duration) { s.CPU = d }
+// FuelPerMicrosecond is what a microsecond of CPU time is worth in a case: the same
+// on every machine. It is about what machines of today make of it.
+const FuelPerMicrosecond = 4000
 
 func envConfig(cacheDir string, logger *slog.Logger, c *clock) plugins.EnvConfig {
-	return plugins.EnvConfig{CacheDir: cacheDir, Logger: logger, Clock: c, HTTP: noNetwork{}}
+	return plugins.EnvConfig{CacheDir: cacheDir, Logger: logger, Clock: c, HTTP: noNetwork{}, FuelPerMicrosecond: FuelPerMicrosecond}
 }
 
 // noNetwork fails every request: a case says the same on every machine.

@@ -5,8 +5,6 @@ import (
 	"io"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/weftrun/weft/plugins"
 )
 
 // Report is what became of the cases.
@@ -118,6 +116,3 @@ func (d *Difference) write(b *strings.Builder) {
 		fmt.Fprintf(b, "          %s^\n", strings.Repeat(" ", len("want  ")+utf8.RuneCountInString(d.Got[:same])))
 	}
 }
-
-// fuelOf is what the plugin has spent.
-func fuelOf(plugins.Stats) uint64 { return 0 }

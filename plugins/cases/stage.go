@@ -146,7 +146,7 @@ func (f *File) play(ctx context.Context, o *Options, c *Case, m mode, r *CaseRes
 			messages += len(st.messages)
 		}
 	}
-	r.Messages, r.Fuel = messages, fuelOf(s.before)
+	r.Messages, r.Fuel = messages, s.before.Fuel
 	return nil
 }
 
