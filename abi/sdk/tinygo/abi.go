@@ -288,7 +288,7 @@ const (
 	// bytes of the manifest section
 	maxManifest = 65536
 	// bytes of a snapshot
-	maxSnapshot = 67108864
+	maxSnapshot = 33554432
 	// bytes of a key
 	maxKVKey = 1024
 	// bytes of a value

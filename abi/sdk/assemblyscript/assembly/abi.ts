@@ -357,7 +357,7 @@ export const IMPORT_MODULE: string = "weft";
 @inline export const MAX_MANIFEST: usize = 65536;
 /// bytes of a snapshot
 // @ts-ignore: decorator
-@inline export const MAX_SNAPSHOT: usize = 67108864;
+@inline export const MAX_SNAPSHOT: usize = 33554432;
 /// bytes of a key
 // @ts-ignore: decorator
 @inline export const MAX_KV_KEY: usize = 1024;

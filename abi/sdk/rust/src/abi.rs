@@ -252,7 +252,7 @@ pub const MAX_CONFIG: usize = 1048576;
 /// bytes of the manifest section
 pub const MAX_MANIFEST: usize = 65536;
 /// bytes of a snapshot
-pub const MAX_SNAPSHOT: usize = 67108864;
+pub const MAX_SNAPSHOT: usize = 33554432;
 /// bytes of a key
 pub const MAX_KV_KEY: usize = 1024;
 /// bytes of a value
