@@ -6,8 +6,9 @@ const ImportModule = "weft"
 // Capability is a set of host functions that the operator grants as one.
 type Capability string
 
-// The capabilities. Publish, Subscribe and Filter are reserved names of version
-// 1 whose functions are added in later minor versions.
+// The capabilities. Publish and Subscribe have no functions: they bound the
+// effects of a plugin's answers. Filter is reserved: its functions come in a later
+// minor version.
 const (
 	CapLog       Capability = "log"
 	CapMetrics   Capability = "metrics"

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/weftrun/weft/abi"
 )
@@ -20,7 +21,11 @@ type Grants struct {
 	Random  *RandomGrant
 	KV      *KVGrant
 	HTTP    *HTTPGrant
-	WASI    *WASIGrant
+	// Publish and Subscribe have no functions: they bound the effects that a
+	// plugin's answers carry.
+	Publish   *PublishGrant
+	Subscribe *SubscribeGrant
+	WASI      *WASIGrant
 }
 
 // LogGrant lets a plugin write log lines.
@@ -40,7 +45,12 @@ type MetricsGrant struct {
 type ClockGrant struct{}
 
 // RandomGrant lets a plugin read secure random bytes.
-type RandomGrant struct{}
+type RandomGrant struct {
+	// Rate is how many bytes a second may be read on average, 0 for
+	// DefaultRandomRate. As many may be read at once, and at least
+	// abi.MaxHostBytes.
+	Rate int64
+}
 
 // KVGrant lets a plugin keep keys and values in the host.
 type KVGrant struct {
@@ -49,6 +59,26 @@ type KVGrant struct {
 	// Size bounds the namespace in bytes, 0 for DefaultKVSize. Of two
 	// different sizes for one namespace the larger counts.
 	Size int64
+	// Entries bounds how many keys the namespace has; 0 sets no bound beside
+	// Size. Of two different bounds the larger counts.
+	Entries int64
+	// TTL is the longest time that a value of this plugin's lives: a longer
+	// one, and none, becomes this one. 0 is no bound.
+	TTL time.Duration
+}
+
+// PublishGrant lets a plugin emit messages.
+type PublishGrant struct {
+	// Topics are the patterns of the topics that it may emit to, at least one:
+	// see [Topics].
+	Topics []string
+}
+
+// SubscribeGrant lets a plugin begin and end subscriptions of sessions.
+type SubscribeGrant struct {
+	// Topics are patterns, at least one. A pattern that a plugin subscribes a
+	// session to must lie within one of them, see [Topics.Covers].
+	Topics []string
 }
 
 // WASIGrant lets in a guest that was linked against WASI preview 1.
@@ -59,6 +89,9 @@ const (
 	DefaultLogRate = 100
 	DefaultMetrics = 64
 	DefaultKVSize  = 1 << 20
+	// DefaultRandomRate is bytes a second: as many as a million random
+	// identifiers of 16 bytes, for a few percent of a core.
+	DefaultRandomRate = 16 << 20
 )
 
 // ErrGrants is wrapped by every error of [ParseGrants].
@@ -79,6 +112,10 @@ func (g Grants) Has(c abi.Capability) bool {
 		return g.KV != nil
 	case abi.CapHTTP:
 		return g.HTTP != nil
+	case abi.CapPublish:
+		return g.Publish != nil
+	case abi.CapSubscribe:
+		return g.Subscribe != nil
 	case abi.CapWASI:
 		return g.WASI != nil
 	}
@@ -92,6 +129,8 @@ func Example(c abi.Capability) string {
 		return "kv: {namespace: NAME, size: 1MiB}"
 	case abi.CapHTTP:
 		return "http: {hosts: [api.example.org]}"
+	case abi.CapPublish, abi.CapSubscribe:
+		return string(c) + `: {topics: ["TOPIC/#"]}`
 	}
 	return string(c) + ": {}"
 }
@@ -102,9 +141,11 @@ func Example(c abi.Capability) string {
 //	log: {rate: 100, burst: 200}
 //	metrics: {max: 64}
 //	clock: {}
-//	random: {}
-//	kv: {namespace: tokens, size: 1MiB}
+//	random: {rate: 16MiB}
+//	kv: {namespace: tokens, size: 1MiB, entries: 10000, ttl: 1h}
 //	http: {hosts: [api.example.org, "http://10.0.0.7:8080"], concurrency: 16, deadline: 5s, request: 64KiB, response: 64KiB}
+//	publish: {topics: ["alarm/#"]}
+//	subscribe: {topics: ["truck/+/in/#"]}
 //	wasi: {}
 func ParseGrants(in map[string]map[string]any) (Grants, error) {
 	var g Grants
@@ -119,20 +160,24 @@ func ParseGrants(in map[string]map[string]any) (Grants, error) {
 		case abi.CapClock:
 			g.Clock = &ClockGrant{}
 		case abi.CapRandom:
-			g.Random = &RandomGrant{}
+			g.Random = &RandomGrant{Rate: s.size("rate")}
 		case abi.CapKV:
-			g.KV = &KVGrant{Namespace: s.text("namespace"), Size: s.size("size")}
+			g.KV = &KVGrant{Namespace: s.text("namespace"), Size: s.size("size"), Entries: int64(s.number("entries")), TTL: s.duration("ttl")}
 			if g.KV.Namespace == "" {
 				s.fail("namespace", "is missing: plugins that name the same one share keys")
 			}
 		case abi.CapHTTP:
 			g.HTTP = s.http()
+		case abi.CapPublish:
+			g.Publish = &PublishGrant{Topics: s.topics("topics")}
+		case abi.CapSubscribe:
+			g.Subscribe = &SubscribeGrant{Topics: s.topics("topics")}
 		case abi.CapWASI:
 			g.WASI = &WASIGrant{}
-		case abi.CapPublish, abi.CapSubscribe, abi.CapFilter:
+		case abi.CapFilter:
 			s.errs = append(s.errs, fmt.Errorf("%w: capability %s is reserved for a later version of the ABI", ErrGrants, name))
 		default:
-			s.errs = append(s.errs, fmt.Errorf("%w: unknown capability %q: expected log, metrics, clock, random, kv, http or wasi", ErrGrants, name))
+			s.errs = append(s.errs, fmt.Errorf("%w: unknown capability %q: expected log, metrics, clock, random, kv, http, publish, subscribe or wasi", ErrGrants, name))
 		}
 		errs = append(errs, s.finish()...)
 	}
@@ -181,6 +226,15 @@ func (s *scopeReader) text(key string) string {
 		s.fail(key, "is %v: expected text", v)
 	}
 	return t
+}
+
+// topics reads a list of patterns, which may not be empty.
+func (s *scopeReader) topics(key string) []string {
+	list := s.texts(key)
+	if _, err := CompileTopics(list); err != nil && len(s.errs) == 0 {
+		s.errs = append(s.errs, fmt.Errorf("%w: %s.%s: %w", ErrGrants, s.capability, key, err))
+	}
+	return list
 }
 
 func (s *scopeReader) size(key string) int64 {

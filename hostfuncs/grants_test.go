@@ -2,6 +2,7 @@ package hostfuncs_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,17 +13,19 @@ import (
 
 func TestParseGrants(t *testing.T) {
 	g, err := hostfuncs.ParseGrants(map[string]map[string]any{
-		"log": {"rate": 5, "burst": 7.5}, "metrics": nil, "clock": {}, "random": nil,
-		"kv": {"namespace": "tokens", "size": "2MiB"}, "wasi": {},
+		"log": {"rate": 5, "burst": 7.5}, "metrics": nil, "clock": {}, "random": {"rate": "64KiB"},
+		"kv":      {"namespace": "tokens", "size": "2MiB", "entries": 9, "ttl": "90s"},
+		"publish": {"topics": []any{"alarm/#"}}, "subscribe": {"topics": []string{"a", "b"}}, "wasi": {},
 		"http": {"hosts": []any{"api.example.org", "http://127.0.0.1:80"}, "concurrency": 3, "deadline": "2s", "request": "1KiB", "response": 7},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if g.Log.Rate != 5 || g.Log.Burst != 7.5 || g.KV.Namespace != "tokens" || g.KV.Size != 2<<20 {
-		t.Errorf("read %+v, %+v", g.Log, g.KV)
+	if g.Log.Rate != 5 || g.Log.Burst != 7.5 || g.KV.Namespace != "tokens" || g.KV.Size != 2<<20 || g.KV.Entries != 9 || g.KV.TTL != 90*time.Second ||
+		g.Random.Rate != 64<<10 || !slices.Equal(g.Publish.Topics, []string{"alarm/#"}) || len(g.Subscribe.Topics) != 2 {
+		t.Errorf("read %+v, %+v, %+v, %+v, %+v", g.Log, g.KV, g.Random, g.Publish, g.Subscribe)
 	}
-	for _, c := range []abi.Capability{abi.CapLog, abi.CapMetrics, abi.CapClock, abi.CapRandom, abi.CapKV, abi.CapHTTP, abi.CapWASI} {
+	for _, c := range []abi.Capability{abi.CapLog, abi.CapMetrics, abi.CapClock, abi.CapRandom, abi.CapKV, abi.CapHTTP, abi.CapPublish, abi.CapSubscribe, abi.CapWASI} {
 		if !g.Has(c) || (hostfuncs.Grants{}).Has(c) {
 			t.Errorf("capability %s", c)
 		}
@@ -54,6 +57,12 @@ func TestParseGrantsRefuses(t *testing.T) {
 		"kv.namespace is 3":                      {"kv": {"namespace": 3}},
 		"log.rate is fast":                       {"log": {"rate": "fast"}},
 		"metrics.max is 0":                       {"metrics": {"max": 0}},
+		"kv.ttl is 5":                            {"kv": {"namespace": "n", "ttl": 5}},
+		"kv.ttl is 1us":                          {"kv": {"namespace": "n", "ttl": "1us"}},
+		"publish.topics: bad topics of a grant":  {"publish": nil},
+		"subscribe.topics is a/#: expected a l":  {"subscribe": {"topics": "a/#"}},
+		"publish.topics holds 3":                 {"publish": {"topics": []any{3}}},
+		"# before its end":                       {"publish": {"topics": []any{"#/a"}}},
 		"clock.zone is unknown: clock has no":    {"clock": {"zone": "UTC"}},
 	} {
 		if _, err := hostfuncs.ParseGrants(in); !errors.Is(err, hostfuncs.ErrGrants) || !strings.Contains(err.Error(), says) {
@@ -66,6 +75,10 @@ func TestNewRefuses(t *testing.T) {
 	grants := hostfuncs.Grants{KV: &hostfuncs.KVGrant{Namespace: "n"}}
 	if _, err := hostfuncs.New(hostfuncs.Config{Plugin: "p", Grants: grants}); !errors.Is(err, hostfuncs.ErrConfig) {
 		t.Errorf("kv without a store: %v", err)
+	}
+	effects := hostfuncs.Grants{Subscribe: &hostfuncs.SubscribeGrant{}}
+	if _, err := hostfuncs.New(hostfuncs.Config{Plugin: "p", Grants: effects}); !errors.Is(err, hostfuncs.ErrTopics) {
+		t.Errorf("subscribe without topics: %v", err)
 	}
 	grants.KV.Namespace = ""
 	if _, err := hostfuncs.New(hostfuncs.Config{Plugin: "p", Grants: grants, KV: hostfuncs.NewKV(nil)}); !errors.Is(err, hostfuncs.ErrNamespace) {

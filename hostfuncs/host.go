@@ -47,6 +47,7 @@ type Host struct {
 	kv      *kvFuncs
 	http    *httpFuncs
 	wasi    *wasiFuncs
+	effects effectScopes
 }
 
 // New makes the host functions that the grants name.
@@ -80,7 +81,7 @@ func New(cfg Config) (*Host, error) {
 		h.clock = &clockFuncs{cfg.Clock}
 	}
 	if g.Random != nil {
-		h.random = &randomFuncs{cfg.Random}
+		h.random = newRandomFuncs(*g.Random, cfg.Random, cfg.Clock)
 	}
 	if g.KV != nil {
 		if cfg.KV == nil {
@@ -90,19 +91,22 @@ func New(cfg Config) (*Host, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%w: plugin %s: %w", ErrConfig, cfg.Plugin, err)
 		}
-		h.kv = &kvFuncs{space}
+		h.kv = newKVFuncs(*g.KV, space)
 		if cfg.Shadow {
 			h.kv.space = newOverlay(space)
 		}
 	}
+	var err error
 	if g.HTTP != nil {
 		if cfg.HTTP == nil {
 			return nil, fmt.Errorf("%w: plugin %s is granted http, but there is no transport", ErrConfig, cfg.Plugin)
 		}
-		var err error
 		if h.http, err = newHTTPFuncs(*g.HTTP, cfg.HTTP, cfg.Shadow); err != nil {
 			return nil, fmt.Errorf("%w: plugin %s: grants.http.hosts: %w", ErrConfig, cfg.Plugin, err)
 		}
+	}
+	if h.effects, err = newEffectScopes(g); err != nil {
+		return nil, fmt.Errorf("%w: plugin %s: grants.%w", ErrConfig, cfg.Plugin, err)
 	}
 	if g.WASI != nil {
 		h.wasi = newWASIFuncs(h.log, h.clock, h.random)

@@ -9,7 +9,31 @@ import (
 	"github.com/weftrun/weft/abi"
 )
 
-type kvFuncs struct{ space keySpace }
+type kvFuncs struct {
+	space keySpace
+	// longest is the ttl in milliseconds that no value of the plugin's outlives;
+	// 0 is no bound.
+	longest int64
+}
+
+func newKVFuncs(g KVGrant, space *Namespace) *kvFuncs {
+	space.bound(g.Entries)
+	f := &kvFuncs{space: space}
+	if g.TTL > 0 {
+		f.longest = max(1, g.TTL.Milliseconds())
+	}
+	return f
+}
+
+// ttl is how long a value lives for which the guest asked for so many
+// milliseconds, 0 for ever.
+func (f *kvFuncs) ttl(asked uint64) int64 {
+	t := int64(asked)
+	if f.longest > 0 && (t == 0 || t > f.longest) {
+		return f.longest
+	}
+	return t
+}
 
 func (f *kvFuncs) register(r *registrar) {
 	r.add("kv_get", func(_ context.Context, m api.Module, stack []uint64) {
@@ -18,7 +42,7 @@ func (f *kvFuncs) register(r *registrar) {
 	r.add("kv_set", func(_ context.Context, m api.Module, stack []uint64) {
 		key, value, status := keyAndValue(m, stack[0], stack[1], stack[2], stack[3])
 		if status == abi.StatusOK {
-			_, status = f.space.Set(key, value, int64(stack[4]))
+			_, status = f.space.Set(key, value, f.ttl(stack[4]))
 		}
 		stack[0] = result(status)
 	})
@@ -26,7 +50,7 @@ func (f *kvFuncs) register(r *registrar) {
 		key, value, status := keyAndValue(m, stack[0], stack[1], stack[3], stack[4])
 		revision := int64(0)
 		if status == abi.StatusOK {
-			revision, status = f.space.CompareAndSet(key, int64(stack[2]), value, int64(stack[5]))
+			revision, status = f.space.CompareAndSet(key, int64(stack[2]), value, f.ttl(stack[5]))
 		}
 		stack[0] = valueOr(revision, status)
 	})
@@ -49,7 +73,7 @@ func (f *kvFuncs) register(r *registrar) {
 		key, status := guestKey(m, stack[0], stack[1])
 		sum := int64(0)
 		if status == abi.StatusOK {
-			sum, status = f.space.Add(key, int64(stack[2]), int64(stack[3]))
+			sum, status = f.space.Add(key, int64(stack[2]), f.ttl(stack[3]))
 		}
 		if status != abi.StatusOK {
 			sum = math.MinInt64 - int64(status)

@@ -56,6 +56,17 @@ func (kv *KV) Namespace(name string, size int64) (*Namespace, error) {
 	return s, nil
 }
 
+// bound sets how many entries the namespace may have; of several the largest
+// counts, and 0 changes nothing.
+func (s *Namespace) bound(entries int64) {
+	for {
+		was := s.most.Load()
+		if entries <= was || s.most.CompareAndSwap(was, entries) {
+			return
+		}
+	}
+}
+
 const shards = 16
 
 // entryCost is what an entry counts beside the bytes of its key and value:
@@ -70,6 +81,8 @@ type Namespace struct {
 	seed     maphash.Seed
 	limit    atomic.Int64
 	used     atomic.Int64
+	most     atomic.Int64 // how many entries; 0: no bound of their own
+	count    atomic.Int64
 	revision atomic.Int64
 	earliest atomic.Int64 // no entry expires before: Clock.Monotonic
 	shards   [shards]shard
@@ -93,6 +106,10 @@ func cost(key string, e entry) int64 { return int64(len(key)+len(e.value)) + ent
 // Used is how many bytes the namespace counts, expired entries that were not
 // swept yet included.
 func (s *Namespace) Used() int64 { return s.used.Load() }
+
+// Len is how many entries the namespace has, expired ones that were not swept yet
+// included.
+func (s *Namespace) Len() int64 { return s.count.Load() }
 
 // Get copies the key's value into buffer, if it fits, and returns its length.
 func (s *Namespace) Get(key, buffer []byte) (int, abi.Status) {
@@ -215,12 +232,25 @@ func (s *Namespace) tryUpdate(key []byte, ttl int64, change func(entry, bool) ([
 		s.used.Add(-delta)
 		return 0, abi.StatusLimit
 	}
+	if !exists && !s.addEntry() {
+		s.used.Add(-delta)
+		return 0, abi.StatusLimit
+	}
 	e.revision = s.revision.Add(1)
 	sh.entries[name] = e
 	if e.expires != 0 {
 		s.lowerEarliest(e.expires)
 	}
 	return e.revision, abi.StatusOK
+}
+
+// addEntry counts one more entry unless there are as many as there may be.
+func (s *Namespace) addEntry() bool {
+	if n, most := s.count.Add(1), s.most.Load(); most > 0 && n > most {
+		s.count.Add(-1)
+		return false
+	}
+	return true
 }
 
 func (s *Namespace) shard(key []byte) *shard {
@@ -240,6 +270,7 @@ func (s *Namespace) lookup(sh *shard, key []byte) (entry, bool) {
 func (s *Namespace) remove(sh *shard, key string, e entry) {
 	delete(sh.entries, key)
 	s.used.Add(-cost(key, e))
+	s.count.Add(-1)
 }
 
 // sweep removes what has expired, if anything can have, and reports whether it

@@ -237,3 +237,38 @@ func BenchmarkGet(b *testing.B) {
 		s.Get(key, value)
 	}
 }
+
+// TestEntries: a namespace takes as many entries as it may have, an expired one
+// makes room, and a change of one that is there needs none.
+func TestEntries(t *testing.T) {
+	c := &clock{}
+	kv := hostfuncs.NewKV(c)
+	grants := hostfuncs.Grants{KV: &hostfuncs.KVGrant{Namespace: "n", Entries: 2}}
+	if _, err := hostfuncs.New(hostfuncs.Config{Plugin: "p", Grants: grants, KV: kv}); err != nil {
+		t.Fatal(err)
+	}
+	n, err := kv.Namespace("n", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := func(key string, ttl int64, want abi.Status) {
+		t.Helper()
+		if _, status := n.Set([]byte(key), []byte("v"), ttl); status != want {
+			t.Errorf("%s: %v, expected %v", key, status, want)
+		}
+	}
+	set("a", 0, abi.StatusOK)
+	set("b", 5, abi.StatusOK)
+	set("c", 0, abi.StatusLimit)
+	set("a", 0, abi.StatusOK)
+	used := n.Used()
+	set("c", 0, abi.StatusLimit)
+	if n.Used() != used || n.Len() != 2 {
+		t.Errorf("%d bytes, %d entries after a refusal, expected %d and 2", n.Used(), n.Len(), used)
+	}
+	c.now.Add(6e6)
+	set("c", 0, abi.StatusOK)
+	set("d", 0, abi.StatusLimit)
+	n.Delete([]byte("a"))
+	set("d", 0, abi.StatusOK)
+}

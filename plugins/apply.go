@@ -77,7 +77,11 @@ func (c *Chain) applyChanges(b *Batch, m *abi.Message, changes abi.Changes, memo
 func (c *Chain) applyEffect(h *seat, b *Batch, hook abi.Hook, index int32, memory []byte, e *[abi.EffectSize]byte) {
 	m := &b.Messages[index]
 	topic := guestSpan(memory, e[abi.EffectTopic:])
-	if kind := abi.Effect(e[abi.EffectKind]); kind != abi.EffectEmit {
+	kind := abi.Effect(e[abi.EffectKind])
+	if !h.allows(kind, topic) {
+		return
+	}
+	if kind != abi.EffectEmit {
 		if m.Session == 0 || hook == abi.HookClose || hook == abi.HookTick {
 			return // there is nobody to subscribe
 		}

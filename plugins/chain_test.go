@@ -285,7 +285,7 @@ func TestEmit(t *testing.T) {
 		return wasmtest.New().Data(textAt, []byte("alarm")).Data(textAt+8, []byte(payload)).Data(effectAt, two).
 			Hook(abi.ExportOnMessages, wasmtest.EachRecord(wasmtest.WhenFirstByte('e', wasmtest.PutSpan(abi.RecordEffects, effectAt, 2), wasmtest.Put32(abi.RecordVerdict, 1))))
 	}
-	first, second := load(t, env, emitter("e2"), plugins.Spec{Name: "first"}), load(t, env, emitter("last"), plugins.Spec{Name: "second"})
+	first, second := load(t, env, emitter("e2"), plugins.Spec{Name: "first", Grants: effectGrants("alarm")}), load(t, env, emitter("last"), plugins.Spec{Name: "second", Grants: effectGrants("alarm")})
 	chain := newChain(t, first, second)
 	b := messages("a", "e1", "b", "e1", "c")
 	for range 3 {
@@ -321,7 +321,7 @@ func TestTick(t *testing.T) {
 		Data(effectAt, append(effect(abi.EffectEmit, textAt, textAt+5, 5, 2), effect(abi.EffectSubscribe, textAt, 0, 5, 0)...)).
 		Hook(abi.ExportOnTick, wasmtest.EachRecord(wasmtest.PutSpan(abi.RecordEffects, effectAt, 2)))
 	dropper := wasmtest.New().Hook(abi.ExportOnMessages, wasmtest.EachRecord(wasmtest.WhenFirstByte('!', wasmtest.Put32(abi.RecordVerdict, 1))))
-	p := load(t, env, ticker, plugins.Spec{Tick: time.Minute})
+	p := load(t, env, ticker, plugins.Spec{Tick: time.Minute, Grants: effectGrants("alarm")})
 	chain := newChain(t, p, load(t, env, dropper, plugins.Spec{Name: "dropper"}))
 	now, b := time.Unix(1000, 0), &plugins.Batch{}
 	calls := 0

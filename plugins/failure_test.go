@@ -274,7 +274,7 @@ func TestEmitBomb(t *testing.T) {
 		Hook(abi.ExportOnMessages, wasmtest.EachRecord(wasmtest.PutSpan(abi.RecordEffects, effectAt, abi.MaxEffects)))
 	var chained []*plugins.Plugin
 	for i := range 6 {
-		chained = append(chained, load(t, env, guest, plugins.Spec{Name: fmt.Sprint("bomb", i)}))
+		chained = append(chained, load(t, env, guest, plugins.Spec{Name: fmt.Sprint("bomb", i), Grants: effectGrants("a")}))
 	}
 	b := messages("x")
 	newChain(t, chained...).Messages(b)
@@ -456,7 +456,7 @@ func TestNoAllocations(t *testing.T) {
 			wasmtest.WhenFirstByte('d', wasmtest.Put32(abi.RecordVerdict, 1), wasmtest.PutSpan(abi.RecordOut, textAt, 5)),
 			wasmtest.WhenFirstByte('e', wasmtest.PutSpan(abi.RecordEffects, effectAt, 1)),
 			wasmtest.WhenFirstByte('x', wasmtest.Put32(abi.RecordChanges, int32(abi.ChangedContext)), wasmtest.PutSpan(abi.RecordContext, 0, 0))))
-	chain := newChain(t, load(t, env, guest, plugins.Spec{}), load(t, env, wasmtest.New(), plugins.Spec{Name: "second"}))
+	chain := newChain(t, load(t, env, guest, plugins.Spec{Grants: effectGrants("topic")}), load(t, env, wasmtest.New(), plugins.Spec{Name: "second"}))
 	original := messages("a", "c", "d", "e", "x", "b").Messages
 	b := &plugins.Batch{}
 	run := func() {

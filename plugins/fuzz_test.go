@@ -24,7 +24,7 @@ func FuzzAnswers(f *testing.F) {
 		wasmtest.Get(2), wasmtest.I32(abi.RecordTopic), wasmtest.Add, wasmtest.Set(2),
 		memoryInit(2, 5),
 		wasmtest.Get(2), wasmtest.I32(abi.RecordTopic), wasmtest.Sub, wasmtest.Set(2)))
-	p, err := env.Load(f.Context(), plugins.Spec{Name: "fuzz", Wasm: guest.Bytes()})
+	p, err := env.Load(f.Context(), plugins.Spec{Name: "fuzz", Wasm: guest.Bytes(), Grants: effectGrants("#")})
 	if err != nil {
 		f.Fatal(err)
 	}

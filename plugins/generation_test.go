@@ -204,7 +204,8 @@ func TestCanaryKeepsOrder(t *testing.T) {
 		return wasmtest.New().Data(textAt, []byte("a")).Data(effectAt, effect(abi.EffectEmit, textAt, textAt, 1, 1)).
 			Hook(abi.ExportOnMessages, wasmtest.EachRecord(wasmtest.PutSpan(abi.RecordEffects, effectAt, 1)))
 	}
-	live, candidate := load(t, env, emitting(), plugins.Spec{}), load(t, env, emitting(), plugins.Spec{})
+	spec := plugins.Spec{Grants: effectGrants("a")}
+	live, candidate := load(t, env, emitting(), spec), load(t, env, emitting(), spec)
 	chain := newChain(t, live)
 	if err := chain.Canary(live, standbys(t, candidate, 1), 50); err != nil {
 		t.Fatal(err)

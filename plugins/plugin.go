@@ -141,6 +141,7 @@ type Stats struct {
 	Faults    uint64 // answers that broke the contract
 	Rebuilds  uint64 // instances that replaced a failed one
 	BackOffs  uint64 // times that it was put to rest
+	Denied    uint64 // effects outside its grants, which were not carried out
 	Policy    uint64 // messages for which its failure policy answered
 	// FuelTraps and DepthTraps are those of Traps that used up their CPU budget
 	// or nested their calls too deep.
@@ -170,9 +171,9 @@ func (p *Plugin) Stats() Stats {
 
 // counters is what one chain counts about one plugin. Only its loop writes.
 type counters struct {
-	messages, calls, drops, replies, routes, closes, emitted, discarded counter
-	traps, faults, rebuilds, backOffs, policy, busy, resting            counter
-	fuelTraps, depthTraps, fuel, fuelMost                               counter
+	messages, calls, drops, replies, routes, closes, emitted, discarded, denied counter
+	traps, faults, rebuilds, backOffs, policy, busy, resting                    counter
+	fuelTraps, depthTraps, fuel, fuelMost                                       counter
 }
 
 // counter has one writer and any number of readers.
@@ -190,6 +191,7 @@ func (c *counters) addTo(s *Stats) {
 	s.Closes += c.closes.v.Load()
 	s.Emitted += c.emitted.v.Load()
 	s.Discarded += c.discarded.v.Load()
+	s.Denied += c.denied.v.Load()
 	s.Traps += c.traps.v.Load()
 	s.Faults += c.faults.v.Load()
 	s.Rebuilds += c.rebuilds.v.Load()

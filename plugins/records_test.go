@@ -115,8 +115,10 @@ func hookOf(r vectors.Record) abi.Hook {
 // callStub hands the record's messages to the stub.
 func callStub(t *testing.T, r vectors.Record, stub *wasmtest.Module) (before []abi.Message, b *plugins.Batch) {
 	t.Helper()
+	grants := effectGrants("#")
+	grants.Clock = &hostfuncs.ClockGrant{}
 	p := load(t, newEnv(t, plugins.EnvConfig{}), stub, plugins.Spec{
-		Tick: conformanceTick, Grants: hostfuncs.Grants{Clock: &hostfuncs.ClockGrant{}},
+		Tick: conformanceTick, Grants: grants,
 	})
 	c := newChain(t, p)
 	b = &plugins.Batch{}

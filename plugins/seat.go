@@ -30,6 +30,7 @@ type seat struct {
 	logTokens float64
 	logFilled int64
 	logCut    uint64
+	denied    denials
 }
 
 // A plugin rests when it fails on maxStrikes messages within the window. A strike

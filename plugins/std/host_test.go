@@ -103,6 +103,8 @@ func load(tb testing.TB, env *plugins.Env, u use) (*plugins.Plugin, error) {
 	}
 	// What a message may cost the cases say; here it is about answers.
 	spec := plugins.Spec{Name: u.name, Wasm: wasm, Config: json.RawMessage(u.config), CPU: 10 * time.Millisecond}
+	spec.Grants.Publish = &hostfuncs.PublishGrant{Topics: []string{"#"}}
+	spec.Grants.Subscribe = &hostfuncs.SubscribeGrant{Topics: []string{"#"}}
 	if !u.noClock {
 		spec.Grants.Clock = &hostfuncs.ClockGrant{}
 	}

@@ -68,6 +68,7 @@ var (
 	prioritiesType = reflect.TypeFor[Priorities]()
 	configType     = reflect.TypeFor[PluginConfig]()
 	frameType      = reflect.TypeFor[Frame]()
+	grantsType     = reflect.TypeFor[Grants]()
 )
 
 // shorthand is the key that a struct's scalar form stands for.
@@ -222,6 +223,10 @@ func (d *decoder) structure(v reflect.Value, raw any, path string) {
 }
 
 func (d *decoder) unknown(t reflect.Type, key, path string) {
+	if t == grantsType && key == "filter" {
+		d.problem(path, Problem{Cause: "not in this version", Expected: "no such grant: filters in the kernel are not there yet", Fix: "remove it"})
+		return
+	}
 	p := Problem{Cause: "unknown key", Fix: didYouMean(key, keysOf(t))}
 	if p.Fix == "" {
 		if p.Expected = anyOf(keysOf(t)); p.Expected == "" {

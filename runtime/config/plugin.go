@@ -23,8 +23,9 @@ type Plugin struct {
 	// call that has spent it for all of its messages traps.
 	CPU Duration `koanf:"cpu" yaml:"cpu" default:"50us" min:"1us" max:"1s"`
 	// OnFailure is what becomes of a message that the plugin could not handle:
-	// closed drops it, open lets it pass unchanged, quarantine makes it a dead
-	// letter.
+	// closed drops it, open lets it pass unchanged, quarantine sends it to the
+	// dead letters. A session that such a plugin could not judge when it began
+	// is refused, unless open.
 	OnFailure string `koanf:"on_failure" yaml:"on_failure" default:"closed" enum:"closed,open,quarantine"`
 	// Tick is how often the plugin's tick is called, if it has one.
 	Tick Duration `koanf:"tick" yaml:"tick" default:"1s" min:"10ms" max:"24h"`
@@ -58,24 +59,63 @@ const (
 // Grants is what a plugin may call, one field a capability; nil is not granted.
 type Grants struct {
 	// Log lets the plugin write to weft's log.
-	Log *Grant `koanf:"log" yaml:"log"`
+	Log *LogGrant `koanf:"log" yaml:"log"`
 	// Metrics lets the plugin keep metrics of its own.
-	Metrics *Grant `koanf:"metrics" yaml:"metrics"`
+	Metrics *MetricsGrant `koanf:"metrics" yaml:"metrics"`
 	// Clock lets the plugin read the time.
 	Clock *Grant `koanf:"clock" yaml:"clock"`
 	// Random lets the plugin draw random bytes.
-	Random *Grant `koanf:"random" yaml:"random"`
+	Random *RandomGrant `koanf:"random" yaml:"random"`
 	// KV lets the plugin keep values that outlive its instances.
 	KV *KVGrant `koanf:"kv" yaml:"kv"`
 	// HTTP lets the plugin send HTTP requests. Its messages may wait for the
 	// answers.
 	HTTP *HTTPGrant `koanf:"http" yaml:"http"`
+	// Publish lets the plugin emit messages.
+	Publish *PublishGrant `koanf:"publish" yaml:"publish"`
+	// Subscribe lets the plugin begin and end subscriptions of sessions.
+	Subscribe *SubscribeGrant `koanf:"subscribe" yaml:"subscribe"`
 	// WASI lets in a module whose compiler insists on WASI. It opens nothing.
 	WASI *Grant `koanf:"wasi" yaml:"wasi"`
 }
 
 // Grant is a capability without a scope.
 type Grant struct{}
+
+// LogGrant is the scope of the log capability.
+type LogGrant struct {
+	// Rate is how many lines a second the plugin may write on average; what is
+	// over it is counted.
+	Rate int `koanf:"rate" yaml:"rate" default:"100" min:"1" max:"1000000"`
+	// Burst is how many lines at once; 0: twice the rate.
+	Burst int `koanf:"burst" yaml:"burst" default:"0" min:"0" max:"1000000"`
+}
+
+// MetricsGrant is the scope of the metrics capability.
+type MetricsGrant struct {
+	// Max is how many metrics the plugin may have.
+	Max int `koanf:"max" yaml:"max" default:"64" min:"1" max:"10000"`
+}
+
+// RandomGrant is the scope of the random capability.
+type RandomGrant struct {
+	// Rate is how many bytes a second the plugin may read on average, and, if
+	// that is more than 1 MiB, at once.
+	Rate Size `koanf:"rate" yaml:"rate" default:"16MiB" min:"1B" max:"1GiB"`
+}
+
+// PublishGrant is the scope of the publish capability.
+type PublishGrant struct {
+	// Topics are the patterns of the topics to which the plugin may emit.
+	Topics []string `koanf:"topics" yaml:"topics" required:"true"`
+}
+
+// SubscribeGrant is the scope of the subscribe capability.
+type SubscribeGrant struct {
+	// Topics are patterns: what the plugin subscribes a session to must lie
+	// within one of them. A queue group is named as queue:NAME.
+	Topics []string `koanf:"topics" yaml:"topics" required:"true"`
+}
 
 // KVGrant is the scope of the key-value capability.
 type KVGrant struct {
@@ -84,6 +124,12 @@ type KVGrant struct {
 	Namespace string `koanf:"namespace" yaml:"namespace"`
 	// Size bounds the bytes of all keys and values of the namespace.
 	Size Size `koanf:"size" yaml:"size" default:"1MiB" min:"1KiB" max:"1GiB"`
+	// Entries bounds how many keys the namespace has; 0 sets no bound beside
+	// the size.
+	Entries int `koanf:"entries" yaml:"entries" default:"0" min:"0" max:"10000000"`
+	// TTL is the longest time that a value of the plugin's lives; longer ones,
+	// and those that were to live for ever, are cut to it. 0: no bound.
+	TTL Duration `koanf:"ttl" yaml:"ttl" default:"0s" min:"0s" max:"8760h"`
 }
 
 // HTTPGrant is the scope of the HTTP capability.

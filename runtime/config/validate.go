@@ -116,9 +116,7 @@ func (k *checker) plugin(path, name string, p Plugin) {
 		}
 	}
 	k.rollout(join(path, "rollout"), &p.Rollout)
-	if kv := p.Grants.KV; kv != nil && kv.Namespace != "" {
-		k.name(join(path, "grants.kv.namespace"), kv.Namespace)
-	}
+	k.grants(join(path, "grants"), p.Grants)
 }
 
 func (k *checker) module(path, file string) {

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"slices"
 
-	"github.com/weftrun/weft/hostfuncs"
 	"github.com/weftrun/weft/plugins"
 	"github.com/weftrun/weft/plugins/std"
 	"github.com/weftrun/weft/runtime/config"
@@ -99,37 +98,6 @@ func pluginSpec(name string, c config.Plugin, own config.PluginConfig) (plugins.
 		spec.Wasm, err = std.Open(stdName)
 	}
 	return spec, err
-}
-
-func grants(name string, c config.Grants) hostfuncs.Grants {
-	var g hostfuncs.Grants
-	if c.Log != nil {
-		g.Log = &hostfuncs.LogGrant{}
-	}
-	if c.Metrics != nil {
-		g.Metrics = &hostfuncs.MetricsGrant{}
-	}
-	if c.Clock != nil {
-		g.Clock = &hostfuncs.ClockGrant{}
-	}
-	if c.Random != nil {
-		g.Random = &hostfuncs.RandomGrant{}
-	}
-	if c.KV != nil {
-		g.KV = &hostfuncs.KVGrant{Namespace: c.KV.Namespace, Size: int64(c.KV.Size)}
-		if g.KV.Namespace == "" {
-			g.KV.Namespace = name
-		}
-	}
-	if h := c.HTTP; h != nil {
-		g.HTTP = &hostfuncs.HTTPGrant{
-			Hosts: h.Hosts, Concurrency: h.Concurrency, Deadline: h.Deadline.Std(), Request: int64(h.Request), Response: int64(h.Response),
-		}
-	}
-	if c.WASI != nil {
-		g.WASI = &hostfuncs.WASIGrant{}
-	}
-	return g
 }
 
 func sortedKeys[V any](m map[string]V) []string {

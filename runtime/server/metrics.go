@@ -151,6 +151,7 @@ func (s *Server) pluginMetrics() []admin.Metric {
 	policy := newFamily("weft_plugin_policy_total", "Messages for which the failure policy answered.", admin.Counter, "plugin")
 	emitted := newFamily("weft_plugin_emitted_total", "Messages that the plugin made.", admin.Counter, "plugin")
 	discarded := newFamily("weft_plugin_discarded_total", "Messages that the plugin made over the bound of a batch.", admin.Counter, "plugin")
+	denied := newFamily("weft_plugin_denied_total", "Effects outside the plugin's grants, which were not carried out.", admin.Counter, "plugin")
 	busy := newFamily("weft_plugin_busy_seconds_total", "Time spent in the plugin, estimated from one call in sixteen.", admin.Counter, "plugin")
 	instances := newFamily("weft_plugin_instances", "Instances that live.", admin.Gauge, "plugin")
 	logs := newFamily("weft_plugin_log_lines_total", "Log lines of the plugin, written or over its rate.", admin.Counter, "plugin", "result")
@@ -165,13 +166,14 @@ func (s *Server) pluginMetrics() []admin.Metric {
 		policy.add(st.Policy, name)
 		emitted.add(st.Emitted, name)
 		discarded.add(st.Discarded, name)
+		denied.add(st.Denied, name)
 		busy.Samples = append(busy.Samples, admin.Sample{Labels: []string{name}, Value: time.Duration(st.BusyNanoseconds).Seconds()})
 		instances.add(uint64(max(st.Instances, 0)), name)
 		logs.add(st.Host.LogLines, name, "written")
 		logs.add(st.Host.LogLimited, name, "limited")
 	}
 	return []admin.Metric{messages.Metric, verdicts.Metric, failures.Metric, rebuilds.Metric, policy.Metric, emitted.Metric,
-		discarded.Metric, busy.Metric, instances.Metric, logs.Metric}
+		discarded.Metric, denied.Metric, busy.Metric, instances.Metric, logs.Metric}
 }
 
 // pluginStats adds up the plugins by name: one that has several configurations
@@ -187,6 +189,7 @@ func (s *Server) pluginStats() map[string]plugins.Stats {
 		sum.Closes += st.Closes
 		sum.Emitted += st.Emitted
 		sum.Discarded += st.Discarded
+		sum.Denied += st.Denied
 		sum.Traps += st.Traps
 		sum.Faults += st.Faults
 		sum.Rebuilds += st.Rebuilds

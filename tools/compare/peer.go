@@ -161,7 +161,7 @@ const weftConfig = `listeners:
 plugins:
   auth:
     file: "std:jwt-auth"
-    grants: {clock: {}}
+    grants: {clock: {}, subscribe: {topics: ["#"]}}
     config: {algorithm: HS256, key: %q}
   normalise:
     file: "std:json-filter"
@@ -173,6 +173,7 @@ plugins:
       invalid: continue
   route:
     file: "std:topic-router"
+    grants: {publish: {topics: ["alarm/+"]}}
     config:
       rules:
         - {when: {alarm: high}, emit: "alarm/{truck}"}

@@ -78,6 +78,7 @@ func load(t testing.TB, wasm []byte, config string, memory int64) *plugins.Plugi
 		Grants: hostfuncs.Grants{
 			Log: &hostfuncs.LogGrant{}, Metrics: &hostfuncs.MetricsGrant{}, Clock: &hostfuncs.ClockGrant{},
 			Random: &hostfuncs.RandomGrant{}, KV: &hostfuncs.KVGrant{Namespace: "n"}, WASI: &hostfuncs.WASIGrant{},
+			Publish: &hostfuncs.PublishGrant{Topics: []string{"#"}}, Subscribe: &hostfuncs.SubscribeGrant{Topics: []string{"#", "queue:#"}},
 		},
 	})
 	if err != nil {
