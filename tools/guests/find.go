@@ -39,6 +39,7 @@ var places = []struct {
 		return "abi/vectors/v1.0/" + filepath.Base(folder) + ".wasm"
 	}},
 	{"tools/guests/testdata", beside},
+	{"tools/soak", beside},
 }
 
 func beside(folder string) string { return filepath.Join(folder, filepath.Base(folder)+".wasm") }
