@@ -10,6 +10,7 @@ import (
 type Standby struct {
 	plugin   *Plugin
 	instance *instance
+	fresh    bool
 }
 
 // Standby makes an instance and configures it.
@@ -18,7 +19,7 @@ func (p *Plugin) Standby(ctx context.Context) (*Standby, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", p.spec.source(), err)
 	}
-	return &Standby{p, in}, nil
+	return &Standby{plugin: p, instance: in}, nil
 }
 
 // Close gives back what the instance holds, if nobody has used it.
@@ -28,6 +29,10 @@ func (s *Standby) Close() {
 		s.instance = nil
 	}
 }
+
+// Forget makes it begin without the state of the instance whose place it takes: a
+// way back from a generation whose state nobody else understands.
+func (s *Standby) Forget() { s.fresh = true }
 
 // seat makes a seat of it.
 func (s *Standby) seat(index int16) *seat {
@@ -98,7 +103,7 @@ func (c *Chain) Swap(from *Plugin, ready []*Standby) (*Swapped, error) {
 		if h.candidate != nil {
 			return nil, fmt.Errorf("%w: another generation of %s is on trial: promote or withdraw it first", ErrPlaces, from.spec.Name)
 		}
-		if err := handOver(h.live, ready[i].instance); err != nil {
+		if err := handOver(h.live, ready[i]); err != nil {
 			return nil, fmt.Errorf("%s: %w", ready[i].plugin.spec.source(), err)
 		}
 	}
@@ -126,8 +131,8 @@ func fits(places []*hop, ready []*Standby) error {
 // handOver gives the state of one instance to another, which nobody has called
 // yet. An instance that fails to hand out its state is replaced; the new one
 // begins without.
-func handOver(from *seat, to *instance) error {
-	if from.instance == nil || !from.plugin.description.Snapshot || !to.plugin.description.Snapshot {
+func handOver(from *seat, to *Standby) error {
+	if to.fresh || from.instance == nil || !from.plugin.description.Snapshot || !to.plugin.description.Snapshot {
 		return nil
 	}
 	state, err := from.instance.snapshot()
@@ -135,7 +140,7 @@ func handOver(from *seat, to *instance) error {
 		from.discarded("weft_snapshot", err)
 		return fmt.Errorf("the state of generation %d: %w", from.plugin.spec.Generation, err)
 	}
-	return to.restore(state)
+	return to.instance.restore(state)
 }
 
 // Canary puts another generation beside the live one: it serves so many percent of
@@ -183,7 +188,7 @@ func (c *Chain) bring(places []*hop, ready []*Standby, shadow bool) error {
 		if h.candidate != nil {
 			return fmt.Errorf("%w: another generation of %s is on trial: promote or withdraw it first", ErrPlaces, h.live.plugin.spec.Name)
 		}
-		if err := handOver(h.live, ready[i].instance); err != nil {
+		if err := handOver(h.live, ready[i]); err != nil {
 			return fmt.Errorf("%s: %w", ready[i].plugin.spec.source(), err)
 		}
 	}

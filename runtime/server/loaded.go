@@ -8,6 +8,7 @@ import (
 	"iter"
 	"log/slog"
 	"slices"
+	"time"
 
 	"github.com/weftrun/weft/plugins"
 	"github.com/weftrun/weft/plugins/std"
@@ -19,8 +20,8 @@ import (
 type loaded struct {
 	env    *plugins.Env
 	guest  *guestMetrics
-	list   []*plugins.Plugin
-	chains [][]*plugins.Plugin // by listener
+	groups map[string]*group
+	chains [][]*plugins.Plugin // by listener, as they begin
 	routes [][]*plugins.Plugin // by route
 }
 
@@ -32,37 +33,61 @@ func loadPlugins(ctx context.Context, cfg *config.Config, log *slog.Logger, cach
 	if err != nil {
 		return nil, err
 	}
-	l := &loaded{env: env, guest: guest}
-	declared := map[string]*plugins.Plugin{}
+	l := &loaded{env: env, guest: guest, groups: map[string]*group{}}
 	var faults []error
 	for _, name := range sortedKeys(cfg.Plugins) {
 		p, err := l.load(ctx, cfg, name, nil)
-		declared[name] = p
 		faults = append(faults, err)
+		sec := &section{plugin: cfg.Plugins[name]}
+		l.groups[name] = &group{
+			name: name, section: sec, number: 1, results: map[string]uint64{}, causes: map[string]uint64{},
+			live: &generation{number: 1, members: []*plugins.Plugin{p}, section: sec, source: sourceStart, since: time.Now()},
+		}
 	}
-	chain := func(entries []config.ChainEntry) []*plugins.Plugin {
-		var list []*plugins.Plugin
+	chain := func(place string, index int, entries []config.ChainEntry) (list []*plugins.Plugin) {
 		for _, entry := range entries {
-			p := declared[entry.Plugin]
-			if entry.Config != nil && p != nil {
-				var err error
-				p, err = l.load(ctx, cfg, entry.Plugin, entry.Config)
-				faults = append(faults, err)
-			}
+			p, err := l.place(ctx, cfg, place, index, entry)
+			faults = append(faults, err)
 			list = append(list, p)
 		}
 		return list
 	}
 	for i := range cfg.Listeners {
-		l.chains = append(l.chains, chain(cfg.Listeners[i].Chain))
+		l.chains = append(l.chains, chain("listener "+cfg.Listeners[i].Name, i, cfg.Listeners[i].Chain))
 	}
 	for i := range cfg.Routes {
-		l.routes = append(l.routes, chain(cfg.Routes[i].Chain))
+		l.routes = append(l.routes, chain("route "+cfg.Routes[i].Name, len(cfg.Listeners)+i, cfg.Routes[i].Chain))
 	}
 	if err := errors.Join(faults...); err != nil {
 		return nil, errors.Join(err, env.Close(ctx))
 	}
 	return l, nil
+}
+
+// place puts a plugin into a chain.
+func (l *loaded) place(ctx context.Context, cfg *config.Config, place string, chain int, entry config.ChainEntry) (*plugins.Plugin, error) {
+	g := l.groups[entry.Plugin]
+	member, p := 0, g.live.members[0]
+	if entry.Config != nil && p != nil {
+		var err error
+		if p, err = l.load(ctx, cfg, entry.Plugin, entry.Config); err != nil {
+			return nil, err
+		}
+		member = len(g.live.members)
+		g.live.members = append(g.live.members, p)
+		g.section.own = append(g.section.own, entry.Config)
+	}
+	if !slices.Contains(g.places, place) {
+		g.places = append(g.places, place)
+	}
+	for i := range g.seats {
+		if s := &g.seats[i]; s.chain == chain && s.member == member {
+			s.count++
+			return p, nil
+		}
+	}
+	g.seats = append(g.seats, seats{chain: chain, member: member, count: 1})
+	return p, nil
 }
 
 // load loads one plugin, with the configuration of a place in a chain if own is
@@ -73,11 +98,11 @@ func (l *loaded) load(ctx context.Context, cfg *config.Config, name string, own 
 	if err != nil {
 		return nil, fmt.Errorf("%s.file: %w (%s)", key, err, cfg.Place(key+".file"))
 	}
+	spec.Generation = 1
 	p, err := l.env.Load(ctx, spec)
 	if err != nil {
 		return nil, fmt.Errorf("%w (%s)", err, cfg.Place(key))
 	}
-	l.list = append(l.list, p)
 	return p, nil
 }
 
@@ -91,7 +116,7 @@ func pluginSpec(name string, c config.Plugin, own config.PluginConfig) (plugins.
 	}
 	spec := plugins.Spec{
 		Name: name, File: c.Path, SHA256: c.SHA256, Config: json.RawMessage(own), Grants: grants(name, c.Grants),
-		Memory: int64(c.Memory), OnFailure: policy, Tick: c.Tick.Std(),
+		Memory: int64(c.Memory), OnFailure: policy, Tick: c.Tick.Std(), CPU: c.CPU.Std(),
 	}
 	if stdName, ok := c.Std(); ok {
 		spec.File = c.File

@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/weftrun/weft/plugins"
 	"github.com/weftrun/weft/runtime/admin"
 	"github.com/weftrun/weft/runtime/delivery"
 	"github.com/weftrun/weft/runtime/engine"
@@ -20,6 +19,7 @@ func (s *Server) metrics() []admin.Metric {
 	list = append(list, s.listenerMetrics(&stats)...)
 	list = append(list, loopMetrics(&stats)...)
 	list = append(list, s.pluginMetrics()...)
+	list = append(list, s.rollouts.metrics()...)
 	list = append(list, s.plugins.guest.metrics()...)
 	list = append(list, s.keeper.metrics()...)
 	registry := s.sessions.Stats()
@@ -152,55 +152,36 @@ func (s *Server) pluginMetrics() []admin.Metric {
 	emitted := newFamily("weft_plugin_emitted_total", "Messages that the plugin made.", admin.Counter, "plugin")
 	discarded := newFamily("weft_plugin_discarded_total", "Messages that the plugin made over the bound of a batch.", admin.Counter, "plugin")
 	denied := newFamily("weft_plugin_denied_total", "Effects outside the plugin's grants, which were not carried out.", admin.Counter, "plugin")
+	fuel := newFamily("weft_plugin_fuel_total", "Fuel that the plugin's hooks have spent.", admin.Counter, "plugin")
+	fuelMost := newFamily("weft_plugin_fuel_per_message_most", "The most that the messages of one call have spent each.", admin.Gauge, "plugin")
+	resting := newFamily("weft_plugin_resting", "Places in which the plugin rests because it failed too often.", admin.Gauge, "plugin")
 	busy := newFamily("weft_plugin_busy_seconds_total", "Time spent in the plugin, estimated from one call in sixteen.", admin.Counter, "plugin")
 	instances := newFamily("weft_plugin_instances", "Instances that live.", admin.Gauge, "plugin")
 	logs := newFamily("weft_plugin_log_lines_total", "Log lines of the plugin, written or over its rate.", admin.Counter, "plugin", "result")
-	for name, st := range s.pluginStats() {
+	for name, st := range s.rollouts.totals() {
 		messages.add(st.Messages, name)
 		for verdict, n := range map[string]uint64{"drop": st.Drops, "reply": st.Replies, "route": st.Routes, "close": st.Closes} {
 			verdicts.add(n, name, verdict)
 		}
-		failures.add(st.Traps, name, "trap")
+		failures.add(st.Traps-st.FuelTraps-st.DepthTraps, name, "trap")
+		failures.add(st.FuelTraps, name, "fuel")
+		failures.add(st.DepthTraps, name, "depth")
 		failures.add(st.Faults, name, "fault")
 		rebuilds.add(st.Rebuilds, name)
 		policy.add(st.Policy, name)
 		emitted.add(st.Emitted, name)
 		discarded.add(st.Discarded, name)
 		denied.add(st.Denied, name)
+		fuel.add(st.Fuel, name)
+		fuelMost.add(st.FuelMost, name)
+		resting.add(uint64(max(st.Resting, 0)), name)
 		busy.Samples = append(busy.Samples, admin.Sample{Labels: []string{name}, Value: time.Duration(st.BusyNanoseconds).Seconds()})
 		instances.add(uint64(max(st.Instances, 0)), name)
 		logs.add(st.Host.LogLines, name, "written")
 		logs.add(st.Host.LogLimited, name, "limited")
 	}
 	return []admin.Metric{messages.Metric, verdicts.Metric, failures.Metric, rebuilds.Metric, policy.Metric, emitted.Metric,
-		discarded.Metric, denied.Metric, busy.Metric, instances.Metric, logs.Metric}
-}
-
-// pluginStats adds up the plugins by name: one that has several configurations
-// counts as one.
-func (s *Server) pluginStats() map[string]plugins.Stats {
-	byName := map[string]plugins.Stats{}
-	for _, p := range s.plugins.list {
-		sum, st := byName[p.Name()], p.Stats()
-		sum.Messages += st.Messages
-		sum.Drops += st.Drops
-		sum.Replies += st.Replies
-		sum.Routes += st.Routes
-		sum.Closes += st.Closes
-		sum.Emitted += st.Emitted
-		sum.Discarded += st.Discarded
-		sum.Denied += st.Denied
-		sum.Traps += st.Traps
-		sum.Faults += st.Faults
-		sum.Rebuilds += st.Rebuilds
-		sum.Policy += st.Policy
-		sum.BusyNanoseconds += st.BusyNanoseconds
-		sum.Instances += st.Instances
-		sum.Host.LogLines += st.Host.LogLines
-		sum.Host.LogLimited += st.Host.LogLimited
-		byName[p.Name()] = sum
-	}
-	return byName
+		discarded.Metric, denied.Metric, fuel.Metric, fuelMost.Metric, resting.Metric, busy.Metric, instances.Metric, logs.Metric}
 }
 
 // Metric adds up the samples of one metric; 0 if there is none of that name.

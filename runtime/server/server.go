@@ -31,6 +31,9 @@ type Options struct {
 	Logger *slog.Logger
 	// Driver selects the engine's driver; empty is the best one of the system.
 	Driver string
+	// Reload reads the configuration again, for Server.Reload and for changes of
+	// its file; nil for a configuration that stays as it is.
+	Reload func(context.Context) (*config.Config, error)
 	// CacheDir keeps compiled plugins between starts; empty keeps none.
 	CacheDir string
 }
@@ -42,6 +45,7 @@ type Server struct {
 	ctx      context.Context // of plugin calls; never cancelled: metering bounds them
 	setup    *setup
 	plugins  *loaded
+	rollouts *rollouts
 	topics   *router.Trie[uint64]
 	sessions *session.Registry
 	requests *delivery.Requests
@@ -76,6 +80,7 @@ func New(ctx context.Context, opts Options) (*Server, error) {
 	if s.plugins, err = loadPlugins(ctx, opts.Config, opts.Logger, opts.CacheDir); err != nil {
 		return nil, err
 	}
+	s.rollouts = newRollouts(s, opts)
 	if err := s.start(opts); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
@@ -109,7 +114,7 @@ func (s *Server) start(opts Options) error {
 	s.admin, err = admin.New(admin.Options{
 		Address: c.API.Address, AllowRemote: c.API.AllowRemote, Hosts: c.API.Hosts, Logger: s.log,
 		Bus: s.bus, Life: s.life, Sources: []admin.Source{admin.SourceFunc(s.metrics)},
-		DeadLetters: deadLetters{s},
+		DeadLetters: deadLetters{s}, Plugins: s.rollouts,
 	})
 	return err
 }
@@ -130,10 +135,12 @@ func (s *Server) Run(ctx context.Context) error {
 	if err := s.life.To(life.Running, ""); err != nil {
 		return err
 	}
+	s.rollouts.start()
 	s.log.Info("running", "listeners", len(s.setup.listeners), "loops", len(s.paths))
 	var err error
 	select {
 	case err = <-ended:
+		s.rollouts.stop()
 		err = errors.Join(fmt.Errorf("the engine has ended: %w", err), s.life.To(life.Failed, "the engine has ended"))
 	case <-ctx.Done():
 		err = s.drain(ended)
@@ -146,6 +153,7 @@ func (s *Server) drain(ended <-chan error) error {
 	if err := s.life.To(life.Draining, "asked to stop"); err != nil {
 		return err
 	}
+	s.rollouts.stop()
 	s.log.Info("draining", "at_most", s.cfg.Drain)
 	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.Drain.Std())
 	defer cancel()
@@ -223,8 +231,12 @@ func (s *Server) Bus() admin.Bus { return s.bus }
 // DeadLetters are the messages that could not be handled, as the API shows them.
 func (s *Server) DeadLetters() admin.DeadLetters { return deadLetters{s} }
 
-// Plugins are the loaded plugins.
-func (s *Server) Plugins() []*plugins.Plugin { return s.plugins.list }
+// Plugins are the plugins of the live generations, by name.
+func (s *Server) Plugins() []*plugins.Plugin { return s.rollouts.livePlugins() }
+
+// Reload reads the configuration again and puts into effect what concerns plugins.
+// What else has changed is named in the log. On an error everything is as it was.
+func (s *Server) Reload(ctx context.Context) error { return s.rollouts.reload(ctx) }
 
 // debugging tells whether debug lines are written: the path asks before it makes
 // their arguments, which would allocate for each message.

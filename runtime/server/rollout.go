@@ -1,0 +1,233 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/weftrun/weft/plugins/watch"
+	"github.com/weftrun/weft/runtime/admin"
+	"github.com/weftrun/weft/runtime/config"
+	"github.com/weftrun/weft/runtime/life"
+	"github.com/weftrun/weft/runtime/rollout"
+)
+
+// rollouts brings new generations of plugins. Whoever asks for one builds it on his
+// own goroutine (rollout_build.go), one at a time; what changes the loops
+// (rollout_loops.go) and what judges (rollout_judge.go) runs on one goroutine,
+// step by step, so that no two steps of a plugin ever cross.
+type rollouts struct {
+	server *Server
+	log    *slog.Logger
+	groups map[string]*group
+	reread func(context.Context) (*config.Config, error) // nil: the configuration is not read again
+
+	ctx      context.Context // ends when the server begins to end
+	cancel   context.CancelFunc
+	steps    chan func()
+	building chan struct{} // held by who builds
+	busy     sync.WaitGroup
+	ended    chan struct{}
+	watching sync.WaitGroup
+
+	mu      sync.RWMutex // guards what follows, and what changes in groups
+	stopped bool
+	watcher *watch.Watcher // nil: nothing is watched
+	watched map[string]bool
+	applied *config.Config // whose plugins run
+	reloads reloads
+}
+
+// reloads is what became of configurations that were read again.
+type reloads struct {
+	applied, unchanged, refused uint64
+	bad                         bool // the last one was refused
+	last                        time.Time
+}
+
+func newRollouts(s *Server, opts Options) *rollouts {
+	r := &rollouts{
+		server: s, log: s.log, groups: s.plugins.groups, reread: opts.Reload, applied: opts.Config,
+		steps: make(chan func()), building: make(chan struct{}, 1), ended: make(chan struct{}),
+	}
+	r.ctx, r.cancel = context.WithCancel(s.ctx)
+	return r
+}
+
+// start begins to watch and to judge.
+func (r *rollouts) start() {
+	go r.run()
+	r.watchAll()
+}
+
+// stop refuses what is asked from now on and waits for what is under way. Call it
+// once, before the loops end.
+func (r *rollouts) stop() {
+	r.mu.Lock()
+	r.stopped = true
+	watcher := r.watcher
+	r.mu.Unlock()
+	r.cancel()
+	r.watching.Wait()
+	r.busy.Wait()
+	<-r.ended
+	if watcher != nil {
+		if err := watcher.Close(); err != nil {
+			r.log.Warn("the files' watcher did not close", "error", err)
+		}
+	}
+}
+
+// judgeEvery is how often the generations that are watched are judged.
+const judgeEvery = 50 * time.Millisecond
+
+// run takes steps and judges until the server ends.
+func (r *rollouts) run() {
+	defer close(r.ended)
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		select {
+		case <-r.ctx.Done():
+			return
+		case step := <-r.steps:
+			step()
+		case <-timer.C:
+			r.judge(time.Now())
+		}
+		if r.anyWatched() {
+			timer.Reset(judgeEvery)
+		} else {
+			timer.Reset(time.Hour)
+		}
+	}
+}
+
+// errStopping is the answer to what is asked of a server that is not running.
+func errStopping(state life.State) error {
+	return fmt.Errorf("%w: weft is %s", admin.ErrDraining, state)
+}
+
+// begin counts a caller in whom stop waits for. The context that it returns also
+// ends when the server does; done must be called.
+func (r *rollouts) begin(ctx context.Context) (_ context.Context, done func(), err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if state, _ := r.server.life.State(); r.stopped || state != life.Running {
+		return nil, nil, errStopping(state)
+	}
+	r.busy.Add(1)
+	ctx, cancel := context.WithCancel(ctx)
+	forget := context.AfterFunc(r.ctx, cancel)
+	return ctx, func() { forget(); cancel(); r.busy.Done() }, nil
+}
+
+// build is begin for who loads plugins: one at a time.
+func (r *rollouts) beginBuild(ctx context.Context) (_ context.Context, done func(), err error) {
+	ctx, end, err := r.begin(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	select {
+	case r.building <- struct{}{}:
+		return ctx, func() { <-r.building; end() }, nil
+	case <-ctx.Done():
+		defer end()
+		return nil, nil, r.ending(ctx.Err())
+	}
+}
+
+// ending replaces the error of a context that ended because the server does.
+func (r *rollouts) ending(err error) error {
+	if r.ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return errStopping(life.Draining)
+	}
+	return err
+}
+
+// do runs a step on the goroutine of the rollouts and waits for it. A step that
+// has begun is waited for, whatever becomes of ctx. It fails without having run the
+// step if ctx ends before.
+func (r *rollouts) do(ctx context.Context, step func() error) error {
+	done := make(chan error, 1)
+	run := func() {
+		err := errors.New("the step panicked")
+		defer func() {
+			if p := recover(); p != nil {
+				r.log.Error("a step of a rollout panicked", "panic", p)
+			}
+			done <- err
+		}()
+		err = step()
+	}
+	select {
+	case r.steps <- run:
+		return <-done
+	case <-ctx.Done():
+		return r.ending(ctx.Err())
+	}
+}
+
+// group finds a plugin.
+func (r *rollouts) group(name string) (*group, error) {
+	if g := r.groups[name]; g != nil {
+		return g, nil
+	}
+	return nil, fmt.Errorf("%w %.80q: weft plugin list shows those that the configuration declares", admin.ErrUnknownPlugin, name)
+}
+
+// note keeps, logs and counts a step of a plugin's generations.
+func (r *rollouts) note(level slog.Level, g *group, what string, generation uint64, cause, text string) {
+	r.mu.Lock()
+	g.last = event{time.Now(), what, generation, cause, text}
+	g.results[what]++
+	r.mu.Unlock()
+	r.log.Log(r.ctx, level, "plugin generation "+what, "plugin", g.name, "generation", generation, "cause", cause, "text", text)
+}
+
+// refuse notes that a generation did not come to be, and gives the error its class.
+func (r *rollouts) refuse(g *group, number uint64, source string, err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return r.ending(err)
+	}
+	r.mu.RLock()
+	live := g.live.number
+	r.mu.RUnlock()
+	r.note(slog.LevelError, g, didRefuse, number, source, fmt.Sprintf("%v; generation %d goes on", err, live))
+	return fmt.Errorf("%w: %w", admin.ErrRefused, err)
+}
+
+// put closes a generation that nobody uses any more.
+func (r *rollouts) put(gen *generation) {
+	if gen == nil {
+		return
+	}
+	if err := gen.close(r.server.ctx); err != nil {
+		r.log.Error("a generation was not closed", "plugin", gen.members[0].Name(), "generation", gen.number, "error", err)
+	}
+}
+
+// retire counts what a generation did to the plugin's past. Hold mu.
+func (g *group) retire(gen *generation) {
+	switch {
+	case gen == nil:
+	case gen.shadow:
+		d := gen.drift()
+		d.Samples = nil
+		addDrift(&g.drift, d)
+	default:
+		st := gen.stats()
+		st.Instances, st.Resting = 0, 0
+		addStats(&g.past, st)
+	}
+}
+
+// watch begins to watch a new generation: the candidate, or the live one. Hold mu.
+func (g *group) watch(mode rollout.Mode, weight int, manual bool, gen *generation) {
+	t := &trial{mode: mode, weight: weight, manual: manual, rules: rulesOf(&g.section.plugin.Rollout), since: time.Now()}
+	t.judge = rollout.New(mode, t.rules, t.since, g.live.counts(), gen.counts())
+	g.trial = t
+}

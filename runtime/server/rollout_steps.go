@@ -1,0 +1,199 @@
+package server
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/weftrun/weft/runtime/admin"
+	"github.com/weftrun/weft/runtime/config"
+	"github.com/weftrun/weft/runtime/rollout"
+)
+
+// Everything here runs on the goroutine of the rollouts.
+
+// install puts a new generation into its places, or on trial. On an error nothing
+// has changed but that a trial was ended.
+func (r *rollouts) install(g *group, next *generation, all seatings, w wish) error {
+	mode, weight, manual := r.mode(g, w), w.weight, w.manual
+	r.mu.RLock()
+	c := &next.section.plugin.Rollout
+	if weight == 0 {
+		weight = c.Weight
+	}
+	manual = manual || c.Promote == config.PromoteManual
+	r.mu.RUnlock()
+	if g.candidate != nil {
+		r.withdraw(g, didSupersede, w.source, fmt.Sprintf("generation %d comes", next.number))
+	}
+	if mode == rollout.AtOnce || len(g.seats) == 0 {
+		return r.takeOver(g, next, all, w.source)
+	}
+	if err := r.tryEverywhere(g, all, next.shadow, weight); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	g.section, g.number, g.candidate = next.section, max(g.number, next.number), next
+	g.watch(mode, weight, manual, next)
+	r.mu.Unlock()
+	r.note(slog.LevelInfo, g, didTry, next.number, w.source, fmt.Sprintf("%s beside generation %d, %d%% of the sessions", mode, g.live.number, weight))
+	return nil
+}
+
+// tryEverywhere puts a generation beside the live one on all loops or on none.
+func (r *rollouts) tryEverywhere(g *group, all seatings, shadow bool, weight int) error {
+	for i := range r.server.paths {
+		if err := r.onLoop(i, func(p *path) error { return p.try(g, all[i], shadow, weight) }); err != nil {
+			r.everywhere(func(p *path) { p.withdraw(g) })
+			return err
+		}
+	}
+	return nil
+}
+
+// takeOver puts a generation in the place of the live one, which is kept to go back
+// to.
+func (r *rollouts) takeOver(g *group, next *generation, all seatings, cause string) error {
+	from := g.live
+	if err := r.exchange(func(p *path, loop int) (swapped, error) { return p.swap(from, all[loop]) }); err != nil {
+		return err
+	}
+	r.settleIn(g, next)
+	r.note(slog.LevelInfo, g, didSwap, next.number, cause, fmt.Sprintf("in the place of generation %d", from.number))
+	return nil
+}
+
+// settleIn notes that a generation is live now, and keeps the one before it.
+func (r *rollouts) settleIn(g *group, next *generation) {
+	r.mu.Lock()
+	old := g.previous
+	g.retire(old)
+	g.previous, g.live, g.candidate, g.trial = g.live, next, nil, nil
+	g.section, g.number = next.section, max(g.number, next.number)
+	next.since = time.Now()
+	if len(g.seats) > 0 {
+		g.watch(rollout.AtOnce, 100, false, next)
+	}
+	r.mu.Unlock()
+	r.put(old)
+}
+
+// withdraw ends a trial.
+func (r *rollouts) withdraw(g *group, what, cause, text string) {
+	candidate := g.candidate
+	r.everywhere(func(p *path) { p.withdraw(g) })
+	r.mu.Lock()
+	g.retire(candidate)
+	g.candidate, g.trial = nil, nil
+	r.mu.Unlock()
+	r.put(candidate)
+	level := slog.LevelInfo
+	if what == didRollBack {
+		level = slog.LevelWarn
+	}
+	r.note(level, g, what, candidate.number, cause, text)
+}
+
+// keep ends a trial because what runs is what was asked for.
+func (r *rollouts) keep(g *group, cause string) {
+	if g.candidate != nil {
+		r.withdraw(g, didSupersede, cause, fmt.Sprintf("generation %d is what is wanted again", g.live.number))
+	}
+}
+
+// setWeight changes how many sessions a trial sees.
+func (r *rollouts) setWeight(g *group, weight int) error {
+	if g.candidate == nil {
+		return fmt.Errorf("%w: no generation of %s is on trial: begin with weft plugin canary %s", admin.ErrRefused, g.name, g.name)
+	}
+	for i := range r.server.paths {
+		if err := r.onLoop(i, func(p *path) error { return p.weigh(g, weight) }); err != nil {
+			return err
+		}
+	}
+	r.mu.Lock()
+	g.trial.weight = weight
+	r.mu.Unlock()
+	r.note(slog.LevelInfo, g, didWeight, g.candidate.number, causeByHand, fmt.Sprintf("%d%% of the sessions", weight))
+	return nil
+}
+
+// promote makes a canary live.
+func (r *rollouts) promote(g *group, cause, text string) error {
+	if g.candidate == nil || g.candidate.shadow {
+		return fmt.Errorf("%w: no canary of %s is on trial", admin.ErrRefused, g.name)
+	}
+	next := g.candidate
+	if err := r.exchange(func(p *path, _ int) (swapped, error) { return p.promote(g) }); err != nil {
+		r.withdraw(g, didWithdraw, cause, err.Error())
+		return err
+	}
+	r.settleIn(g, next)
+	r.note(slog.LevelInfo, g, didPromote, next.number, cause, text)
+	return nil
+}
+
+// replaceShadow makes the generation live that a shadow has tried, loaded anew.
+func (r *rollouts) replaceShadow(g *group, shadow, next *generation, all seatings, cause string) error {
+	if g.candidate != shadow {
+		return errOvertaken
+	}
+	r.everywhere(func(p *path) { p.withdraw(g) })
+	r.mu.Lock()
+	g.retire(shadow)
+	g.candidate, g.trial = nil, nil
+	r.mu.Unlock()
+	r.put(shadow)
+	from := g.live
+	if err := r.exchange(func(p *path, loop int) (swapped, error) { return p.swap(from, all[loop]) }); err != nil {
+		return err
+	}
+	r.settleIn(g, next)
+	r.note(slog.LevelInfo, g, didPromote, next.number, cause, fmt.Sprintf("in the place of generation %d", from.number))
+	return nil
+}
+
+// rollBack ends a trial, or brings the former generation back.
+func (r *rollouts) rollBack(g *group, cause, text string) error {
+	if g.candidate != nil {
+		r.mu.Lock()
+		g.causes[cause]++
+		r.mu.Unlock()
+		r.withdraw(g, didRollBack, cause, text)
+		return nil
+	}
+	if g.previous == nil {
+		return fmt.Errorf("%w: generation %d of %s has none before it", admin.ErrRefused, g.live.number, g.name)
+	}
+	bad := g.live
+	if err := r.goBack(g); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	g.retire(bad)
+	g.live, g.previous, g.trial = g.previous, nil, nil
+	g.live.since, g.live.source = time.Now(), sourceFormer
+	g.causes[cause]++
+	back := g.live.number
+	r.mu.Unlock()
+	r.put(bad)
+	r.note(slog.LevelWarn, g, didRollBack, bad.number, cause, fmt.Sprintf("%s; generation %d is back", text, back))
+	return nil
+}
+
+// goBack exchanges the live generation for the one before. If that does not take
+// over the state of the one that is to go, it begins without.
+func (r *rollouts) goBack(g *group) (err error) {
+	for _, fresh := range []bool{false, true} {
+		all, prepareErr := r.prepare(r.server.ctx, g, g.previous, fresh)
+		if prepareErr != nil {
+			return prepareErr
+		}
+		if err = r.exchange(func(p *path, loop int) (swapped, error) { return p.swap(g.live, all[loop]) }); err == nil {
+			return nil
+		}
+		all.close()
+		r.log.Warn("the former generation does not take over the state", "plugin", g.name, "generation", g.previous.number, "error", err)
+	}
+	return err
+}
