@@ -163,7 +163,7 @@ func (s *Server) pluginMetrics() []admin.Metric {
 		for verdict, n := range map[string]uint64{"drop": st.Drops, "reply": st.Replies, "route": st.Routes, "close": st.Closes} {
 			verdicts.add(n, name, verdict)
 		}
-		failures.add(st.Traps-st.FuelTraps-st.DepthTraps, name, "trap")
+		failures.add(st.Traps-min(st.Traps, st.FuelTraps+st.DepthTraps), name, "trap")
 		failures.add(st.FuelTraps, name, "fuel")
 		failures.add(st.DepthTraps, name, "depth")
 		failures.add(st.Faults, name, "fault")
