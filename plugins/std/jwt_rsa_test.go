@@ -476,6 +476,9 @@ func BenchmarkToken(b *testing.B) {
 				b.Fatalf("%v %q", o.Verdict, o.Out)
 			}
 			b.ReportAllocs()
+			before := s.chain.Plugin(0).Stats().Fuel
+			s.run(m)
+			fuel := s.chain.Plugin(0).Stats().Fuel - before
 			best := time.Hour
 			for b.Loop() {
 				began := time.Now()
@@ -483,6 +486,7 @@ func BenchmarkToken(b *testing.B) {
 				best = min(best, time.Since(began))
 			}
 			b.ReportMetric(float64(best.Microseconds()), "best-us")
+			b.ReportMetric(float64(fuel), "fuel")
 		})
 	}
 }
