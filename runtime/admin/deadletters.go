@@ -29,7 +29,7 @@ type deadLetters struct {
 	draining context.Context // done when the server shuts down
 }
 
-var errNotKept = connect.NewError(connect.CodeUnimplemented, errors.New("this weft keeps no dead letters: dead_letter.keep is 0"))
+var errNotKept = connect.NewError(connect.CodeFailedPrecondition, errors.New("this weft keeps no dead letters: dead_letter.keep is 0"))
 
 // store is the store, or the error for calls where there is none.
 func (s *deadLetters) store() (*delivery.DeadLetterStore, error) {

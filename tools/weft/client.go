@@ -40,16 +40,21 @@ func (a *api) client() weftv1connect.MessagesClient {
 	return weftv1connect.NewMessagesClient(http.DefaultClient, a.url())
 }
 
-// failed gives an error of a call its exit code and its remedy.
-func (a *api) failed(err error) error {
-	said := errors.Unwrap(err)
+// said is an error of a call in the words of who answered.
+func (a *api) said(err error) error {
 	var e *connect.Error
 	if errors.As(err, &e) {
-		said = errors.New(e.Message())
+		return errors.New(e.Message())
 	}
-	if said == nil {
-		said = err
+	if inner := errors.Unwrap(err); inner != nil {
+		return inner
 	}
+	return err
+}
+
+// failed gives an error of a call its exit code and its remedy.
+func (a *api) failed(err error) error {
+	said := a.said(err)
 	code := connect.CodeOf(err)
 	switch {
 	case errors.Is(err, context.Canceled):
