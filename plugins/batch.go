@@ -36,6 +36,7 @@ type Batch struct {
 	spareMessages []abi.Message
 	spareOutcomes []Outcome
 	emits         []emit
+	failures      []string // in words; outcomes point there
 }
 
 // Outcome is what the chain decided about one message.
@@ -64,9 +65,20 @@ type Outcome struct {
 	// message is among those that stand for sessions.
 	Emitted bool
 
-	hook abi.Hook // what the next plugins are called with
-	next int16    // the first plugin that has not seen it
-	only int16    // tick: the one plugin that is called
+	hook    abi.Hook // what the next plugins are called with
+	next    int16    // the first plugin that has not seen it
+	only    int16    // tick: the one plugin that is called
+	failure *string  // in words; nil for none
+}
+
+// Failure is what went wrong, in words on one line, where a plugin failed on the
+// message and its policy answered; else it is empty. It is valid until the
+// batch's Reset.
+func (o *Outcome) Failure() string {
+	if o.failure == nil {
+		return ""
+	}
+	return *o.failure
 }
 
 // Cause is why a message left the chain as it did.
@@ -139,11 +151,14 @@ func (b *Batch) Reset() {
 	b.Subscriptions = b.Subscriptions[:0]
 	b.Contexts = b.Contexts[:0]
 	b.emits = b.emits[:0]
+	clear(b.failures)
+	b.failures = b.failures[:0]
 	b.bytes.reset()
 }
 
 // begin prepares the outcomes of a run.
 func (b *Batch) begin(hook abi.Hook) {
+	b.failures = b.failures[:0]
 	n := len(b.Messages)
 	if cap(b.Outcomes) < n {
 		b.Outcomes = make([]Outcome, n, max(n, 64))

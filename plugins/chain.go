@@ -22,8 +22,9 @@ type Chain struct {
 	changed   map[uint64]abi.Attributes
 	topicSpan uint64 // the last changed topic of a call, as the guest answered it, and its copy
 	topic     []byte
-	given     int // bytes handed to the plugin in this step
-	answered  int // bytes of its answers
+	tap       *tapPoint // nil: nobody looks at the chain as a whole
+	given     int       // bytes handed to the plugin in this step
+	answered  int       // bytes of its answers
 }
 
 const (
@@ -113,7 +114,9 @@ func (c *Chain) Tick(b *Batch, now time.Time, listener uint32) {
 
 func (c *Chain) run(b *Batch, hook abi.Hook) {
 	b.begin(hook)
+	c.tap.beforeAll(b)
 	c.steps(b)
+	c.tap.afterAll(b, hook)
 }
 
 func (c *Chain) steps(b *Batch) {
@@ -121,7 +124,9 @@ func (c *Chain) steps(b *Batch) {
 		k := int16(k)
 		for hook := abi.HookMessages; hook <= abi.HookTick; hook++ {
 			if h.wants(hook) && c.collect(b, k, hook) {
+				h.tap.before(b, c.live)
 				c.deliver(h, b, hook)
+				h.tap.after(b, k, hook)
 				b.insertEmits(k + 1)
 			}
 		}
@@ -232,9 +237,11 @@ func (c *Chain) refresh(b *Batch, indices []int32) {
 // answerByPolicy decides messages in the plugin's stead.
 func (c *Chain) answerByPolicy(h *seat, b *Batch, indices []int32, cause Cause) {
 	h.counters.policy.add(uint64(len(indices)))
+	b.failures = append(b.failures, h.inWords(cause))
+	failure := &b.failures[len(b.failures)-1]
 	for _, i := range indices {
 		o := &b.Outcomes[i]
-		o.Plugin, o.Generation, o.Cause = h.index, h.plugin.spec.Generation, cause
+		o.Plugin, o.Generation, o.Cause, o.failure = h.index, h.plugin.spec.Generation, cause, failure
 		if o.hook == abi.HookClose || o.hook == abi.HookTick {
 			continue
 		}

@@ -17,6 +17,7 @@ type hop struct {
 	shadow    bool   // what the candidate is
 	percent   uint64 // of the sessions that the candidate sees
 	mirror    mirror
+	tap       *tapPoint // nil: nobody looks
 	nextTick  time.Time
 
 	own, trial []int32 // scratch of split

@@ -27,6 +27,8 @@ type seat struct {
 	rest      time.Duration
 	restTill  int64 // Clock.Monotonic; 0: not resting
 
+	failed, restsFor string // the last failure in words, and as the reason of a rest
+
 	logTokens float64
 	logFilled int64
 	logCut    uint64
@@ -100,7 +102,8 @@ func (h *seat) ready() bool {
 		h.counters.resting.set(0)
 	}
 	if err := h.build(); err != nil {
-		h.log(slog.LevelError, "plugin cannot be instantiated again", slog.String("cause", causeText(err)))
+		h.failure(err)
+		h.log(slog.LevelError, "plugin cannot be instantiated again", slog.String("cause", h.failed))
 		h.beginRest()
 		return false
 	}
@@ -158,13 +161,14 @@ func (h *seat) now() int64 { return h.plugin.env.cfg.Clock.Monotonic() }
 // message, or the first of the batch, that it failed on.
 func (h *seat) discard(err error, hook abi.Hook, m *abi.Message, count int) {
 	h.drop()
+	h.failure(err)
 	message := h.judge(err, count)
 	level := slog.LevelWarn
 	if count == 1 {
 		level = slog.LevelError
 	}
 	h.log(level, message, slog.String("hook", hook.String()), slog.Uint64("session", m.Session),
-		slog.String("topic", printable(m.Topic, 64)), slog.Int("messages", count), slog.String("cause", causeText(err)))
+		slog.String("topic", printable(m.Topic, 64)), slog.Int("messages", count), slog.String("cause", h.failed))
 }
 
 // discarded throws the instance away because it failed beside its hooks.
@@ -193,6 +197,23 @@ func (h *seat) judge(err error, count int) (message string) {
 		h.counters.traps.add(1)
 	}
 	return message
+}
+
+// failure notes what went wrong last.
+func (h *seat) failure(err error) {
+	h.failed = causeText(err)
+	h.restsFor = "not called because of earlier failures, the last one: " + h.failed
+}
+
+// inWords is what goes with the cause when the policy answers.
+func (h *seat) inWords(cause Cause) string {
+	switch cause {
+	case CauseBackOff:
+		return h.restsFor
+	case CauseBuffer:
+		return errNoBuffer.Error()
+	}
+	return h.failed
 }
 
 // Log lines about failures: so many a second, and so many at once, for each

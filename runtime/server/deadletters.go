@@ -121,8 +121,10 @@ func routeLetter(listener string) delivery.Letter {
 // blame notes which plugin sends the message to where it goes, for its dead
 // letter.
 func (p *path) blame(chain *plugins.Chain, o *plugins.Outcome) {
-	p.letter.Cause, p.letter.Plugin = o.Cause.String(), pluginName(chain, o)
-	p.letter.Reason = p.letter.Cause
+	p.letter.Cause, p.letter.Plugin, p.letter.Generation = o.Cause.String(), pluginName(chain, o), o.Generation
+	if p.letter.Reason = o.Failure(); p.letter.Reason == "" {
+		p.letter.Reason = p.letter.Cause
+	}
 }
 
 // keep hands a copy of the message over to the store; false if there is none, or

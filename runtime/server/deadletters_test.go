@@ -86,6 +86,9 @@ func TestQuarantineKeepsWhatCameAndWhy(t *testing.T) {
 			l.Remote.String() != in.LocalAddr().String() || time.Since(time.Unix(0, l.Time)) > time.Minute || l.Message.Seq != 7 {
 			t.Errorf("the letter says %+v", l)
 		}
+		if !strings.Contains(l.Text, "unreachable") {
+			t.Errorf("the failure in words is %q", l.Text)
+		}
 		if got := f.Ledger(); got.Dead != 1 || got.Lost() != 0 {
 			t.Errorf("%d dead, %d lost", got.Dead, got.Lost())
 		}

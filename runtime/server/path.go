@@ -444,6 +444,10 @@ func dropReason(cause plugins.Cause) delivery.Reason {
 		return delivery.PluginTrap
 	case plugins.CauseFault:
 		return delivery.PluginFault
+	case plugins.CauseFuel:
+		return delivery.PluginFuel
+	case plugins.CauseDepth:
+		return delivery.PluginDepth
 	case plugins.CauseBackOff, plugins.CauseBuffer:
 		return delivery.PluginUnavailable
 	}

@@ -26,8 +26,9 @@ They are kept in memory, within dead_letter.keep and dead_letter.size of the con
 weft deadletter show 17                       # one, with its bytes
 weft deadletter replay --plugin filter        # through the plugins again, once the plugin is mended
 weft deadletter purge --plugin filter --yes`,
-		Args: noCommand,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args:                       noCommand,
+		RunE:                       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		SuggestionsMinimumDistance: 2,
 	}
 	cmd.AddCommand(deadLetterListCommand(sys), deadLetterShowCommand(sys), deadLetterReplayCommand(sys), deadLetterPurgeCommand(sys))
 	return cmd
@@ -116,4 +117,12 @@ func chooseLetters(ids []uint64, filter *letterFilter, all bool) error {
 		return usageError("ids, a filter and --all exclude each other")
 	}
 	return nil
+}
+
+// plural is a count with its noun.
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return strconv.Itoa(n) + " " + noun + "s"
 }

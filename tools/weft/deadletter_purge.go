@@ -71,10 +71,10 @@ func (p *letterPurge) run(cmd *cobra.Command, args []string) error {
 	case p.json:
 		return json.NewEncoder(cmd.OutOrStdout()).Encode(result)
 	case len(ids) == 0 && !p.yes:
-		fmt.Fprintf(cmd.OutOrStdout(), "%d letters would be deleted\n", result.Would)
+		fmt.Fprintf(cmd.OutOrStdout(), "%s would be deleted\n", plural(int(result.Would), "letter"))
 		note(cmd, "nothing was deleted; --yes does it")
 	default:
-		fmt.Fprintf(cmd.OutOrStdout(), "%d letters deleted\n", result.Deleted)
+		fmt.Fprintf(cmd.OutOrStdout(), "%s deleted\n", plural(int(result.Deleted), "letter"))
 	}
 	return nil
 }

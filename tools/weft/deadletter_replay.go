@@ -126,7 +126,7 @@ func (r *letterReplay) run(cmd *cobra.Command, args []string) error {
 		return letterFailed(&r.api, err)
 	}
 	if stayed > 0 && !r.dryRun {
-		return fail(exitRuntime, fmt.Errorf("%d letters were not delivered and stay", stayed), "weft deadletter list shows them.")
+		return fail(exitRuntime, fmt.Errorf("not delivered, and kept: %s", plural(stayed, "letter")), "weft deadletter list shows them.")
 	}
 	return nil
 }
@@ -160,7 +160,7 @@ func replaySummary(counts map[string]int, dryRun bool) string {
 	case total == 0:
 		return "no letter is like that: nothing to replay"
 	case dryRun:
-		return fmt.Sprintf("%d letters: %s; without --dry-run they are replayed", total, strings.Join(parts, ", "))
+		return fmt.Sprintf("%s: %s; without --dry-run this is done", plural(total, "letter"), strings.Join(parts, ", "))
 	}
-	return fmt.Sprintf("%d letters: %s", total, strings.Join(parts, ", "))
+	return fmt.Sprintf("%s: %s", plural(total, "letter"), strings.Join(parts, ", "))
 }

@@ -100,7 +100,9 @@ func (s *letterShowing) run(cmd *cobra.Command, args []string) error {
 func (s *letterShowing) print(w io.Writer, l *weftv1.DeadLetter) error {
 	m := l.Message
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	line := func(name, format string, args ...any) { fmt.Fprintf(t, "  %s\t"+format+"\n", append([]any{name}, args...)...) }
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(t, "  %s\t"+format+"\n", append([]any{name}, args...)...)
+	}
 	fmt.Fprintf(t, "dead letter %d\n", l.Id)
 	line("time", "%s", asTime(l.Time).Local().Format(time.RFC3339Nano))
 	line("cause", "%s", l.Cause)
@@ -124,17 +126,17 @@ func (s *letterShowing) print(w io.Writer, l *weftv1.DeadLetter) error {
 		line("context", "%s", text)
 	}
 	if l.Attempts > 0 {
-		line("replayed", "%d times, the last time: %s", l.Attempts, printable(l.LastResult))
+		line("replayed", "%s, last: %s", plural(int(l.Attempts), "time"), printable(l.LastResult))
 	}
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "\npayload as it was when it failed, %d bytes\n%s", l.PayloadSize, s.bytes(m.GetPayload()))
+	fmt.Fprintf(w, "\npayload as it was when it failed, %s\n%s", plural(int(l.PayloadSize), "byte"), s.bytes(m.GetPayload()))
 	if l.Frame == nil {
 		_, err := fmt.Fprintln(w, "\nno frame: the message was emitted or published")
 		return err
 	}
-	_, err := fmt.Fprintf(w, "\nframe as it was received, %d bytes\n%s", l.FrameSize, s.bytes(l.Frame))
+	_, err := fmt.Fprintf(w, "\nframe as it was received, %s\n%s", plural(int(l.FrameSize), "byte"), s.bytes(l.Frame))
 	return err
 }
 
@@ -154,8 +156,9 @@ func (s *letterShowing) bytes(b []byte) string {
 		return "  -\n"
 	}
 	lines := hex.Dump(b)
-	if text := string(b); !s.hex && utf8.Valid(b) && printable(strings.NewReplacer("\n", "", "\r", "", "\t", "").Replace(text)) == strings.NewReplacer("\n", "", "\r", "", "\t", "").Replace(text) {
-		lines = text
+	flat := strings.NewReplacer("\n", "", "\r", "", "\t", "").Replace(string(b))
+	if !s.hex && utf8.Valid(b) && printable(flat) == flat {
+		lines = string(b)
 	}
 	return "  " + strings.ReplaceAll(strings.TrimRight(lines, "\n"), "\n", "\n  ") + "\n"
 }

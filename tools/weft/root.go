@@ -65,7 +65,7 @@ weft publish demo/hello 'hello'             # send one`,
 	root.SetHelpCommand(helpCommand(root))
 	root.AddCommand(
 		runCommand(sys), checkCommand(sys), pluginCommand(sys), sendCommand(sys), publishCommand(sys), subscribeCommand(sys),
-		benchCommand(sys), framesCommand(sys), tokenCommand(sys), versionCommand(sys),
+		deadLetterCommand(sys), benchCommand(sys), framesCommand(sys), tokenCommand(sys), versionCommand(sys),
 	)
 	root.InitDefaultCompletionCmd()
 	return root

@@ -212,13 +212,19 @@ var addressLine = regexp.MustCompile(`(?m)^  (\w+) +(127\.0\.0\.1:\d+)`)
 
 func startExample(t *testing.T) *running {
 	t.Helper()
+	return startWeft(t, "--set", "listeners.trucks.address=127.0.0.1:0", "--set", "listeners.lines.address=127.0.0.1:0",
+		"--set", "api.address=127.0.0.1:0")
+}
+
+// startWeft runs weft with these arguments until the test ends.
+func startWeft(t *testing.T, args ...string) *running {
+	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	r := &running{at: map[string]string{}, stop: stop, ended: make(chan int, 1), out: &lockedBuffer{}}
 	log := &lockedBuffer{}
 	go func() {
 		r.ended <- run(ctx, system{
-			args: []string{"run", "--set", "listeners.trucks.address=127.0.0.1:0", "--set", "listeners.lines.address=127.0.0.1:0",
-				"--set", "api.address=127.0.0.1:0"},
+			args:  append([]string{"run"}, args...),
 			stdin: strings.NewReader(""), stdout: r.out, stderr: log, program: "weft",
 		})
 	}()
