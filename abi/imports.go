@@ -25,6 +25,12 @@ const (
 	CapWASI Capability = "wasi"
 )
 
+// Capabilities lists every capability that a manifest may ask for and an operator
+// may grant in this version.
+var Capabilities = []Capability{
+	CapLog, CapMetrics, CapClock, CapRandom, CapKV, CapPublish, CapSubscribe, CapHTTP, CapWASI,
+}
+
 // Import describes one host function.
 type Import struct {
 	Name       string

@@ -156,7 +156,7 @@ func TestLoadAccepts(t *testing.T) {
 	module := wasmtest.New().
 		Hook(abi.ExportOnOpen).
 		Custom("name", []byte("\x00\x05\x04weft")). // a module called weft shadows nothing
-		Custom(abi.ManifestSection, []byte(`{"name":"topic-router","version":"1.2.0","capabilities":{"kv":{"reason":"counts"}},"later":1}`))
+		Custom(abi.ManifestSection, []byte(`{"name":"topic-router","version":"1.2.0","capabilities":{"kv":{"reason":"counts","optional":true}},"x-later":1}`))
 	sum := sha256.Sum256(module.Bytes())
 	p := load(t, env, module, plugins.Spec{SHA256: "sha256:" + strings.ToUpper(hex.EncodeToString(sum[:])), Config: json.RawMessage(`{"a":1}`)})
 	d := p.Description()

@@ -130,16 +130,14 @@ func checkExports(m *module.Module) (map[string]bool, error) {
 
 // exportHint proposes the known export that is nearest to a misspelt one.
 func exportHint(name string) string {
-	best, distance := "", 4
+	var names []string
 	for _, e := range abi.Exports {
-		if d := editDistance(name, e.Name); d < distance {
-			best, distance = e.Name, d
-		}
+		names = append(names, e.Name)
 	}
-	if best == "" {
-		return "rename it"
+	if best := nearest(name, names); best != "" {
+		return "did you mean " + best + "?"
 	}
-	return "did you mean " + best + "?"
+	return "rename it"
 }
 
 func checkImports(m *module.Module) (map[abi.Capability][]string, error) {
@@ -194,24 +192,27 @@ func importHint(im module.Import) string {
 	return fmt.Sprintf("expected imports from %q only", abi.ImportModule)
 }
 
-// checkGrants compares what the binary imports with what the operator granted.
+// checkGrants compares what the binary imports, and what its manifest asks for,
+// with what the operator granted.
 func checkGrants(d Description, s *Spec) error {
 	var errs []error
-	capabilities := make([]abi.Capability, 0, len(d.Imports))
-	for c := range d.Imports {
-		capabilities = append(capabilities, c)
-	}
-	slices.Sort(capabilities)
-	for _, c := range capabilities {
-		if s.Grants.Has(c) {
+	for _, c := range abi.Capabilities {
+		asked, asks := d.Manifest.Capabilities[c]
+		imported := d.Imports[c]
+		if s.Grants.Has(c) || len(imported) == 0 && (!asks || asked.Optional) {
+			continue
+		}
+		fix := fmt.Sprintf("not granted: add `%s` under plugins.%s.grants, or use a build without it", hostfuncs.Example(c), s.Name)
+		if len(imported) == 0 {
+			errs = append(errs, fmt.Errorf("%w: its manifest asks for capability %s: %.200q; %s", ErrNotGranted, c, asked.Reason, fix))
 			continue
 		}
 		reason := ""
-		if said := d.Manifest.Capabilities[c].Reason; said != "" {
-			reason = fmt.Sprintf(" (its manifest says why: %.200q)", said)
+		if asks {
+			reason = fmt.Sprintf(" (its manifest says why: %.200q)", asked.Reason)
 		}
-		errs = append(errs, fmt.Errorf("%w: imports %s, which %s to capability %s%s; not granted: add `%s` under plugins.%s.grants, or use a build without it",
-			ErrNotGranted, listNames(d.Imports[c]), belong(d.Imports[c]), c, reason, hostfuncs.Example(c), s.Name))
+		errs = append(errs, fmt.Errorf("%w: imports %s, which %s to capability %s%s; %s",
+			ErrNotGranted, listNames(imported), belong(imported), c, reason, fix))
 	}
 	return errors.Join(errs...)
 }

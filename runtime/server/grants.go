@@ -1,7 +1,10 @@
 package server
 
 import (
+	"fmt"
+
 	"github.com/weftrun/weft/hostfuncs"
+	"github.com/weftrun/weft/plugins"
 	"github.com/weftrun/weft/runtime/config"
 )
 
@@ -41,4 +44,24 @@ func grants(name string, c config.Grants) hostfuncs.Grants {
 		g.WASI = &hostfuncs.WASIGrant{}
 	}
 	return g
+}
+
+// CheckedPlugin is a declared plugin, or a place in a chain that gives one a
+// configuration of its own, that was loaded on trial.
+type CheckedPlugin struct {
+	Name string
+	// Warnings are what works and is hardly meant, each with its remedy.
+	Warnings []string
+}
+
+// unusedGrants says which grants a plugin has no use for; p may be nil.
+func unusedGrants(name string, p *plugins.Plugin) []string {
+	if p == nil {
+		return nil
+	}
+	var warnings []string
+	for _, c := range p.Description().Unused(p.Spec().Grants) {
+		warnings = append(warnings, fmt.Sprintf("capability %s is granted, and the plugin neither asks for it nor calls it: remove plugins.%s.grants.%s", c, name, c))
+	}
+	return warnings
 }

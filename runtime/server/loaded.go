@@ -142,23 +142,24 @@ func CheckSetup(cfg *config.Config) error {
 
 // CheckPlugins loads every declared plugin as New does, one after another, and
 // gives everything back. It yields each one's name with what is wrong with it.
-func CheckPlugins(ctx context.Context, cfg *config.Config, log *slog.Logger) iter.Seq2[string, error] {
-	return func(yield func(name string, err error) bool) {
+func CheckPlugins(ctx context.Context, cfg *config.Config, log *slog.Logger) iter.Seq2[CheckedPlugin, error] {
+	return func(yield func(checked CheckedPlugin, err error) bool) {
 		env, err := plugins.NewEnv(plugins.EnvConfig{Logger: log})
 		if err != nil {
-			yield("", err)
+			yield(CheckedPlugin{}, err)
 			return
 		}
 		defer func() { _ = env.Close(ctx) }()
 		l := &loaded{env: env}
 		for _, name := range sortedKeys(cfg.Plugins) {
-			if _, err := l.load(ctx, cfg, name, nil); !yield(name, err) {
+			p, err := l.load(ctx, cfg, name, nil)
+			if !yield(CheckedPlugin{Name: name, Warnings: unusedGrants(name, p)}, err) {
 				return
 			}
 		}
 		for place, entry := range ownConfigs(cfg) {
 			name := entry.Plugin + " in the chain of " + place
-			if _, err := l.load(ctx, cfg, entry.Plugin, entry.Config); !yield(name, err) {
+			if _, err := l.load(ctx, cfg, entry.Plugin, entry.Config); !yield(CheckedPlugin{Name: name}, err) {
 				return
 			}
 		}

@@ -8,36 +8,55 @@ import (
 	"fmt"
 
 	"github.com/weftrun/weft/abi"
+	"github.com/weftrun/weft/plugins"
+	"github.com/weftrun/weft/plugins/module"
 )
 
 // The errors of [AttachManifest].
 var (
-	// ErrManifest: the manifest is no JSON, or lacks something.
-	ErrManifest = errors.New("bad manifest.json")
+	// ErrManifest: the manifest is no JSON, lacks something, or does not ask for
+	// what the plugin calls.
+	ErrManifest = plugins.ErrManifest
 	// ErrModule: what the compiler made is no module.
 	ErrModule = errors.New("not a WebAssembly module")
 )
 
-// manifestFields is what every manifest has.
-type manifestFields struct{ Name, Version string }
+// checkManifest reads a manifest as strictly as weft does when it loads the plugin.
+func checkManifest(manifest []byte) (plugins.Manifest, error) {
+	return plugins.ParseManifest(manifest)
+}
 
-// checkManifest reads what every manifest must have.
-func checkManifest(manifest []byte) (manifestFields, error) {
-	var fields manifestFields
-	if err := json.Unmarshal(manifest, &fields); err != nil {
-		return fields, fmt.Errorf("%w: %w", ErrManifest, err)
+// checkAsked compares what a module imports with what its manifest asks for: what
+// the operator is to grant stands in one place, with a reason.
+func checkAsked(wasm []byte, m plugins.Manifest) error {
+	parsed, err := module.Parse(wasm)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrModule, err)
 	}
-	if fields.Name == "" || fields.Version == "" {
-		return fields, fmt.Errorf("%w: name and version are required", ErrManifest)
+	capabilityOf := map[string]abi.Capability{}
+	for _, im := range abi.Imports {
+		capabilityOf[im.Name] = im.Capability
 	}
-	return fields, nil
+	var errs []error
+	said := map[abi.Capability]bool{}
+	for _, im := range parsed.Imports {
+		c, known := capabilityOf[im.Name]
+		if _, asked := m.Capabilities[c]; im.Module != abi.ImportModule || !known || asked || said[c] {
+			continue
+		}
+		said[c] = true
+		errs = append(errs, fmt.Errorf("%w: the plugin calls %s.%s and does not ask for capability %s: add \"%s\": {\"reason\": \"...\"} to its capabilities",
+			ErrManifest, im.Module, im.Name, c, c))
+	}
+	return errors.Join(errs...)
 }
 
 // AttachManifest appends the manifest as a custom section (WebAssembly core
 // specification, section 5.5.3). A module whose source embeds one must embed the
 // same.
 func AttachManifest(wasm, manifest []byte) ([]byte, error) {
-	if _, err := checkManifest(manifest); err != nil {
+	fields, err := checkManifest(manifest)
+	if err != nil {
 		return nil, err
 	}
 	var compact bytes.Buffer
@@ -55,6 +74,9 @@ func AttachManifest(wasm, manifest []byte) ([]byte, error) {
 		return nil, fmt.Errorf("%w: the source embeds another one; leave it out there", ErrManifest)
 	case has:
 		return wasm, nil
+	}
+	if err := checkAsked(wasm, fields); err != nil {
+		return nil, err
 	}
 	content := binary.AppendUvarint(nil, uint64(len(abi.ManifestSection)))
 	content = append(content, abi.ManifestSection...)

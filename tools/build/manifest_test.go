@@ -42,3 +42,18 @@ func TestAttachManifest(t *testing.T) {
 		}
 	}
 }
+
+// TestManifestAsks: a module that calls what its manifest does not ask for is not
+// built.
+func TestManifestAsks(t *testing.T) {
+	// (module (import "weft" "log" (func (param i32 i32 i32))))
+	module := []byte("\x00asm\x01\x00\x00\x00\x01\x07\x01\x60\x03\x7f\x7f\x7f\x00\x02\x0c\x01\x04weft\x03log\x00\x00")
+	_, err := build.AttachManifest(module, []byte(manifest))
+	if want := `does not ask for capability log: add "log": {"reason": "..."}`; !errors.Is(err, build.ErrManifest) || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, expected %q", err, want)
+	}
+	asking := strings.Replace(manifest, "}", `, "capabilities": {"log": {"reason": "says what it does"}}}`, 1)
+	if _, err := build.AttachManifest(module, []byte(asking)); err != nil {
+		t.Error(err)
+	}
+}

@@ -24,6 +24,8 @@ type finding struct {
 	Name  string   `json:"name"`
 	OK    bool     `json:"ok"`
 	Wrong []string `json:"wrong,omitempty"`
+	// Warnings are no failures.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 func checkCommand(sys system) *cobra.Command {
@@ -75,8 +77,10 @@ func (s *source) check(cmd *cobra.Command, sys system, addresses bool) []finding
 		list = append(list, found("frames", name, inFile(err, cfg, declared)))
 	}
 	list = append(list, found("routes", "listeners, templates and routes", server.CheckSetup(cfg)))
-	for name, err := range server.CheckPlugins(cmd.Context(), cfg, slog.New(slog.DiscardHandler)) {
-		list = append(list, found("plugins", name, err))
+	for checked, err := range server.CheckPlugins(cmd.Context(), cfg, slog.New(slog.DiscardHandler)) {
+		f := found("plugins", checked.Name, err)
+		f.Warnings = checked.Warnings
+		list = append(list, f)
 	}
 	if !addresses {
 		return list
@@ -133,27 +137,32 @@ func printFindings(w io.Writer, list []finding, asJSON bool) error {
 		return json.NewEncoder(w).Encode(list)
 	}
 	var b strings.Builder
-	group, wrong := "", 0
+	group, wrong, warned := "", 0, 0
 	for _, f := range list {
 		if f.Group != group {
 			group = f.Group
 			fmt.Fprintf(&b, "%s\n", group)
 		}
-		if f.OK {
-			fmt.Fprintf(&b, "  ok     %s\n", f.Name)
-			continue
+		state := "ok   "
+		switch {
+		case !f.OK:
+			state, wrong = "WRONG", wrong+1
+		case len(f.Warnings) > 0:
+			state = "warn "
 		}
-		wrong++
-		fmt.Fprintf(&b, "  WRONG  %s\n", f.Name)
-		for _, line := range f.Wrong {
+		fmt.Fprintf(&b, "  %s  %s\n", state, f.Name)
+		for _, line := range append(f.Wrong, f.Warnings...) {
 			fmt.Fprintf(&b, "         %s\n", line)
 		}
+		warned += len(f.Warnings)
 	}
 	if wrong > 0 {
 		fmt.Fprintf(&b, "\n%d of %d checks failed\n", wrong, len(list))
 		if len(list) == 1 {
 			b.WriteString("Frames, routes, plugins and addresses are checked once the file is right.\n")
 		}
+	} else if warned > 0 {
+		fmt.Fprintf(&b, "\nall %d checks passed, with %d warnings\n", len(list), warned)
 	} else {
 		fmt.Fprintf(&b, "\nall %d checks passed\n", len(list))
 	}

@@ -58,3 +58,33 @@ func TestCheckGroups(t *testing.T) {
 		}
 	}
 }
+
+// TestCheckWarns: a grant that nobody uses is said and is no failure.
+func TestCheckWarns(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "weft.yaml")
+	text := "listeners: [{name: a, address: 127.0.0.1:0, frame: line, chain: [p]}]\napi: {address: 127.0.0.1:0}\n" +
+		"plugins: {p: {file: \"std:json-filter\", config: {rename: {a: b}}, grants: {log: {}, publish: {topics: [a]}}}}\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := weft(t, "check", "-c", file)
+	for _, want := range []string{"  warn   p\n", "capability log is granted", "remove plugins.p.grants.publish", "passed, with 2 warnings"} {
+		if r.code != exitOK || !strings.Contains(r.out, want) {
+			t.Errorf("exit code %d, %q is not in\n%s%s", r.code, want, r.out, r.errOut)
+		}
+	}
+	var list []finding
+	r = weft(t, "check", "-c", file, "--json")
+	if err := json.Unmarshal([]byte(r.out), &list); err != nil || r.code != exitOK {
+		t.Fatalf("weft check --json: %v, %+v", err, r)
+	}
+	warnings := 0
+	for _, f := range list {
+		if warnings += len(f.Warnings); !f.OK {
+			t.Errorf("%+v", f)
+		}
+	}
+	if warnings != 2 {
+		t.Errorf("%d warnings in JSON: %s", warnings, r.out)
+	}
+}

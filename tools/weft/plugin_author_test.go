@@ -191,7 +191,7 @@ func TestAuthorMistakes(t *testing.T) {
 		{[]string{"build", empty}, exitConfig, "has none of src/lib.rs"},
 		{[]string{"build", empty + "/none"}, exitConfig, "is no folder"},
 		{[]string{"build", half}, exitConfig, `{"name": "limiter", "version": "0.1.0"}`},
-		{[]string{"build", bad}, exitConfig, "name and version are required"},
+		{[]string{"build", bad}, exitConfig, "did you mean version?"},
 		{[]string{"build", "--compiler", "gcc"}, exitUsage, "auto, tinygo, go"},
 		{[]string{"test", untested}, exitConfig, "weft plugin build makes one"},
 		{[]string{"test", empty}, exitConfig, "--help says where"},
