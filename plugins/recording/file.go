@@ -33,6 +33,9 @@ func (w *Writer) Write(e *Entry) error {
 	return w.line(e)
 }
 
+// Entries is how many entries were written.
+func (w *Writer) Entries() uint64 { return w.n }
+
 // Close writes the last line, with the number of entries filled in. It does not
 // close what the recording was written to.
 func (w *Writer) Close(end End) error {

@@ -22,6 +22,7 @@ func (s *Server) metrics() []admin.Metric {
 	list = append(list, s.rollouts.metrics()...)
 	list = append(list, s.plugins.guest.metrics()...)
 	list = append(list, s.keeper.metrics()...)
+	list = append(list, s.recorder.metrics()...)
 	registry := s.sessions.Stats()
 	return append(list,
 		single("weft_subscriptions", "Subscriptions in force.", admin.Gauge, uint64(registry.Subscriptions)),

@@ -42,6 +42,8 @@ type path struct {
 	kept    bool                                    // the last dead letter was kept
 	again   *replaying                              // the letter that is being replayed, if one is
 
+	recordings []*recording // of traffic that passes here
+
 	input   router.Input
 	choices []router.Choice
 	values  placeholders
@@ -109,6 +111,9 @@ func (p *path) publish() {
 	p.ledger.Publish(&p.published)
 	if p.letters != nil && p.letters.Post() {
 		p.server.keeper.wake()
+	}
+	for _, r := range p.recordings {
+		r.post(p.loop.Index())
 	}
 	for i := range p.lanes {
 		p.lanes[i].counts.publish()

@@ -53,6 +53,7 @@ type Server struct {
 	paths    []*path
 	bus      *bus
 	keeper   *keeper
+	recorder *recorder
 	admin    *admin.Server
 	life     *life.Life
 	seed     maphash.Seed
@@ -81,6 +82,7 @@ func New(ctx context.Context, opts Options) (*Server, error) {
 		return nil, err
 	}
 	s.rollouts = newRollouts(s, opts)
+	s.recorder = &recorder{server: s}
 	if err := s.start(opts); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
@@ -114,7 +116,7 @@ func (s *Server) start(opts Options) error {
 	s.admin, err = admin.New(admin.Options{
 		Address: c.API.Address, AllowRemote: c.API.AllowRemote, Hosts: c.API.Hosts, Logger: s.log,
 		Bus: s.bus, Life: s.life, Sources: []admin.Source{admin.SourceFunc(s.metrics)},
-		DeadLetters: deadLetters{s}, Plugins: s.rollouts,
+		DeadLetters: deadLetters{s}, Recorder: s.recorder, Plugins: s.rollouts,
 	})
 	return err
 }
@@ -230,6 +232,9 @@ func (s *Server) Bus() admin.Bus { return s.bus }
 
 // DeadLetters are the messages that could not be handled, as the API shows them.
 func (s *Server) DeadLetters() admin.DeadLetters { return deadLetters{s} }
+
+// Recorder shows messages on their way through the plugins, as the API does.
+func (s *Server) Recorder() admin.Recorder { return s.recorder }
 
 // Plugins are the plugins of the live generations, by name.
 func (s *Server) Plugins() []*plugins.Plugin { return s.rollouts.livePlugins() }

@@ -29,6 +29,7 @@ weft plugin rollback filter               # the former generation again`,
 func pluginCommands(sys system) []*cobra.Command {
 	return []*cobra.Command{
 		pluginNewCommand(sys), pluginBuildCommand(sys), pluginTestCommand(sys),
+		pluginRecordCommand(sys),
 	}
 }
 

@@ -220,9 +220,7 @@ type RecordStarted struct {
 	Listener string                 `protobuf:"bytes,1,opt,name=listener,proto3" json:"listener,omitempty"`
 	Plugin   string                 `protobuf:"bytes,2,opt,name=plugin,proto3" json:"plugin,omitempty"`
 	// The listener's plugins in order.
-	Chain []string `protobuf:"bytes,3,rep,name=chain,proto3" json:"chain,omitempty"`
-	// weft's version.
-	Version       string `protobuf:"bytes,4,opt,name=version,proto3" json:"version,omitempty"`
+	Chain         []string `protobuf:"bytes,3,rep,name=chain,proto3" json:"chain,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -276,13 +274,6 @@ func (x *RecordStarted) GetChain() []string {
 		return x.Chain
 	}
 	return nil
-}
-
-func (x *RecordStarted) GetVersion() string {
-	if x != nil {
-		return x.Version
-	}
-	return ""
 }
 
 // RecordEnded says why a recording has ended: count.
@@ -735,12 +726,11 @@ const file_weft_v1_traffic_proto_rawDesc = "" +
 	"\x05ended\x18\x05 \x01(\v2\x14.weft.v1.RecordEndedH\x00R\x05ended\x12\x16\n" +
 	"\x06missed\x18\x03 \x01(\x04R\x06missed\x12\x18\n" +
 	"\askipped\x18\x04 \x01(\x04R\askippedB\a\n" +
-	"\x05event\"s\n" +
+	"\x05event\"Y\n" +
 	"\rRecordStarted\x12\x1a\n" +
 	"\blistener\x18\x01 \x01(\tR\blistener\x12\x16\n" +
 	"\x06plugin\x18\x02 \x01(\tR\x06plugin\x12\x14\n" +
-	"\x05chain\x18\x03 \x03(\tR\x05chain\x12\x18\n" +
-	"\aversion\x18\x04 \x01(\tR\aversion\"\x1f\n" +
+	"\x05chain\x18\x03 \x03(\tR\x05chain\"\x1f\n" +
 	"\vRecordEnded\x12\x10\n" +
 	"\x03why\x18\x01 \x01(\tR\x03why\"\xa7\x03\n" +
 	"\x0fRecordedMessage\x12\x14\n" +
