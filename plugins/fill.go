@@ -186,7 +186,11 @@ func (c *Chain) call(h *seat, b *Batch, hook abi.Hook, indices []int32, p *plan)
 	if uint32(count) != uint32(p.count) {
 		return countFault(hook, p.count, uint32(count))
 	}
-	return c.readAnswers(h, b, hook, indices)
+	before := c.answered
+	err = c.readAnswers(h, b, hook, indices)
+	h.counters.given.add(uint64(p.size))
+	h.counters.answered.add(uint64(c.answered - before))
+	return err
 }
 
 func (c *Chain) fill(in *instance, b *Batch, hook abi.Hook, indices []int32, p *plan) {

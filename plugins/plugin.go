@@ -149,6 +149,9 @@ type Stats struct {
 	// Fuel is what its hooks have spent; FuelMost the most that the messages of
 	// one call have spent each.
 	Fuel, FuelMost uint64
+	// Given and Answered are the bytes of messages that were written into its
+	// memory, and those of its answers that were read out.
+	Given, Answered uint64
 	// BusyNanoseconds is an estimate of the time spent in it, from one call
 	// in sixteen.
 	BusyNanoseconds uint64
@@ -173,7 +176,7 @@ func (p *Plugin) Stats() Stats {
 type counters struct {
 	messages, calls, drops, replies, routes, closes, emitted, discarded, denied counter
 	traps, faults, rebuilds, backOffs, policy, busy, resting                    counter
-	fuelTraps, depthTraps, fuel, fuelMost                                       counter
+	fuelTraps, depthTraps, fuel, fuelMost, given, answered                      counter
 }
 
 // counter has one writer and any number of readers.
@@ -201,6 +204,8 @@ func (c *counters) addTo(s *Stats) {
 	s.DepthTraps += c.depthTraps.v.Load()
 	s.Fuel += c.fuel.v.Load()
 	s.FuelMost = max(s.FuelMost, c.fuelMost.v.Load())
+	s.Given += c.given.v.Load()
+	s.Answered += c.answered.v.Load()
 	s.BusyNanoseconds += c.busy.v.Load()
 	s.Resting += int(c.resting.v.Load())
 }

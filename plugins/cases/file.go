@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/weftrun/weft/abi"
-	"github.com/weftrun/weft/hostfuncs"
 	"github.com/weftrun/weft/plugins"
 )
 
@@ -63,6 +62,10 @@ func (c *Case) Messages() []abi.Message {
 	}
 	return all
 }
+
+// HasConfig tells whether the case has a configuration of its own, or is about one
+// that the plugin refuses.
+func (c *Case) HasConfig() bool { return c.config != nil || c.refused != nil }
 
 // Listeners are the names that Message.Listener of [Case.Messages] counts.
 func (f *File) Listeners() []string { return f.listeners }
@@ -120,9 +123,6 @@ type pair struct {
 	name, value string
 	absent      bool
 }
-
-// Grants are what the file's plugin may call.
-func (f *File) Grants() hostfuncs.Grants { return f.Spec.Grants }
 
 // Problem is one thing that is wrong with a case file.
 type Problem struct {
