@@ -210,7 +210,7 @@ const (
 	MaxHostBytes  = 1 << 20  // bytes one host call may write into the guest
 	MaxPauses     = 16       // times that one message may be paused
 	MaxHTTPMethod = 16       // bytes of a request's method
-	MaxHTTPURL    = 8 << 10  // bytes of a request's URL
+	MaxHTTPTarget = 8 << 10  // bytes of a request's URL
 	MaxHTTPHeader = 16 << 10 // bytes of a request's or an answer's header block
 	MaxHTTPBody   = 1 << 20  // bytes of a request's or an answer's body
 )

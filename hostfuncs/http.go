@@ -102,7 +102,7 @@ func (f *httpFuncs) send(ctx context.Context, m api.Module, stack []uint64) (tok
 		return 0, abi.StatusDenied
 	}
 	var parts [4][]byte
-	for i, limit := range [4]int{abi.MaxHTTPMethod, abi.MaxHTTPURL, abi.MaxHTTPHeader, f.request} {
+	for i, limit := range [4]int{abi.MaxHTTPMethod, abi.MaxHTTPTarget, abi.MaxHTTPHeader, f.request} {
 		if uint64(uint32(stack[2*i+1])) > uint64(limit) {
 			return 0, abi.StatusLimit
 		}

@@ -65,7 +65,8 @@ func conform(t *testing.T, cache string, g vectors.Guest, v vectors.Vector) {
 	c := conformance{T: t, clock: &conformanceClock{}, log: &conformanceLog{}, metrics: &conformanceMetrics{}}
 	env := newEnv(t, plugins.EnvConfig{CacheDir: cache, Logger: slog.New(c.log), Metrics: c.metrics, Clock: c.clock})
 	scopes := map[string]map[string]any{"log": nil, "metrics": nil, "clock": nil, "random": nil, "wasi": nil, "kv": {"namespace": "vectors"},
-		"publish": {"topics": []string{"#"}}, "subscribe": {"topics": []string{"#", "queue:#"}}}
+		"publish": {"topics": []string{"#"}}, "subscribe": {"topics": []string{"#", "queue:#"}},
+		"http": {"hosts": []any{"api.example.org"}, "deadline": "10s"}}
 	maps.Copy(scopes, v.Grants)
 	grants, err := hostfuncs.ParseGrants(scopes)
 	if err != nil {

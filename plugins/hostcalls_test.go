@@ -80,6 +80,7 @@ func allGrants(namespace string) hostfuncs.Grants {
 	return hostfuncs.Grants{
 		Log: &hostfuncs.LogGrant{Rate: 1, Burst: 3}, Metrics: &hostfuncs.MetricsGrant{Max: 2}, Clock: &hostfuncs.ClockGrant{},
 		Random: &hostfuncs.RandomGrant{}, KV: &hostfuncs.KVGrant{Namespace: namespace, Size: 4096}, WASI: &hostfuncs.WASIGrant{},
+		HTTP: &hostfuncs.HTTPGrant{Hosts: []string{"api.example.org"}},
 	}
 }
 

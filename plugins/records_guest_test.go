@@ -75,7 +75,7 @@ func eachBareGuest(t *testing.T, test func(*testing.T, func(*testing.T) *bareGue
 			ctx := hostfuncs.WithStdio(t.Context())
 			rt := wazero.NewRuntime(ctx)
 			t.Cleanup(func() { rt.Close(context.WithoutCancel(ctx)) })
-			host, err := hostfuncs.New(hostfuncs.Config{Plugin: "guest", Grants: allGrants("n"), KV: hostfuncs.NewKV(nil)})
+			host, err := hostfuncs.New(hostfuncs.Config{Plugin: "guest", Grants: allGrants("n"), KV: hostfuncs.NewKV(nil), HTTP: hostfuncs.NewHTTPTransport()})
 			if err != nil {
 				t.Fatal(err)
 			}

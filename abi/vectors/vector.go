@@ -34,7 +34,9 @@ type Vector struct {
 // Step is one call of a hook, and everything that is to be seen afterwards. What
 // is not mentioned is not to be there.
 type Step struct {
-	// Hook is messages if empty, or open, close, tick.
+	// Hook is messages if empty, or open, close, tick, resume. On resume Answers
+	// come in, in order; Messages are then those that are expected back, as the
+	// guest left them when they were paused, or as they came if they had to wait.
 	Hook Hook `json:"hook"`
 	// Advance is how far both clocks go on before the step, in milliseconds.
 	Advance int64 `json:"advance"`
@@ -48,6 +50,12 @@ type Step struct {
 	Subscriptions []Subscription `json:"subscriptions"`
 	Logs          []Log          `json:"logs"`
 	Metrics       []Metric       `json:"metrics"`
+	// Held is how many messages of the batch were held back; they are in no
+	// outcome.
+	Held int `json:"held"`
+	// Requests are those that the guest has begun, in order.
+	Requests []Request `json:"requests"`
+	Answers  []Answer  `json:"answers"`
 	// KV is what some keys hold afterwards; null for a key that is not there.
 	KV map[string]*Bytes `json:"kv"`
 }
@@ -118,6 +126,25 @@ type Metric struct {
 	Kind  string  `json:"kind"` // counter, gauge, histogram
 	Name  string  `json:"name"`
 	Value float64 `json:"value"`
+}
+
+// Request is an HTTP request.
+type Request struct {
+	Method string `json:"method"`
+	URL    string `json:"url"`
+	// Header is what the guest has set: names in canonical case, sorted.
+	Header Block `json:"header"`
+	Body   Bytes `json:"body"`
+}
+
+// Answer is what becomes of the oldest request to the URL that has no answer yet.
+type Answer struct {
+	URL    string `json:"url"`
+	Status int    `json:"status"`
+	Header Block  `json:"header"`
+	Body   Bytes  `json:"body"`
+	// Error says that there is no answer: failed, or timeout.
+	Error string `json:"error"`
 }
 
 // Changes is names of changed fields as a set; in JSON an array.

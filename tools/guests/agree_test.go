@@ -68,17 +68,18 @@ func TestGuestsAgree(t *testing.T) {
 // load loads the module with every capability.
 func load(t testing.TB, wasm []byte, config string, memory int64) *plugins.Plugin {
 	t.Helper()
-	env, err := plugins.NewEnv(plugins.EnvConfig{Clock: fixedClock{}})
+	env, err := plugins.NewEnv(plugins.EnvConfig{Clock: fixedClock{}, CallBudget: plugins.MaxCPU})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { env.Close(t.Context()) })
 	p, err := env.Load(t.Context(), plugins.Spec{
-		Name: "guest", Wasm: wasm, Config: json.RawMessage(config), Memory: memory,
+		Name: "guest", Wasm: wasm, Config: json.RawMessage(config), Memory: memory, CPU: plugins.MaxCPU, StartCPU: plugins.MaxCPU,
 		Grants: hostfuncs.Grants{
 			Log: &hostfuncs.LogGrant{}, Metrics: &hostfuncs.MetricsGrant{}, Clock: &hostfuncs.ClockGrant{},
 			Random: &hostfuncs.RandomGrant{}, KV: &hostfuncs.KVGrant{Namespace: "n"}, WASI: &hostfuncs.WASIGrant{},
 			Publish: &hostfuncs.PublishGrant{Topics: []string{"#"}}, Subscribe: &hostfuncs.SubscribeGrant{Topics: []string{"#", "queue:#"}},
+			HTTP: &hostfuncs.HTTPGrant{},
 		},
 	})
 	if err != nil {

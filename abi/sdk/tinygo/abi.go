@@ -304,7 +304,7 @@ const (
 	// bytes of a request's method
 	maxHTTPMethod = 16
 	// bytes of a request's URL
-	maxHTTPURL = 8192
+	maxHTTPTarget = 8192
 	// bytes of a request's or an answer's header block
 	maxHTTPHeader = 16384
 	// bytes of a request's or an answer's body

@@ -24,7 +24,7 @@
 //
 // TinyGo and Go's own compiler build the same source; README.md has both
 // commands. What weft offers beyond messages is in the packages log, metrics,
-// clock, random and kv; a module imports only what it calls, and the operator
+// clock, random, kv and http; a module imports only what it calls, and the operator
 // must grant that. Package json reads configurations and payloads. Package
 // wefttest runs a plugin in an ordinary test, without weft.
 //

@@ -11,7 +11,7 @@ type Error string
 // Error is the text itself.
 func (e Error) Error() string { return string(e) }
 
-// HostError is why a function of log, metrics, random or kv failed. Compare it
+// HostError is why a function of log, metrics, random, kv or http failed. Compare it
 // with ==. A key that is not there is no error.
 type HostError = host.Error
 
@@ -22,6 +22,7 @@ const (
 	ErrInvalid  = host.ErrInvalid  // a malformed argument
 	ErrConflict = host.ErrConflict // compare-and-set: another revision is there
 	ErrFailed   = host.ErrFailed   // the host could not do it
+	ErrTimeout  = host.ErrTimeout  // the deadline of an asynchronous call has passed
 )
 
 // Package host, which cannot see the generated numbers, has the same ones: each
@@ -33,6 +34,7 @@ var (
 	_ [0]struct{} = [host.StatusInvalid - int(statusInvalid)]struct{}{}
 	_ [0]struct{} = [host.StatusConflict - int(statusConflict)]struct{}{}
 	_ [0]struct{} = [host.StatusFailed - int(statusFailed)]struct{}{}
+	_ [0]struct{} = [host.StatusTimeout - int(statusTimeout)]struct{}{}
 	_ [0]struct{} = [host.LogDebug - int(logDebug)]struct{}{}
 	_ [0]struct{} = [host.LogInfo - int(logInfo)]struct{}{}
 	_ [0]struct{} = [host.LogWarn - int(logWarn)]struct{}{}
@@ -45,4 +47,8 @@ var (
 	_ [0]struct{} = [host.MaxLog - maxLog]struct{}{}
 	_ [0]struct{} = [host.MaxMetricName - maxMetricName]struct{}{}
 	_ [0]struct{} = [host.MaxHostBytes - maxHostBytes]struct{}{}
+	_ [0]struct{} = [host.MaxHTTPMethod - maxHTTPMethod]struct{}{}
+	_ [0]struct{} = [host.MaxHTTPTarget - maxHTTPTarget]struct{}{}
+	_ [0]struct{} = [host.MaxHTTPHeader - maxHTTPHeader]struct{}{}
+	_ [0]struct{} = [host.MaxHTTPBody - maxHTTPBody]struct{}{}
 )

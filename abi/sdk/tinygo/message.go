@@ -36,13 +36,6 @@ func messageAt(address uint32) *Message { return (*Message)(at(address)) }
 
 var _ [recordSize]struct{} = [unsafe.Sizeof(Message{})]struct{}{}
 
-// Answer is what an asynchronous host call brought.
-type Answer struct {
-	Token  uint64 // which call it was, as given to [Pause]
-	Status int32  // 0, or the number of the error
-	Bytes  []byte
-}
-
 // Topic is the topic.
 func (m *Message) Topic() string { return m.r.topic.string() }
 

@@ -10,6 +10,7 @@ import (
 
 	weft "github.com/weftrun/weft/abi/sdk/tinygo"
 	"github.com/weftrun/weft/abi/sdk/tinygo/clock"
+	"github.com/weftrun/weft/abi/sdk/tinygo/http"
 	"github.com/weftrun/weft/abi/sdk/tinygo/json"
 	"github.com/weftrun/weft/abi/sdk/tinygo/kv"
 	"github.com/weftrun/weft/abi/sdk/tinygo/log"
@@ -65,6 +66,20 @@ func (e *everything) Message(m *weft.Message) weft.Verdict {
 		return weft.Route("queue:work", "node:7")
 	case "pause":
 		return weft.Pause(9)
+	case "ask":
+		token, err := http.Request{
+			Method: "PUT", URL: m.Topic(), Header: []http.Field{{Name: "accept", Value: "text/plain"}}, Body: []byte("question"), Deadline: 1500,
+		}.Send()
+		if err != nil {
+			return weft.Drop(err.Error())
+		}
+		return weft.Pause(token)
+	case "get":
+		token, _ := http.Get(m.Topic())
+		return weft.Pause(token)
+	case "post":
+		token, _ := http.Post(m.Topic(), "text/csv", []byte("1;2"))
+		return weft.Pause(token)
 	case "emit":
 		for i := range byte(10) {
 			m.Emit(weft.Emit{
@@ -105,6 +120,14 @@ func (e *everything) Tick(m *weft.Message) {
 
 func (e *everything) Resume(m *weft.Message) weft.Verdict {
 	a := m.Answer()
+	if strings.HasPrefix(m.Topic(), "http") {
+		r, err := a.HTTP()
+		if err != nil {
+			return weft.Drop(err.Error())
+		}
+		made, _ := r.Header.Get("x-made")
+		return weft.ReplyString(strconv.Itoa(r.Status), " ", string(made), " ", string(r.Body))
+	}
 	return weft.ReplyString(strconv.FormatUint(a.Token, 10), " ", strconv.Itoa(int(a.Status)), " ", string(a.Bytes))
 }
 
@@ -177,6 +200,33 @@ func TestVerdicts(t *testing.T) {
 	answer := weft.Answer{Token: 9, Status: -6, Bytes: []byte("late")}
 	same(t, g.Resume(wefttest.Input{Answer: answer}).Decision, wefttest.Reply("9 -6 late"))
 	same(t, g.Close(wefttest.Input{}).Decision, wefttest.Continue())
+}
+
+func TestHTTP(t *testing.T) {
+	g := start(t)
+	const url = "https://api.example.org/x"
+	for i, payload := range []string{"ask", "get", "post"} {
+		same(t, g.Message(wefttest.Input{Topic: url, Payload: payload}).Decision, wefttest.Pause(uint64(i+1)))
+	}
+	same(t, g.Requests(), []wefttest.Request{
+		{Method: "PUT", URL: url, Body: "question", Header: attributes{{Name: "accept", Value: "text/plain"}}, Deadline: 1500},
+		{Method: "GET", URL: url},
+		{Method: "POST", URL: url, Body: "1;2", Header: attributes{{Name: "content-type", Value: "text/csv"}}},
+	})
+	same(t, g.Message(wefttest.Input{Topic: "ftp://x", Payload: "ask"}).Decision, wefttest.Drop("invalid argument"))
+	for _, c := range []struct {
+		answer weft.Answer
+		want   wefttest.Decision
+	}{
+		{wefttest.Answered(1, 201, attributes{{Name: "x-made", Value: "yes"}}, "body"), wefttest.Reply("201 yes body")},
+		{wefttest.Answered(1, 404, nil, ""), wefttest.Reply("404  ")},
+		{weft.Answer{Token: 1, Status: -7}, wefttest.Drop("the deadline has passed")},
+		{weft.Answer{Token: 1, Status: -1}, wefttest.Drop("the host could not do it")},
+		{weft.Answer{Token: 1, Bytes: []byte("1234567")}, wefttest.Drop("the host could not do it")},
+		{weft.Answer{Token: 1, Bytes: []byte("\x00\x00\x00\x00\xff\xff\xff\xff")}, wefttest.Drop("the host could not do it")},
+	} {
+		same(t, g.Resume(wefttest.Input{Topic: url, Answer: c.answer}).Decision, c.want)
+	}
 }
 
 func TestOpenSubscribes(t *testing.T) {

@@ -381,7 +381,7 @@ export const IMPORT_MODULE: string = "weft";
 @inline export const MAX_HTTP_METHOD: usize = 16;
 /// bytes of a request's URL
 // @ts-ignore: decorator
-@inline export const MAX_HTTPURL: usize = 8192;
+@inline export const MAX_HTTP_TARGET: usize = 8192;
 /// bytes of a request's or an answer's header block
 // @ts-ignore: decorator
 @inline export const MAX_HTTP_HEADER: usize = 16384;

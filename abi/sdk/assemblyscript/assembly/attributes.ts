@@ -104,6 +104,28 @@ export function change(span: usize, name: string, set: bool): void {
   store<u32>(span, <u32>(to - block), 4);
 }
 
+/**
+ * Adds an attribute behind the others of the block at `span`, also where there is
+ * one of its name; its value is what was placed last. False if it is none.
+ */
+export function add(span: usize, name: string): bool {
+  const value = placedAt;
+  const valueLength = placedLength;
+  const nameLength = textLength(name);
+  if (nameLength == 0 || nameLength > <i32>MAX_ATTRIBUTE || valueLength > <i32>MAX_ATTRIBUTE) return false;
+  const from: usize = load<u32>(span);
+  const had: usize = load<u32>(span, 4);
+  const total = had + HEADER + nameLength + valueLength;
+  if (had == 0 || !resize(from, had, total)) {
+    const block = take(total, 1);
+    copyBytes(block, from, had);
+    store<u32>(span, <u32>block);
+  }
+  append(<usize>load<u32>(span) + had, name, nameLength, value, valueLength);
+  store<u32>(span, <u32>total, 4);
+  return true;
+}
+
 function append(to: usize, name: string, nameLength: i32, value: usize, valueLength: i32): usize {
   store<u16>(to, nameLength);
   store<u16>(to, valueLength, 2);

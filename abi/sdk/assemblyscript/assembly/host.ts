@@ -29,6 +29,7 @@ export enum Status {
   Invalid = -4,
   Conflict = -5,
   Failed = -6,
+  Timeout = -7,
 }
 
 /** How important a log line is. */

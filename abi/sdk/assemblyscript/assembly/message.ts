@@ -3,6 +3,7 @@ import { take } from "./arena";
 import { Attributes, change, find, valueAt } from "./attributes";
 import { Bytes, place, placedAt, placedLength } from "./bytes";
 import { Emit } from "./emit";
+import { Response } from "./http";
 
 /** A plugin's decision about one message. All but Continue are made by the methods of Message. */
 export enum Verdict {
@@ -185,6 +186,11 @@ export class Message {
   /** In `resume`: 0, or the number of the error. */
   get answerStatus(): i32 {
     return load<i32>(this.record, abi.RECORD_ANSWER_STATUS);
+  }
+
+  /** In `resume`: what a server answered; null if it did not, `answerStatus` says why. */
+  get response(): Response | null {
+    return this.answerStatus == 0 ? Response.of(this.answer) : null;
   }
 
   /** In `resume`: which call it was, the token given to `pause`. */

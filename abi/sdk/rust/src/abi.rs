@@ -268,7 +268,7 @@ pub const MAX_PAUSES: usize = 16;
 /// bytes of a request's method
 pub const MAX_HTTP_METHOD: usize = 16;
 /// bytes of a request's URL
-pub const MAX_HTTPURL: usize = 8192;
+pub const MAX_HTTP_TARGET: usize = 8192;
 /// bytes of a request's or an answer's header block
 pub const MAX_HTTP_HEADER: usize = 16384;
 /// bytes of a request's or an answer's body

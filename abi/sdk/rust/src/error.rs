@@ -16,6 +16,8 @@ pub enum Error {
     Conflict,
     /// The host could not do it.
     Failed,
+    /// The deadline of an asynchronous call has passed.
+    Timeout,
 }
 
 impl fmt::Display for Error {
@@ -26,6 +28,7 @@ impl fmt::Display for Error {
             Error::Invalid => "invalid argument",
             Error::Conflict => "conflict: another revision is there",
             Error::Failed => "the host could not do it",
+            Error::Timeout => "the deadline has passed",
         })
     }
 }
@@ -56,11 +59,13 @@ pub(crate) fn from(status: i64) -> Error {
     const LIMIT: i64 = abi::STATUS_LIMIT as i64;
     const INVALID: i64 = abi::STATUS_INVALID as i64;
     const CONFLICT: i64 = abi::STATUS_CONFLICT as i64;
+    const TIMEOUT: i64 = abi::STATUS_TIMEOUT as i64;
     match status {
         DENIED => Error::Denied,
         LIMIT => Error::Limit,
         INVALID => Error::Invalid,
         CONFLICT => Error::Conflict,
+        TIMEOUT => Error::Timeout,
         _ => Error::Failed,
     }
 }

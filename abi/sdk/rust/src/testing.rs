@@ -25,6 +25,7 @@ use crate::needs::Hook;
 use crate::plugin::{self, Plugin};
 use crate::verdict::Verdict;
 
+pub use crate::host::standin::Request;
 pub use crate::log::Level;
 pub use crate::message::Type;
 
@@ -43,6 +44,10 @@ pub struct Input {
     pub seq: u64,
     pub time: i64,
     pub listener: String,
+    /// For [`Guest::resume`]: which call was answered, and how.
+    pub token: u64,
+    pub answer_status: i32,
+    pub answer: Vec<u8>,
 }
 
 impl Default for Input {
@@ -59,6 +64,9 @@ impl Default for Input {
             seq: 0,
             time: 0,
             listener: String::new(),
+            token: 0,
+            answer_status: 0,
+            answer: Vec::new(),
         }
     }
 }
@@ -78,6 +86,26 @@ impl Input {
     /// The same with a value in the session's context.
     pub fn context(mut self, name: &str, value: impl AsRef<[u8]>) -> Input {
         self.context.push((name.into(), value.as_ref().to_vec()));
+        self
+    }
+
+    /// The same with an answer of a server to the request with this token.
+    pub fn answered(mut self, token: u64, status: u16, header: &[(&str, &str)], body: impl AsRef<[u8]>) -> Input {
+        let header: Vec<_> = header.iter().map(|(n, v)| (n.to_string(), v.as_bytes().to_vec())).collect();
+        let block = block(&header);
+        self.token = token;
+        self.answer = (status as u32).to_le_bytes().to_vec();
+        self.answer.extend_from_slice(&(block.len() as u32).to_le_bytes());
+        self.answer.extend_from_slice(&block);
+        self.answer.extend_from_slice(body.as_ref());
+        self
+    }
+
+    /// The same with the news that there is no answer to the request with this
+    /// token; `status` is a number of abi/SPEC.md, section 6, such as -7.
+    pub fn failed(mut self, token: u64, status: i32) -> Input {
+        self.token = token;
+        self.answer_status = status;
         self
     }
 }
@@ -175,6 +203,12 @@ impl<P: Plugin> Guest<P> {
         run(Hook::Messages, batch, |m| p.message(m))
     }
 
+    /// Brings a paused message back, with its answer.
+    pub fn resume(&mut self, m: &Input) -> Output {
+        let p = &mut self.plugin;
+        run(Hook::Resume, std::slice::from_ref(m), |m| p.resume(m)).remove(0)
+    }
+
     /// Begins a session.
     pub fn open(&mut self, session: &Input) -> Output {
         let p = &mut self.plugin;
@@ -227,6 +261,12 @@ pub fn logs() -> Vec<String> {
     standin::with(|h| h.logs.iter().map(|(_, text)| text.clone()).collect())
 }
 
+/// The requests that were begun on this thread since the guest was made; the first
+/// has the token 1.
+pub fn requests() -> Vec<Request> {
+    standin::with(|h| h.requests.clone())
+}
+
 /// The value of a counter or gauge, or how many values a histogram observed.
 pub fn metric(name: &str) -> Option<f64> {
     standin::with(|h| h.metrics.iter().find(|m| m.0 == name).map(|m| m.2))
@@ -247,7 +287,7 @@ fn run(hook: Hook, batch: &[Input], f: impl FnMut(&mut crate::Message) -> Verdic
 
 fn size(m: &Input) -> usize {
     let block = |list: &[(String, Vec<u8>)]| list.iter().map(|(n, v)| 4 + n.len() + v.len()).sum::<usize>();
-    m.topic.len() + m.payload.len() + m.listener.len() + block(&m.attributes) + block(&m.context)
+    m.topic.len() + m.payload.len() + m.listener.len() + m.answer.len() + block(&m.attributes) + block(&m.context)
 }
 
 fn write(hook: Hook, at: u32, mut free: u32, m: &Input) -> u32 {
@@ -256,6 +296,8 @@ fn write(hook: Hook, at: u32, mut free: u32, m: &Input) -> u32 {
     put(abi::RECORD_HOOK, &[hook as u8, m.message_type as u8, m.priority, m.qos]);
     put(abi::RECORD_SESSION, &m.session.to_le_bytes());
     put(abi::RECORD_SEQ, &m.seq.to_le_bytes());
+    put(abi::RECORD_TOKEN, &m.token.to_le_bytes());
+    put(abi::RECORD_ANSWER_STATUS, &m.answer_status.to_le_bytes());
     put(abi::RECORD_TIME, &m.time.to_le_bytes());
     put(abi::RECORD_PAYLOAD_TOTAL, &(m.payload.len() as u32).to_le_bytes());
     let mut span = |offset: usize, b: &[u8]| {
@@ -269,6 +311,7 @@ fn write(hook: Hook, at: u32, mut free: u32, m: &Input) -> u32 {
     span(abi::RECORD_CONTEXT, &block(&m.context));
     span(abi::RECORD_PAYLOAD, &m.payload);
     span(abi::RECORD_LISTENER, m.listener.as_bytes());
+    span(abi::RECORD_ANSWER, &m.answer);
     free
 }
 

@@ -1,7 +1,8 @@
 //! A plugin that uses every part of the surface, run as weft would run it.
 
+use std::time::Duration;
 use weft::testing::{self, Decision, Effect, Guest, Input};
-use weft::{Emit, Message, Needs, Plugin, Type, Verdict, Writer};
+use weft::{http, Emit, Message, Needs, Plugin, Type, Verdict, Writer};
 
 struct Everything {
     prefix: String,
@@ -30,6 +31,19 @@ impl Plugin for Everything {
         }
     }
 
+    fn resume(&mut self, m: &mut Message) -> Verdict {
+        let answer = m.answer();
+        match answer.http() {
+            Ok(r) => {
+                m.set_topic(r.header.get_str("x-topic").unwrap_or("none"));
+                m.set_payload(r.body);
+                m.set_seq(answer.token * 1000 + r.status as u64);
+                Verdict::Continue
+            }
+            Err(e) => Verdict::drop(e.to_string().as_str()),
+        }
+    }
+
     fn message(&mut self, m: &mut Message) -> Verdict {
         self.seen += 1;
         match m.payload() {
@@ -39,6 +53,16 @@ impl Plugin for Everything {
             b"reply" => return Verdict::reply(m.topic()),
             b"route" => return Verdict::route(&["queue:work", "node:7"]),
             b"pause" => return Verdict::Pause(9),
+            b"ask" => {
+                let request = http::Request::new("PUT", m.topic())
+                    .header("accept", "text/plain")
+                    .body("question")
+                    .deadline(Duration::from_millis(1500));
+                return match request.send() {
+                    Ok(token) => Verdict::Pause(token),
+                    Err(e) => Verdict::drop(e.to_string().as_str()),
+                };
+            }
             b"emit" => {
                 for i in 0..10u8 {
                     m.emit(Emit {
@@ -227,4 +251,40 @@ fn host_functions() {
     assert_eq!((kv::delete("n"), kv::delete("n")), (Ok(true), Ok(false)));
     assert_eq!((kv::add("sum", -5, None), kv::add("sum", 3, None)), (Ok(-5), Ok(-2)));
     assert_eq!(kv::add("long", 1, None), Err(weft::Error::Invalid));
+}
+
+#[test]
+fn a_request_is_made_and_its_answer_read() {
+    let mut guest = Guest::<Everything>::new(r#"{"prefix": "p"}"#).unwrap();
+    let ask = Input::new("https://api.example.org/x", "ask");
+    assert_eq!(guest.message(&ask).decision, Decision::Pause(1));
+    assert_eq!(guest.message(&ask).decision, Decision::Pause(2));
+    let sent = testing::requests();
+    assert_eq!(sent.len(), 2);
+    assert_eq!(
+        sent[1],
+        testing::Request {
+            method: "PUT".into(),
+            url: "https://api.example.org/x".into(),
+            header: vec![("accept".into(), b"text/plain".to_vec())],
+            body: b"question".to_vec(),
+            deadline: 1500,
+        }
+    );
+    let out = guest.resume(&ask.clone().answered(2, 201, &[("x-topic", "made")], "body"));
+    assert_eq!((out.topic.as_str(), out.payload.as_slice(), out.seq), ("made", &b"body"[..], 2201));
+    let late = guest.resume(&ask.clone().failed(1, -7));
+    assert_eq!(late.decision, Decision::Drop("the deadline has passed".into()));
+    assert_eq!(guest.resume(&ask.failed(1, -1)).decision, Decision::Drop("the host could not do it".into()));
+    let bad = guest.message(&Input::new("ftp://x", "ask"));
+    assert_eq!(bad.decision, Decision::Drop("invalid argument".into()));
+}
+
+#[test]
+fn a_cut_answer_is_an_error() {
+    let mut guest = Guest::<Everything>::new(r#"{"prefix": "p"}"#).unwrap();
+    for answer in [&b""[..], b"1234567", b"\x00\x00\x00\x00\x01\x00\x00\x00"] {
+        let out = guest.resume(&Input { token: 1, answer: answer.to_vec(), ..Input::default() });
+        assert_eq!(out.decision, Decision::Drop("the host could not do it".into()));
+    }
 }

@@ -13,6 +13,7 @@
 package wefttest
 
 import (
+	"encoding/binary"
 	"strings"
 	"sync"
 
@@ -213,6 +214,48 @@ func (g *Guest) Do(f func()) { g.do(f) }
 func (g *Guest) Logs() (lines []string) {
 	g.Do(func() { lines = append(lines, g.host.Logs...) })
 	return lines
+}
+
+// Request is a request that the guest has begun.
+type Request struct {
+	Method, URL, Body string
+	Header            []Attribute
+	Deadline          int64 // in milliseconds; 0 is the operator's
+}
+
+// Requests is the HTTP requests that the guest has begun; the first has the token
+// 1.
+func (g *Guest) Requests() (list []Request) {
+	g.Do(func() {
+		for _, r := range g.host.Requests {
+			list = append(list, Request{r.Method, r.URL, string(r.Body), fields(r.Header), r.Deadline})
+		}
+	})
+	return list
+}
+
+// Answered is the answer of a server to the request with this token, for
+// Input.Answer. Where there is none, make a weft.Answer with a Status.
+func Answered(token uint64, status int, header []Attribute, body string) weft.Answer {
+	var block []byte
+	for _, f := range header {
+		block = binary.LittleEndian.AppendUint16(block, uint16(len(f.Name)))
+		block = binary.LittleEndian.AppendUint16(block, uint16(len(f.Value)))
+		block = append(append(block, f.Name...), f.Value...)
+	}
+	b := binary.LittleEndian.AppendUint32(nil, uint32(status))
+	b = append(binary.LittleEndian.AppendUint32(b, uint32(len(block))), block...)
+	return weft.Answer{Token: token, Bytes: append(b, body...)}
+}
+
+func fields(block []byte) (list []Attribute) {
+	for len(block) > 0 {
+		n := 4 + binary.LittleEndian.Uint16(block)
+		end := n + binary.LittleEndian.Uint16(block[2:])
+		list = append(list, Attribute{Name: string(block[4:n]), Value: string(block[n:end])})
+		block = block[end:]
+	}
+	return list
 }
 
 // Metric is the value of a counter or gauge, or how many values a histogram was

@@ -1,6 +1,6 @@
 // The commands.
 
-import { Bytes, Counter, Gauge, Histogram, Level, Message, Status, Type, Verdict, Writer } from "weft";
+import { Bytes, Counter, Gauge, Histogram, Level, Message, Request, Status, Type, Verdict, Writer } from "weft";
 import { clock, kv, log, random } from "weft";
 import { Report } from "./report";
 import { integer, read } from "./value";
@@ -11,6 +11,9 @@ export let count: u64 = 0;
 export function setCount(to: u64): void {
   count = to;
 }
+
+// The token of the last request that was begun.
+let sent: i64 = 0;
 
 // The line that is being carried out, and the place in it.
 let line: Bytes = changetype<Bytes>(0);
@@ -71,7 +74,7 @@ export function run(hook: string, m: Message, configured: string | null, decides
 
 function one(hook: string, m: Message): void {
   const verb = word().toString();
-  if (decide(verb, m) || change(verb, m) || effect(verb, m) || look(verb, hook, m) || host(verb) || store(verb)) return;
+  if (decide(verb, m) || change(verb, m) || effect(verb, m) || look(verb, hook, m) || host(verb) || store(verb) || http(verb, m)) return;
   report.line("unknown").value(Bytes.from(verb)).end();
 }
 
@@ -82,6 +85,7 @@ function decide(verb: string, m: Message): bool {
   else if (verb == "close") verdict = m.close(value());
   else if (verb == "reply") verdict = m.reply(value());
   else if (verb == "pause") verdict = m.pause(number());
+  else if (verb == "await") verdict = m.pause(sent);
   else if (verb == "route") {
     const to = Writer.create();
     for (let d = word(); d.length > 0; d = word()) {
@@ -232,4 +236,28 @@ function found(v: Bytes | null, digest: bool): void {
 function orStatus(n: i64): void {
   if (n < 0) report.status(<Status>(<i32>n));
   else report.number<i64>(n);
+}
+
+function http(verb: string, m: Message): bool {
+  if (verb == "http") {
+    const method = value();
+    const r = Request.of<Bytes, Bytes>(method, value()).body<Bytes>(value()).deadline(number());
+    for (let option = word(); option.length > 0; option = word()) {
+      const to = option.indexOf(0x3d);
+      r.header<Bytes>(option.slice(1, to).toString(), read(option.slice(to + 1)));
+    }
+    const token = r.send();
+    if (token >= 0) sent = token;
+    else report.line(verb).status(<Status>(<i32>token)).end();
+  } else if (verb == "answer") {
+    const r = m.response;
+    if (r === null) {
+      report.line("http").status(m.answerStatus < 0 ? <Status>m.answerStatus : Status.Failed).end();
+      return true;
+    }
+    report.line("http").number<i32>(r.status).end();
+    for (const all = r.headers; all.next(); ) report.line("header").value(all.name).value(all.value).end();
+    report.line("body").value(r.body).end();
+  } else return false;
+  return true;
 }

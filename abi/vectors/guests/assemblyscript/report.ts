@@ -63,6 +63,7 @@ export class Report {
       case Status.Limit: return this.word("!limit");
       case Status.Invalid: return this.word("!invalid");
       case Status.Conflict: return this.word("!conflict");
+      case Status.Timeout: return this.word("!timeout");
       default: return this.word("!failed");
     }
   }

@@ -3,6 +3,7 @@ package main
 import (
 	weft "github.com/weftrun/weft/abi/sdk/tinygo"
 	"github.com/weftrun/weft/abi/sdk/tinygo/clock"
+	"github.com/weftrun/weft/abi/sdk/tinygo/http"
 	"github.com/weftrun/weft/abi/sdk/tinygo/json"
 	"github.com/weftrun/weft/abi/sdk/tinygo/kv"
 	"github.com/weftrun/weft/abi/sdk/tinygo/log"
@@ -58,7 +59,7 @@ func (c *conformance) given(hook string, m *weft.Message) string {
 }
 
 func (r *run) one(verb string, w *words) {
-	if !r.decide(verb, w) && !change(r.m, verb, w) && !effect(r.m, verb, w) && !r.read(verb, w) && !r.host(verb, w) && !r.kv(verb, w) {
+	if !r.decide(verb, w) && !change(r.m, verb, w) && !effect(r.m, verb, w) && !r.read(verb, w) && !r.host(verb, w) && !r.kv(verb, w) && !r.http(verb, w) {
 		r.report.line("unknown").value([]byte(verb)).end()
 	}
 }
@@ -83,6 +84,8 @@ func (r *run) decide(verb string, w *words) bool {
 		v = weft.Route(destinations...)
 	case "pause":
 		v = weft.Pause(w.number())
+	case "await":
+		v = weft.Pause(r.guest.sent)
 	default:
 		return false
 	}
@@ -303,6 +306,36 @@ func (r *run) kv(verb string, w *words) bool {
 		return false
 	}
 	to.end()
+	return true
+}
+
+func (r *run) http(verb string, w *words) bool {
+	to := &r.report
+	switch verb {
+	case "http":
+		q := http.Request{Method: w.name(), URL: w.name(), Body: w.bytes(), Deadline: int64(w.number())}
+		for option := w.next(); option != ""; option = w.next() {
+			name, value, _ := cut(option[1:], '=')
+			q.Header = append(q.Header, http.Field{Name: name, Value: string(read(value))})
+		}
+		token, err := q.Send()
+		if err != nil {
+			to.line(verb).failed(err).end()
+			return true
+		}
+		r.guest.sent = token
+	case "answer":
+		a, err := r.m.Answer().HTTP()
+		if err != nil {
+			to.line("http").failed(err).end()
+			return true
+		}
+		to.line("http").number(uint64(a.Status)).end()
+		to.block("header", a.Header)
+		to.line("body").value(a.Body).end()
+	default:
+		return false
+	}
 	return true
 }
 

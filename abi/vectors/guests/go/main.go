@@ -14,6 +14,7 @@ type conformance struct {
 	needs    weft.Needs
 	commands []configured
 	count    uint64
+	sent     uint64 // the token of the last request that was begun
 }
 
 // configured is the commands that the configuration has for a hook.

@@ -51,6 +51,8 @@ func (r *report) failed(err error) *report {
 		return r.word("!invalid")
 	case weft.ErrConflict:
 		return r.word("!conflict")
+	case weft.ErrTimeout:
+		return r.word("!timeout")
 	}
 	return r.word("!failed")
 }

@@ -4,12 +4,13 @@ use crate::report::Report;
 use crate::value::{name, read};
 use std::str::{FromStr, SplitAsciiWhitespace};
 use std::time::Duration;
-use weft::{clock, kv, log, metrics, random, Emit, Error, Message, Type, Verdict};
+use weft::{clock, http, kv, log, metrics, random, Emit, Error, Message, Type, Verdict};
 
 /// One message's commands being carried out.
 pub struct Run<'a> {
     hook: &'static str,
     count: &'a mut u64,
+    sent: &'a mut u64,
     report: Report,
     verdict: Option<Verdict>,
 }
@@ -32,8 +33,9 @@ fn ttl(w: &mut Words) -> Option<Duration> {
 }
 
 impl<'a> Run<'a> {
-    pub fn new(hook: &'static str, count: &'a mut u64) -> Run<'a> {
-        Run { hook, count, report: Report::default(), verdict: None }
+    /// `sent` is the token of the last request that was begun.
+    pub fn new(hook: &'static str, count: &'a mut u64, sent: &'a mut u64) -> Run<'a> {
+        Run { hook, count, sent, report: Report::default(), verdict: None }
     }
 
     /// Carries out the commands of the configuration, of the attribute `do`, or
@@ -73,6 +75,8 @@ impl<'a> Run<'a> {
             "reply" => self.verdict = Some(Verdict::reply(read(word(w)).as_ref())),
             "route" => self.verdict = Some(Verdict::route(&w.collect::<Vec<_>>())),
             "pause" => self.verdict = Some(Verdict::Pause(number(w))),
+            "await" => self.verdict = Some(Verdict::Pause(*self.sent)),
+            "http" => self.http(w),
             "emit" => emit(w, m),
             "emits" => {
                 let (n, topic) = (number::<u32>(w), name(word(w)));
@@ -112,6 +116,16 @@ impl<'a> Run<'a> {
                 };
                 r.end();
             }
+            "answer" => match m.answer().http() {
+                Ok(a) => {
+                    r.line("http").word(a.status).end();
+                    for (name, value) in a.header {
+                        r.line("header").value(name).value(value).end();
+                    }
+                    r.line("body").value(a.body).end();
+                }
+                Err(e) => r.line("http").error(e).end(),
+            },
             "count" => {
                 *self.count += 1;
                 r.line(verb).word(*self.count).end();
@@ -161,6 +175,22 @@ impl<'a> Run<'a> {
             _ => return false,
         }
         true
+    }
+
+    fn http(&mut self, w: &mut Words) {
+        let (method, url, body) = (name(word(w)), name(word(w)), read(word(w)));
+        let mut r = http::Request::new(&method, &url).body(&body);
+        if let Some(deadline) = ttl(w) {
+            r = r.deadline(deadline);
+        }
+        for option in w {
+            let (name, value) = option[1..].split_once('=').unwrap_or((option, ""));
+            r = r.header(name, read(value));
+        }
+        match r.send() {
+            Ok(token) => *self.sent = token,
+            Err(e) => self.report.line("http").error(e).end(),
+        }
     }
 
     /// The line of a metric that cannot be had.

@@ -17,6 +17,7 @@ struct Conformance {
     tick: Option<String>,
     resume: Option<String>,
     count: u64,
+    sent: u64,
 }
 
 impl Plugin for Conformance {
@@ -37,6 +38,7 @@ impl Plugin for Conformance {
             tick: text("tick"),
             resume: text("resume"),
             count: 0,
+            sent: 0,
         })
     }
 
@@ -45,24 +47,24 @@ impl Plugin for Conformance {
     }
 
     fn message(&mut self, m: &mut Message) -> Verdict {
-        Run::new("messages", &mut self.count).all(m, self.messages.as_deref(), true)
+        Run::new("messages", &mut self.count, &mut self.sent).all(m, self.messages.as_deref(), true)
     }
 
     fn open(&mut self, m: &mut Message) -> Verdict {
-        Run::new("open", &mut self.count).all(m, self.open.as_deref(), true)
+        Run::new("open", &mut self.count, &mut self.sent).all(m, self.open.as_deref(), true)
     }
 
     fn close(&mut self, m: &mut Message) {
-        let _ = Run::new("close", &mut self.count).all(m, self.close.as_deref(), false);
+        let _ = Run::new("close", &mut self.count, &mut self.sent).all(m, self.close.as_deref(), false);
     }
 
     fn tick(&mut self, m: &mut Message) {
-        let _ = Run::new("tick", &mut self.count).all(m, self.tick.as_deref(), false);
+        let _ = Run::new("tick", &mut self.count, &mut self.sent).all(m, self.tick.as_deref(), false);
     }
 
     fn resume(&mut self, m: &mut Message) -> Verdict {
         let commands = self.resume.as_deref().unwrap_or("echo");
-        Run::new("resume", &mut self.count).all(m, Some(commands), true)
+        Run::new("resume", &mut self.count, &mut self.sent).all(m, Some(commands), true)
     }
 
     fn snapshot(&mut self) -> Option<Vec<u8>> {

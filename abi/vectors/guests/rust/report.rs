@@ -47,6 +47,7 @@ impl Report {
             Error::Invalid => "!invalid",
             Error::Conflict => "!conflict",
             Error::Failed => "!failed",
+            Error::Timeout => "!timeout",
         })
     }
 

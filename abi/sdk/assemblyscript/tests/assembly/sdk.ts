@@ -1,6 +1,6 @@
 // Unit tests: every exported function is one; run.mjs calls them.
 
-import { Attributes, Bytes, Message, Type, Writer, find, parse } from "../../assembly";
+import { Attributes, Bytes, Response, Message, Type, Writer, find, parse } from "../../assembly";
 import * as abi from "../../assembly/abi";
 import * as arena from "../../assembly/arena";
 
@@ -14,6 +14,27 @@ function eq<T>(got: T, want: T, what: string = ""): void {
 
 function json(text: string): Bytes {
   return Bytes.from(text);
+}
+
+export function readsAnswers(): void {
+  arena.reset();
+  const block = [4, 0, 2, 0, 0x64, 0x61, 0x74, 0x65, 0x6e, 0x6f] as StaticArray<u8>; // date: no
+  const b = new Uint8Array(8 + block.length + 3);
+  store<u32>(b.dataStart, 404);
+  store<u32>(b.dataStart, block.length, 4);
+  for (let i = 0; i < block.length; i++) b[8 + i] = block[i];
+  for (let i = 0; i < 3; i++) b[8 + block.length + i] = 0x61 + <u8>i;
+  const r = Response.of(Bytes.of(b.dataStart, b.length));
+  assert(r !== null);
+  eq<i32>(r!.status, 404);
+  eq(r!.body.toString(), "abc");
+  eq(r!.header("date")!.toString(), "no");
+  assert(r!.header("none") === null);
+  const all = r!.headers;
+  assert(all.next() && all.name.is("date") && !all.next());
+  for (let n = 0; n < 8 + block.length; n++) {
+    assert(Response.of(Bytes.of(b.dataStart, n)) === null, n.toString());
+  }
 }
 
 export function findsValuesByKey(): void {

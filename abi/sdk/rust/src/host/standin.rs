@@ -1,6 +1,7 @@
 //! Host functions for tests: everything is granted, and belongs to the thread.
 
 use crate::abi;
+use crate::attributes::Attributes;
 use std::cell::RefCell;
 use std::collections::HashMap;
 
@@ -13,6 +14,19 @@ pub struct Host {
     pub monotonic: i64,
     pub keys: HashMap<Vec<u8>, Entry>,
     pub random: u64,
+    pub requests: Vec<Request>,
+}
+
+/// A request that was begun; its token is its place, counted from 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Request {
+    pub method: String,
+    pub url: String,
+    pub header: Vec<(String, Vec<u8>)>,
+    pub body: Vec<u8>,
+    /// In milliseconds; 0 for the operator's.
+    pub deadline: i64,
 }
 
 pub struct Entry {
@@ -190,5 +204,24 @@ pub fn kv_add(key: &[u8], delta: i64, ttl: i64) -> i64 {
             }
             Err(_) => failed(abi::STATUS_INVALID),
         }
+    })
+}
+
+/// Remembers the request. Every host is granted.
+pub fn http_send(method: &[u8], url: &[u8], header: &[u8], body: &[u8], deadline: i64) -> i64 {
+    let url = String::from_utf8_lossy(url).into_owned();
+    if !(url.starts_with("https://") || url.starts_with("http://")) || deadline < 0 {
+        return abi::STATUS_INVALID as i64;
+    }
+    let over = method.len() > abi::MAX_HTTP_METHOD || url.len() > abi::MAX_HTTP_TARGET;
+    if over || header.len() > abi::MAX_HTTP_HEADER || body.len() > abi::MAX_HTTP_BODY {
+        return abi::STATUS_LIMIT as i64;
+    }
+    let method = if method.is_empty() { b"GET" } else { method };
+    let header = Attributes::new(header).map(|(name, value)| (name.to_string(), value.to_vec())).collect();
+    let method = String::from_utf8_lossy(method).into_owned();
+    with(|h| {
+        h.requests.push(Request { method, url, header, body: body.to_vec(), deadline });
+        h.requests.len() as i64
     })
 }

@@ -22,6 +22,17 @@ mod import {
         pub fn kv_revision(key: *const u8, key_length: usize) -> i64;
         pub fn kv_delete(key: *const u8, key_length: usize) -> i32;
         pub fn kv_add(key: *const u8, key_length: usize, delta: i64, ttl: i64) -> i64;
+        pub fn http_send(
+            method: *const u8,
+            method_length: usize,
+            url: *const u8,
+            url_length: usize,
+            header: *const u8,
+            header_length: usize,
+            body: *const u8,
+            body_length: usize,
+            deadline: i64,
+        ) -> i64;
     }
 }
 
@@ -93,4 +104,21 @@ pub fn kv_delete(key: &[u8]) -> i32 {
 #[inline]
 pub fn kv_add(key: &[u8], delta: i64, ttl: i64) -> i64 {
     unsafe { import::kv_add(key.as_ptr(), key.len(), delta, ttl) }
+}
+
+#[inline]
+pub fn http_send(method: &[u8], url: &[u8], header: &[u8], body: &[u8], deadline: i64) -> i64 {
+    unsafe {
+        import::http_send(
+            method.as_ptr(),
+            method.len(),
+            url.as_ptr(),
+            url.len(),
+            header.as_ptr(),
+            header.len(),
+            body.as_ptr(),
+            body.len(),
+            deadline,
+        )
+    }
 }

@@ -12,6 +12,7 @@ const (
 	StatusInvalid  = -4
 	StatusConflict = -5
 	StatusFailed   = -6
+	StatusTimeout  = -7
 )
 
 // The levels of a log line.
@@ -36,6 +37,10 @@ const (
 	MaxLog        = 8192
 	MaxMetricName = 64
 	MaxHostBytes  = 1 << 20
+	MaxHTTPMethod = 16
+	MaxHTTPTarget = 8 << 10
+	MaxHTTPHeader = 16 << 10
+	MaxHTTPBody   = 1 << 20
 )
 
 // Error is why a host function failed.
@@ -48,6 +53,7 @@ const (
 	ErrInvalid
 	ErrConflict
 	ErrFailed
+	ErrTimeout
 )
 
 // Error says it in words.
@@ -61,6 +67,8 @@ func (e Error) Error() string {
 		return "invalid argument"
 	case ErrConflict:
 		return "conflict: another revision is there"
+	case ErrTimeout:
+		return "the deadline has passed"
 	}
 	return "the host could not do it"
 }
@@ -78,6 +86,8 @@ func Check(status int64) error {
 		return ErrInvalid
 	case status == StatusConflict:
 		return ErrConflict
+	case status == StatusTimeout:
+		return ErrTimeout
 	}
 	return ErrFailed
 }

@@ -15,7 +15,9 @@ type Standin struct {
 	Wall    int64
 	Mono    int64
 	keys    map[string]entry
-	random  uint64
+	// Requests were begun; the token of each is its place, counted from 1.
+	Requests []Request
+	random   uint64
 }
 
 // Measure is a metric: a histogram's value is how many values it was given.
@@ -23,6 +25,13 @@ type Measure struct {
 	Name  string
 	Kind  int32
 	Value float64
+}
+
+// Request is what http_send was given.
+type Request struct {
+	Method, URL  string
+	Header, Body []byte
+	Deadline     int64
 }
 
 type entry struct {
@@ -222,4 +231,20 @@ func KVAdd(key string, delta, ttl int64) int64 {
 	e.revision++
 	Current.keys[key] = e
 	return sum
+}
+
+// HTTPSend remembers a request; its token, or a status. Every host is granted.
+func HTTPSend(method, url string, header, body []byte, deadline int64) int64 {
+	switch {
+	case len(method) > MaxHTTPMethod || len(url) > MaxHTTPTarget || len(header) > MaxHTTPHeader || len(body) > MaxHTTPBody:
+		return StatusLimit
+	case !strings.HasPrefix(url, "https://") && !strings.HasPrefix(url, "http://") || deadline < 0:
+		return StatusInvalid
+	case method == "":
+		method = "GET"
+	}
+	Current.Requests = append(Current.Requests, Request{
+		strings.Clone(method), strings.Clone(url), append([]byte(nil), header...), append([]byte(nil), body...), deadline,
+	})
+	return int64(len(Current.Requests))
 }

@@ -58,6 +58,10 @@ func importKVDelete(key unsafe.Pointer, keySize uint32) int32
 //go:noescape
 func importKVAdd(key unsafe.Pointer, keySize uint32, delta, ttl int64) int64
 
+//go:wasmimport weft http_send
+//go:noescape
+func importHTTPSend(method unsafe.Pointer, methodSize uint32, url unsafe.Pointer, urlSize uint32, header unsafe.Pointer, headerSize uint32, body unsafe.Pointer, bodySize uint32, deadline int64) int64
+
 func text(s string) (unsafe.Pointer, uint32) {
 	return unsafe.Pointer(unsafe.StringData(s)), uint32(len(s))
 }
@@ -136,4 +140,13 @@ func KVDelete(key string) int32 {
 func KVAdd(key string, delta, ttl int64) int64 {
 	k, kn := text(key)
 	return importKVAdd(k, kn, delta, ttl)
+}
+
+// HTTPSend begins a request; its token, or a status.
+func HTTPSend(method, url string, header, body []byte, deadline int64) int64 {
+	m, mn := text(method)
+	u, un := text(url)
+	h, hn := bytes(header)
+	b, bn := bytes(body)
+	return importHTTPSend(m, mn, u, un, h, hn, b, bn, deadline)
 }
