@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -79,7 +80,7 @@ func Load(o Options) (*Config, error) {
 	}
 
 	d := &decoder{places: src.places, frames: src.frames, problems: l.problems}
-	c := &Config{origin: &origin{file: o.File, places: src.places, presets: o.Presets, std: o.StdPlugins}}
+	c := &Config{origin: &origin{file: o.File, sum: src.sum, places: src.places, presets: o.Presets, std: o.StdPlugins}}
 	d.structure(reflect.ValueOf(c).Elem(), layers.Raw(), "")
 	c.complete(layers.Raw())
 	all := append(d.problems, c.validate()...)
@@ -116,19 +117,20 @@ func read(o Options) (source, Problems, error) {
 			return source{}, nil, fmt.Errorf("%w: %w", ErrFile, err)
 		}
 	}
+	var src source
+	var problems Problems
 	switch ext := strings.ToLower(filepath.Ext(o.File)); ext {
 	case ".yaml", ".yml":
-		src, problems := readYAML(o.File, data)
-		return src, problems, nil
+		src, problems = readYAML(o.File, data)
 	case ".toml":
-		src, problems := readTOML(o.File, data)
-		return src, problems, nil
+		src, problems = readTOML(o.File, data)
 	case ".json":
-		src, problems := readJSON(o.File, data)
-		return src, problems, nil
+		src, problems = readJSON(o.File, data)
 	default:
 		return source{}, nil, fmt.Errorf("%w: %s: unknown kind of file %q; expected .yaml, .yml, .toml or .json", ErrFile, o.File, ext)
 	}
+	src.sum = sha256.Sum256(data)
+	return src, problems, nil
 }
 
 // loader puts text from the environment and from overrides into the tree.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 // origin remembers where each key came from and what was known to exist.
 type origin struct {
 	file    string
+	sum     [sha256.Size]byte
 	places  map[string]Place
 	presets []string
 	std     []string
@@ -22,6 +24,14 @@ func (c *Config) File() string {
 		return ""
 	}
 	return c.origin.file
+}
+
+// Sum is the SHA-256 of the file that the configuration came from; zero if none.
+func (c *Config) Sum() [sha256.Size]byte {
+	if c.origin == nil {
+		return [sha256.Size]byte{}
+	}
+	return c.origin.sum
 }
 
 // Folder is the folder to which the paths in the configuration are relative.

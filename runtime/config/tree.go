@@ -23,6 +23,7 @@ type source struct {
 	tree   map[string]any
 	places map[string]Place // of each key's path
 	frames map[string]Frame // declarations that could be cut out of the file's text
+	sum    [32]byte         // SHA-256 of the text
 }
 
 func join(path, key string) string {

@@ -35,7 +35,7 @@ func (r *rollouts) watchAll() {
 	}
 	if file := r.applied.File(); r.reread != nil && r.applied.Watch && file != "" {
 		if _, err := os.Stat(file); err == nil {
-			wanted[file] = [sha256.Size]byte{}
+			wanted[file] = r.applied.Sum()
 		}
 	}
 	if len(wanted) > 0 && r.watcher == nil && !r.beginWatch() {

@@ -252,3 +252,7 @@ func (s *Server) debugging() bool { return s.log.Enabled(s.ctx, slog.LevelDebug)
 func (s *Server) publishTo(topic []byte) int {
 	return int(maphash.Bytes(s.seed, topic) % uint64(len(s.paths)))
 }
+
+// Rollouts are where the process itself can change generations of plugins, as the
+// API does.
+func (s *Server) Rollouts() admin.Plugins { return s.rollouts }
