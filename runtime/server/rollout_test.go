@@ -358,7 +358,7 @@ func TestWhatTrapsIsTakenBack(t *testing.T) {
 			s.reload()
 			said := 0
 			for p := s.plugin(); p.Last.What != "rolled-back"; p = s.plugin() {
-				if said++; said%60 == 0 {
+				if said++; said%150 == 0 { // seldom enough that it need not rest
 					s.dial("lines").say(text("trap"))
 				} else if got := c.ask("reply two"); got != "two" && got != "one" {
 					t.Fatalf("got %q", got)
