@@ -17,7 +17,7 @@ listeners:
   - {name: in, address: "127.0.0.1:0", frame: mcp-seq, topic: "t", chain: [guest], outbox: {size: 16MiB}}
   - {name: out, address: "127.0.0.1:0", frame: mcp-seq, topic: "u", subscribe: ["t"], outbox: {size: 16MiB}}
 plugins:
-  guest: {file: ../../abi/vectors/v1.0/rust.wasm, on_failure: closed, grants: {log: {}, metrics: {}, clock: {}, random: {}, kv: {}, publish: {topics: ["#"]}, subscribe: {topics: ["#"]}}}
+  guest: {file: ../../abi/vectors/v1.0/rust.wasm, on_failure: closed, grants: {log: {}, metrics: {}, clock: {}, random: {}, kv: {}, http: {hosts: [localhost]}, publish: {topics: ["#"]}, subscribe: {topics: ["#"]}}}
 loops: LOOPS
 api: {address: ""}
 `

@@ -19,7 +19,7 @@ listeners:
     deadlines: {write: 100ms}
   - {name: out, address: "127.0.0.1:0", frame: line, topic: "x", acknowledge: "", subscribe: ["t"], outbox: {size: 16MiB}}
 plugins:
-  guest: {file: ../../abi/vectors/v1.0/rust.wasm, grants: {log: {}, metrics: {}, clock: {}, random: {}, kv: {}, publish: {topics: ["#"]}, subscribe: {topics: ["#"]}}}
+  guest: {file: ../../abi/vectors/v1.0/rust.wasm, grants: {log: {}, metrics: {}, clock: {}, random: {}, kv: {}, http: {hosts: [localhost]}, publish: {topics: ["#"]}, subscribe: {topics: ["#"]}}}
 loops: 1
 api: {address: ""}
 `
@@ -72,7 +72,7 @@ listeners:
   - {name: in, address: "127.0.0.1:0", frame: line, topic: "t", acknowledge: "", node: "{identity}", chain: [guest]}
   - {name: out, address: "127.0.0.1:0", frame: line, topic: "x", acknowledge: "", subscribe: ["t", "u"]}
 plugins:
-  guest: {file: ../../abi/vectors/v1.0/rust.wasm, grants: {log: {}, metrics: {}, clock: {}, random: {}, kv: {}, publish: {topics: ["#"]}, subscribe: {topics: ["#"]}}}
+  guest: {file: ../../abi/vectors/v1.0/rust.wasm, grants: {log: {}, metrics: {}, clock: {}, random: {}, kv: {}, http: {hosts: [localhost]}, publish: {topics: ["#"]}, subscribe: {topics: ["#"]}}}
 loops: 1
 api: {address: ""}
 `

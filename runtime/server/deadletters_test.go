@@ -24,8 +24,8 @@ listeners:
   - {name: out, address: "127.0.0.1:0", frame: length32, topic: "x", subscribe: ["changed", "elsewhere"]}
   - {name: dead, address: "127.0.0.1:0", frame: length32, topic: "x", subscribe: ["graves"]}
 plugins:
-  before: {file: ../../abi/vectors/v1.0/rust.wasm, grants: {log: {}, metrics: {}, clock: {}, random: {}, kv: {}}}
-  guest: {file: ../../abi/vectors/v1.0/rust.wasm, on_failure: quarantine, grants: {log: {}, metrics: {}, clock: {}, random: {}, kv: {}}}
+  before: {file: ../../abi/vectors/v1.0/rust.wasm, grants: {log: {}, metrics: {}, clock: {}, random: {}, kv: {}, http: {hosts: [localhost]}}}
+  guest: {file: ../../abi/vectors/v1.0/rust.wasm, on_failure: quarantine, grants: {log: {}, metrics: {}, clock: {}, random: {}, kv: {}, http: {hosts: [localhost]}}}
 dead_letter: {topic: graves, keep: 100}
 loops: 1
 api: {address: ""}
@@ -213,7 +213,7 @@ func TestAReplayedFrameFindsItsNode(t *testing.T) {
 listeners:
   - {name: nodes, address: "127.0.0.1:0", frame: mcp-node, topic: "node/{node_id}", chain: [guest]}
 plugins:
-  guest: {file: ../../abi/vectors/v1.0/rust.wasm, on_failure: quarantine, grants: {log: {}, metrics: {}, clock: {}, random: {}, kv: {}}}
+  guest: {file: ../../abi/vectors/v1.0/rust.wasm, on_failure: quarantine, grants: {log: {}, metrics: {}, clock: {}, random: {}, kv: {}, http: {hosts: [localhost]}}}
 loops: 1
 api: {address: ""}
 `)

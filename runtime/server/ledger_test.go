@@ -53,7 +53,7 @@ listeners:
   - {name: in, address: "127.0.0.1:0", frame: line, topic: "raw", acknowledge: "", chain: [{plugin: guest, config: {messages: "emit alarm a"}}]}
   - {name: out, address: "127.0.0.1:0", frame: line, topic: "x", acknowledge: "", subscribe: ["alarm"], outbox: {size: 16MiB}}
 plugins:
-  guest: {file: ../../abi/vectors/v1.0/rust.wasm, grants: {log: {}, metrics: {}, clock: {}, random: {}, kv: {}, publish: {topics: ["#"]}, subscribe: {topics: ["#"]}}}
+  guest: {file: ../../abi/vectors/v1.0/rust.wasm, grants: {log: {}, metrics: {}, clock: {}, random: {}, kv: {}, http: {hosts: [localhost]}, publish: {topics: ["#"]}, subscribe: {topics: ["#"]}}}
 api: {address: ""}
 `
 
@@ -84,7 +84,7 @@ listeners:
   - {name: nodes, address: "127.0.0.1:0", frame: mcp-node, topic: "n"}
   - {name: out, address: "127.0.0.1:0", frame: line, topic: "x", acknowledge: "", subscribe: ["dead", "t"]}
 plugins:
-  guest: {file: ../../abi/vectors/v1.0/rust.wasm, grants: {log: {}, metrics: {}, clock: {}, random: {}, kv: {}, publish: {topics: ["#"]}, subscribe: {topics: ["#"]}}}
+  guest: {file: ../../abi/vectors/v1.0/rust.wasm, grants: {log: {}, metrics: {}, clock: {}, random: {}, kv: {}, http: {hosts: [localhost]}, publish: {topics: ["#"]}, subscribe: {topics: ["#"]}}}
 dead_letter: {topic: "dead"}
 loops: 1
 api: {address: ""}
@@ -115,7 +115,7 @@ listeners:
   - {name: askers, address: "127.0.0.1:0", frame: mcp-seq, topic: "a", chain: [{plugin: guest, config: {open: "emit ask question type=1 seq=9"}}]}
   - {name: workers, address: "127.0.0.1:0", frame: mcp-seq, topic: "w", subscribe: ["queue:workers"]}
 plugins:
-  guest: {file: ../../abi/vectors/v1.0/rust.wasm, grants: {log: {}, metrics: {}, clock: {}, random: {}, kv: {}, publish: {topics: ["#"]}, subscribe: {topics: ["#"]}}}
+  guest: {file: ../../abi/vectors/v1.0/rust.wasm, grants: {log: {}, metrics: {}, clock: {}, random: {}, kv: {}, http: {hosts: [localhost]}, publish: {topics: ["#"]}, subscribe: {topics: ["#"]}}}
 routes: [{name: ask, when: {topic: ask}, to: ["queue:workers"]}]
 api: {address: ""}
 `
@@ -144,7 +144,7 @@ listeners:
   - {name: first, address: "127.0.0.1:0", frame: line, topic: "x", acknowledge: ""}
   - {name: second, address: "127.0.0.1:0", frame: line, topic: "y", acknowledge: "", subscribe: ["from/#"], chain: [{plugin: guest, config: {tick: "emit tick tock"}}]}
 plugins:
-  guest: {file: ../../abi/vectors/v1.0/rust.wasm, tick: 100ms, grants: {log: {}, metrics: {}, clock: {}, random: {}, kv: {}, publish: {topics: ["#"]}, subscribe: {topics: ["#"]}}}
+  guest: {file: ../../abi/vectors/v1.0/rust.wasm, tick: 100ms, grants: {log: {}, metrics: {}, clock: {}, random: {}, kv: {}, http: {hosts: [localhost]}, publish: {topics: ["#"]}, subscribe: {topics: ["#"]}}}
 routes:
   - {name: first, when: {topic: tick, listener: first}, to: ["topic:from/first"]}
   - {name: other, when: {topic: tick}, to: ["topic:from/another"]}

@@ -82,7 +82,7 @@ const namedNodes = `
 listeners:
   - {name: nodes, address: "127.0.0.1:0", frame: mcp-node, topic: "node", node: "{identity}", chain: [guest]}
 plugins:
-  guest: {file: ../../abi/vectors/v1.0/rust.wasm, grants: {log: {}, metrics: {}, clock: {}, random: {}, kv: {}, publish: {topics: ["#"]}, subscribe: {topics: ["#"]}}}
+  guest: {file: ../../abi/vectors/v1.0/rust.wasm, grants: {log: {}, metrics: {}, clock: {}, random: {}, kv: {}, http: {hosts: [localhost]}, publish: {topics: ["#"]}, subscribe: {topics: ["#"]}}}
 api: {address: ""}
 `
 

@@ -22,8 +22,8 @@ listeners:
     chain: [{plugin: first, config: {messages: "set seen 1\ntopic second"}}, {plugin: guest}]
   - {name: other, address: "127.0.0.1:0", frame: mcp-seq, topic: "raw", chain: [guest]}
 plugins:
-  first: {file: ../../abi/vectors/v1.0/rust.wasm, grants: {log: {}, metrics: {}, clock: {}, random: {}, kv: {}}}
-  guest: {file: ../../abi/vectors/v1.0/rust.wasm, on_failure: quarantine, grants: {log: {}, metrics: {}, clock: {}, random: {}, kv: {}, publish: {topics: ["#"]}}}
+  first: {file: ../../abi/vectors/v1.0/rust.wasm, grants: {log: {}, metrics: {}, clock: {}, random: {}, kv: {}, http: {hosts: [localhost]}}}
+  guest: {file: ../../abi/vectors/v1.0/rust.wasm, on_failure: quarantine, grants: {log: {}, metrics: {}, clock: {}, random: {}, kv: {}, http: {hosts: [localhost]}, publish: {topics: ["#"]}}}
 loops: 2
 api: {address: ""}
 `

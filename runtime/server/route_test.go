@@ -12,7 +12,7 @@ listeners:
   - {name: in, address: "127.0.0.1:0", frame: line, topic: "raw", acknowledge: "", chain: [guest]}
   - {name: out, address: "127.0.0.1:0", frame: line, topic: "x", acknowledge: "", subscribe: ["plain", "marked", "dropped", "alarm"]}
 plugins:
-  guest: {file: ../../abi/vectors/v1.0/rust.wasm, grants: {log: {}, metrics: {}, clock: {}, random: {}, kv: {}, publish: {topics: ["#"]}, subscribe: {topics: ["#"]}}}
+  guest: {file: ../../abi/vectors/v1.0/rust.wasm, grants: {log: {}, metrics: {}, clock: {}, random: {}, kv: {}, http: {hosts: [localhost]}, publish: {topics: ["#"]}, subscribe: {topics: ["#"]}}}
 routes:
   - name: staged
     when: {topic: "staged"}
