@@ -18,6 +18,8 @@ type Calls struct {
 	stop context.CancelFunc
 	last uint64 // the token that was given last
 
+	attached bool
+
 	mu      sync.Mutex // guards what follows
 	pending map[uint64]*call
 	closed  bool
@@ -38,6 +40,7 @@ type Answer struct {
 // goroutine has ended and its answer was taken.
 type call struct {
 	funcs *httpFuncs
+	post  func(Answer)
 	users atomic.Int32
 	done  bool // an answer was posted
 }
@@ -67,10 +70,13 @@ func WithCalls(ctx context.Context, c *Calls) context.Context {
 	return context.WithValue(ctx, callsKey{}, c)
 }
 
-// Attach allows calls from now on. post gets each answer, from a goroutine of the
-// call's own; it must not block. There is exactly one answer for each call, unless
-// Close comes first.
-func (c *Calls) Attach(post func(Answer)) { c.post = post }
+// Attach allows calls until Detach. post gets the answer of each, from a goroutine
+// of the call's own; it must not block. There is exactly one answer for each call,
+// unless Close comes first.
+func (c *Calls) Attach(post func(Answer)) { c.post, c.attached = post, true }
+
+// Detach refuses calls until Attach. Those that are under way go on.
+func (c *Calls) Detach() { c.attached = false }
 
 // Given tells whether the instance was given the token.
 func (c *Calls) Given(token uint64) bool { return c != nil && token > 0 && token <= c.last }
@@ -112,7 +118,7 @@ func (c *Calls) Close() {
 // begin begins a call for which there is room.
 func (c *Calls) begin(f *httpFuncs, r *http.Request, deadline time.Duration) uint64 {
 	c.last++
-	token, one := c.last, &call{funcs: f}
+	token, one := c.last, &call{funcs: f, post: c.post}
 	one.users.Store(2)
 	c.mu.Lock()
 	if c.closed {
@@ -144,5 +150,5 @@ func (c *Calls) finish(one *call, token uint64, status abi.Status, answer []byte
 		return
 	}
 	one.funcs.count(status)
-	c.post(Answer{Calls: c, Token: token, Status: status, Bytes: answer})
+	one.post(Answer{Calls: c, Token: token, Status: status, Bytes: answer})
 }

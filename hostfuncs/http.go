@@ -98,7 +98,7 @@ func (f *httpFuncs) register(r *registrar) {
 // send checks a request and begins the call.
 func (f *httpFuncs) send(ctx context.Context, m api.Module, stack []uint64) (token uint64, status abi.Status) {
 	calls, _ := ctx.Value(callsKey{}).(*Calls)
-	if f.shadow || calls == nil || calls.post == nil {
+	if f.shadow || calls == nil || !calls.attached {
 		return 0, abi.StatusDenied
 	}
 	var parts [4][]byte

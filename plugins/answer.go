@@ -38,7 +38,7 @@ func (c *Chain) readAnswers(h *seat, b *Batch, hook abi.Hook, indices []int32) e
 		if touched == 0 {
 			continue
 		}
-		a := answer{memory: memory, record: r, hook: hook, topic: topic}
+		a := answer{memory: memory, record: r, hook: hook, topic: topic, in: h.instance, pauses: b.Outcomes[indices[n]].pauses}
 		a.check()
 		topic = a.topic
 		if size += a.size; a.err == nil && c.answered+size > max(maxAnswer, answerFactor*c.given) {
@@ -72,6 +72,8 @@ type answer struct {
 	hook   abi.Hook
 	topic  uint64 // a span that has been found good as a topic in this call; 0 for none
 	size   int    // bytes that the host will copy
+	in     *instance
+	pauses uint8 // times that the message was paused
 	err    error
 }
 
@@ -130,7 +132,7 @@ func (a *answer) checkVerdict(v abi.Verdict) {
 	allowed := true
 	switch a.hook {
 	case abi.HookOpen:
-		allowed = v != abi.VerdictRoute
+		allowed = v != abi.VerdictRoute && v != abi.VerdictPause
 	case abi.HookClose, abi.HookTick:
 		allowed = v == abi.VerdictContinue
 	}
@@ -138,14 +140,14 @@ func (a *answer) checkVerdict(v abi.Verdict) {
 	case v > abi.VerdictPause:
 		a.fail("unknown verdict %d", uint32(v))
 		return
-	case v == abi.VerdictPause:
-		a.fail("it pauses with token %d, which it was not given", le.Uint64(a.record[abi.RecordToken:]))
-		return
 	case !allowed:
 		a.fail("verdict %s is not allowed on %s", v, a.hook)
 		return
 	}
 	switch v {
+	case abi.VerdictPause:
+		a.checkPause(le.Uint64(a.record[abi.RecordToken:]))
+		a.span(out, "out of the verdict pause", 0)
 	case abi.VerdictContinue:
 		a.span(out, "out of the verdict continue", 0)
 	case abi.VerdictDrop, abi.VerdictClose:
@@ -154,6 +156,17 @@ func (a *answer) checkVerdict(v abi.Verdict) {
 		a.span(out, "the reply", abi.MaxPayload)
 	case abi.VerdictRoute:
 		a.checkDestinations(a.span(out, "the destinations", abi.MaxTopic))
+	}
+}
+
+func (a *answer) checkPause(token uint64) {
+	switch {
+	case !a.in.async.Given(token):
+		a.fail("it pauses with token %d, which it was not given", token)
+	case a.in.hooks[abi.HookResume] == nil:
+		a.fail("it pauses, but does not export %s or does not want it called", abi.ExportOnResume)
+	case a.pauses >= abi.MaxPauses:
+		a.fail("it pauses a message more than %d times", abi.MaxPauses)
 	}
 }
 

@@ -23,7 +23,10 @@ func (c *Chain) apply(h *seat, b *Batch, hook abi.Hook, index int32, memory []by
 		c.applyChanges(b, m, changes, memory, r)
 		o.Changes |= changes
 	}
-	if verdict := abi.Verdict(le.Uint32(r[abi.RecordVerdict:])); verdict != abi.VerdictContinue {
+	if verdict := abi.Verdict(le.Uint32(r[abi.RecordVerdict:])); verdict == abi.VerdictPause {
+		o.Verdict, o.Plugin, o.Generation, o.Cause = verdict, h.index, h.plugin.spec.Generation, CausePlugin
+		c.paused = append(c.paused, pausing{index, h, h.instance, le.Uint64(r[abi.RecordToken:])})
+	} else if verdict != abi.VerdictContinue {
 		o.Verdict, o.Plugin, o.Generation, o.Cause = verdict, h.index, h.plugin.spec.Generation, CausePlugin
 		out := guestSpan(memory, r[abi.RecordOut:])
 		if verdict == abi.VerdictRoute {

@@ -31,7 +31,16 @@ type Batch struct {
 	// Contexts lists the contexts that plugins changed, in order: the last one
 	// of a session is what the caller keeps for it.
 	Contexts []ContextChange
+	// Held is how many messages the run has taken out of the batch because they
+	// wait, those that plugins made not counted. Resume brings them back.
+	Held int
+	// Carry may say what goes with a message that is held, and with those that it
+	// causes: origin is its Outcome.Origin. Nil is nothing. Reset keeps Carry.
+	Carry func(origin int32) any
+	// Carried is, after Resume, what went with each message, by its Origin.
+	Carried []any
 
+	again         []*held // of a Resume, by origin
 	bytes         arena
 	spareMessages []abi.Message
 	spareOutcomes []Outcome
@@ -66,8 +75,10 @@ type Outcome struct {
 	Emitted bool
 
 	hook    abi.Hook // what the next plugins are called with
+	pauses  uint8    // times that it was paused
+	again   bool     // it was held, and Resume has brought it back
 	next    int16    // the first plugin that has not seen it
-	only    int16    // tick: the one plugin that is called
+	only    int16    // tick and resume: the one plugin that is called
 	failure *string  // in words; nil for none
 }
 
@@ -94,6 +105,9 @@ const (
 	CauseBuffer               // the plugin had no buffer for so large a message; its policy answered
 	CauseFuel                 // the plugin used up its CPU budget on the message; its policy answered
 	CauseDepth                // the plugin nested its calls too deep on the message; its policy answered
+	CauseLost                 // the instance that had paused the message is gone; its policy answered
+	CauseHeld                 // the chain holds as much as it may: the plugin's policy answered, or the message could not wait and was dropped
+	CauseEnded                // the message was held when its session ended
 )
 
 // String is the cause's name as it appears in logs and metrics.
@@ -115,6 +129,12 @@ func (c Cause) String() string {
 		return "fuel"
 	case CauseDepth:
 		return "depth"
+	case CauseLost:
+		return "lost"
+	case CauseHeld:
+		return "held"
+	case CauseEnded:
+		return "ended"
 	}
 	return "unknown"
 }
@@ -150,6 +170,12 @@ func (b *Batch) Reset() {
 	b.Outcomes = b.Outcomes[:0]
 	b.Subscriptions = b.Subscriptions[:0]
 	b.Contexts = b.Contexts[:0]
+	b.Held = 0
+	if len(b.again) > 0 {
+		clear(b.again)
+		clear(b.Carried)
+		b.again, b.Carried = b.again[:0], b.Carried[:0]
+	}
 	b.emits = b.emits[:0]
 	clear(b.failures)
 	b.failures = b.failures[:0]
@@ -194,6 +220,25 @@ func (b *Batch) insertEmits(next int16) {
 	b.emits = b.emits[:0]
 }
 
+// cut leaves the first n messages.
+func (b *Batch) cut(n int) {
+	clear(b.Messages[n:])
+	b.Messages, b.Outcomes = b.Messages[:n], b.Outcomes[:n]
+}
+
+// carry is what goes with the message of that origin.
+func (b *Batch) carry(origin int32) any {
+	switch {
+	case origin < 0:
+		return nil
+	case len(b.again) > 0:
+		return b.Carried[origin]
+	case b.Carry != nil:
+		return b.Carry(origin)
+	}
+	return nil
+}
+
 // dropTicks removes what stood for ticks.
 func (b *Batch) dropTicks() {
 	n := 0
@@ -205,8 +250,7 @@ func (b *Batch) dropTicks() {
 		b.Outcomes[n].Origin = -1
 		n++
 	}
-	clear(b.Messages[n:])
-	b.Messages, b.Outcomes = b.Messages[:n], b.Outcomes[:n]
+	b.cut(n)
 }
 
 // arena is scratch memory: what is copied into it stays valid until reset.

@@ -23,6 +23,8 @@ type Chain struct {
 	topicSpan uint64 // the last changed topic of a call, as the guest answered it, and its copy
 	topic     []byte
 	tap       *tapPoint // nil: nobody looks at the chain as a whole
+	pauses    *pauses   // nil as long as no plugin could pause
+	paused    []pausing // by the step that runs, or has just run
 	given     int       // bytes handed to the plugin in this step
 	answered  int       // bytes of its answers
 }
@@ -67,6 +69,7 @@ func (c *Chain) Plugin(i int) *Plugin { return c.hops[i].live.plugin }
 
 // Close closes the chain's instances. The guests are not told.
 func (c *Chain) Close(context.Context) error {
+	c.forget()
 	for _, h := range c.hops {
 		h.close()
 	}
@@ -115,6 +118,9 @@ func (c *Chain) Tick(b *Batch, now time.Time, listener uint32) {
 func (c *Chain) run(b *Batch, hook abi.Hook) {
 	b.begin(hook)
 	c.tap.beforeAll(b)
+	if c.pauses != nil && c.pauses.count > 0 && hook == abi.HookMessages {
+		c.holdArriving(b)
+	}
 	c.steps(b)
 	c.tap.afterAll(b, hook)
 }
@@ -122,14 +128,23 @@ func (c *Chain) run(b *Batch, hook abi.Hook) {
 func (c *Chain) steps(b *Batch) {
 	for k, h := range c.hops {
 		k := int16(k)
+		if len(b.again) > 0 {
+			c.resumeAt(b, k)
+		}
 		for hook := abi.HookMessages; hook <= abi.HookTick; hook++ {
 			if h.wants(hook) && c.collect(b, k, hook) {
 				h.tap.before(b, c.live)
 				c.deliver(h, b, hook)
 				h.tap.after(b, k, hook)
 				b.insertEmits(k + 1)
+				if len(c.paused) > 0 {
+					c.hold(b, k+1)
+				}
 			}
 		}
+	}
+	if c.pauses != nil && c.pauses.count > 0 {
+		c.pauses.settle(b)
 	}
 }
 

@@ -42,6 +42,7 @@ func (c *Chain) plan(h *seat, b *Batch, indices []int32) plan {
 	limit := int(in.comfort)
 	p := plan{size: slack}
 	c.regions = c.regions[:0]
+	resuming := len(b.again) > 0
 	var open region
 	for n, i := range indices {
 		if n == most {
@@ -49,6 +50,9 @@ func (c *Chain) plan(h *seat, b *Batch, indices []int32) plan {
 		}
 		m := &b.Messages[i]
 		size := abi.RecordSize + in.pieces(m, c.longest)
+		if resuming {
+			size += len(b.answerOf(i).answer)
+		}
 		payload := len(m.Payload)
 		if cut {
 			payload = min(payload, int(prefix))
@@ -175,7 +179,13 @@ func (c *Chain) call(h *seat, b *Batch, hook abi.Hook, indices []int32, p *plan)
 	if timed {
 		began = time.Now()
 	}
+	if in.async != nil {
+		in.async.Attach(c.holds().post)
+	}
 	count, err := in.call(in.hooks[hook], abi.HookExport(hook), uint64(in.pointer), uint64(p.count), h.plugin.batchFuel(p))
+	if in.async != nil {
+		in.async.Detach()
+	}
 	h.paid(in.spent, p.count)
 	if err != nil {
 		return err
@@ -202,7 +212,7 @@ func (c *Chain) fill(in *instance, b *Batch, hook abi.Hook, indices []int32, p *
 	}
 	prefix, cut := in.needs.Payload()
 	clock := in.plugin.spec.Grants.Clock != nil
-	var topic, attrs, context, listener, payload piece
+	var topic, attrs, context, listener, payload, answer piece
 	for n, i := range indices {
 		m := &b.Messages[i]
 		if n == enter {
@@ -245,5 +255,11 @@ func (c *Chain) fill(in *instance, b *Batch, hook abi.Hook, indices []int32, p *
 		le.PutUint32(r[abi.RecordPayloadTotal:], uint32(len(m.Payload)))
 		le.PutUint64(r[abi.RecordListener:], l)
 		clear(r[abi.RecordVerdict:])
+		if hook == abi.HookResume {
+			a := b.answerOf(i)
+			le.PutUint64(r[abi.RecordAnswer:], w.span(a.answer, &answer))
+			le.PutUint32(r[abi.RecordAnswerStatus:], uint32(a.status))
+			le.PutUint64(r[abi.RecordToken:], a.token)
+		}
 	}
 }

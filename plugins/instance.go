@@ -29,6 +29,7 @@ type instance struct {
 	fuel     api.MutableGlobal // what is left of the call's budget; nil if unmetered
 	depth    api.Global        // how many calls may still nest
 	spent    int64             // fuel, by the last call
+	async    *hostfuncs.Calls  // nil: it has none
 
 	pointer, capacity uint32 // the input buffer
 	largest           uint32 // the smallest buffer that the guest refused, less one
@@ -45,7 +46,11 @@ func newInstance(ctx context.Context, p *Plugin, rt wazero.Runtime, code wazero.
 	if p.spec.Grants.WASI != nil {
 		ctx = hostfuncs.WithStdio(ctx)
 	}
-	in = &instance{plugin: p, ctx: ctx, backing: &guestMemory{limit: uint64(p.spec.pages()) * pageSize}, largest: abi.MaxBuffer, comfort: maxCallBytes}
+	async := p.host.NewCalls()
+	if async != nil {
+		ctx = hostfuncs.WithCalls(ctx, async)
+	}
+	in = &instance{plugin: p, ctx: ctx, backing: &guestMemory{limit: uint64(p.spec.pages()) * pageSize}, largest: abi.MaxBuffer, comfort: maxCallBytes, async: async}
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("%w: instantiating: %v", ErrTrap, r)
@@ -76,6 +81,7 @@ func newInstance(ctx context.Context, p *Plugin, rt wazero.Runtime, code wazero.
 // close gives back everything the instance holds. It may be called on an
 // instance that was never finished, and more than once.
 func (in *instance) close() {
+	in.async.Close()
 	if in.module != nil {
 		// Closing an instance runs nothing of the guest's; it has no files
 		// whose closing could fail.

@@ -143,6 +143,9 @@ type Stats struct {
 	BackOffs  uint64 // times that it was put to rest
 	Denied    uint64 // effects outside its grants, which were not carried out
 	Policy    uint64 // messages for which its failure policy answered
+	Paused    uint64 // times that it paused a message
+	Resumed   uint64 // times that one was brought back to it
+	Waiting   int    // messages that it has paused now
 	// FuelTraps and DepthTraps are those of Traps that used up their CPU budget
 	// or nested their calls too deep.
 	FuelTraps, DepthTraps uint64
@@ -177,6 +180,7 @@ type counters struct {
 	messages, calls, drops, replies, routes, closes, emitted, discarded, denied counter
 	traps, faults, rebuilds, backOffs, policy, busy, resting                    counter
 	fuelTraps, depthTraps, fuel, fuelMost, given, answered                      counter
+	paused, resumed, waiting                                                    counter
 }
 
 // counter has one writer and any number of readers.
@@ -207,6 +211,9 @@ func (c *counters) addTo(s *Stats) {
 	s.Given += c.given.v.Load()
 	s.Answered += c.answered.v.Load()
 	s.BusyNanoseconds += c.busy.v.Load()
+	s.Paused += c.paused.v.Load()
+	s.Resumed += c.resumed.v.Load()
+	s.Waiting += int(c.waiting.v.Load())
 	s.Resting += int(c.resting.v.Load())
 }
 
@@ -223,6 +230,7 @@ func (p *Plugin) detach(c *counters) {
 		if have == c {
 			p.counters = append(p.counters[:i], p.counters[i+1:]...)
 			c.resting.set(0)
+			c.waiting.set(0)
 			c.addTo(&p.past)
 			return
 		}

@@ -18,6 +18,9 @@ type seat struct {
 	wanted   [abi.HookResume + 1]bool
 	counters counters
 	average  int64 // fuel of a message, see most
+	paused   int   // messages that it has paused and that are not resumed yet
+	lost     bool  // it lost an instance that had paused some
+	closing  bool  // to be closed with the last of them
 
 	strikes   float64 // failures within the window, see strike
 	struck    int64   // when strikes was last brought up to date
@@ -74,13 +77,19 @@ func (h *seat) take(in *instance) {
 }
 
 func (h *seat) drop() {
+	h.lost = h.lost || h.paused > 0
 	if h.instance != nil {
 		h.plugin.retire(h.instance)
 		h.instance = nil
 	}
 }
 
+// close closes the seat, if need be once the messages that it has paused are
+// resumed.
 func (h *seat) close() {
+	if h.closing = h.paused > 0; h.closing {
+		return
+	}
 	h.drop()
 	h.plugin.detach(&h.counters)
 }
