@@ -16,6 +16,7 @@ import (
 	"github.com/tetratelabs/wazero"
 
 	"github.com/weftrun/weft/hostfuncs"
+	"github.com/weftrun/weft/plugins/sign"
 )
 
 // EnvConfig is what an [Env] is made of. Every field may be zero; what is nil
@@ -31,6 +32,11 @@ type EnvConfig struct {
 	// HTTP carries out the requests of plugins that are granted http; nil is a
 	// transport of hostfuncs.NewHTTPTransport.
 	HTTP http.RoundTripper
+	// Trust is the keys whose signatures count. If RequireSigned is set, a
+	// binary that none of them signed does not load; otherwise one may be
+	// unsigned, and what a trusted key has signed must still be as it was.
+	Trust         *sign.Trust
+	RequireSigned bool
 	// FuelPerMicrosecond is what a microsecond of CPU time is worth in fuel; 0
 	// lets the process measure it. A test that sets it is deterministic.
 	FuelPerMicrosecond float64

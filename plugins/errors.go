@@ -10,6 +10,9 @@ var (
 	ErrFile = errors.New("cannot read plugin")
 	// ErrPin: the binary is not the one whose SHA-256 was pinned.
 	ErrPin = errors.New("not the pinned binary")
+	// ErrSignature: the binary is not signed as it has to be. What exactly is
+	// wrong is one of the errors of plugins/sign.
+	ErrSignature = errors.New("signature does not verify")
 	// ErrNotWasm: the file is no WebAssembly module.
 	ErrNotWasm = errors.New("not a WebAssembly module")
 	// ErrMalformed: the module is damaged.

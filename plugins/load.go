@@ -46,6 +46,10 @@ func (e *Env) load(ctx context.Context, spec Spec) (*Plugin, error) {
 	if err := checkPin(&spec, sum); err != nil {
 		return nil, err
 	}
+	signers, err := e.checkSignature(&spec, wasm)
+	if err != nil {
+		return nil, err
+	}
 	description, err := verify(wasm, &spec)
 	if err != nil {
 		return nil, err
@@ -57,7 +61,7 @@ func (e *Env) load(ctx context.Context, spec Spec) (*Plugin, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrSpec, err)
 	}
-	p := &Plugin{env: e, spec: spec, description: description, sum: sum, host: host}
+	p := &Plugin{env: e, spec: spec, description: description, sum: sum, signers: signers, host: host}
 	p.spec.Wasm = nil // the compiled form is all that is kept
 	if err := p.setFuel(); err != nil {
 		return nil, err

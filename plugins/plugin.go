@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -20,6 +21,7 @@ type Plugin struct {
 	spec        Spec
 	description Description
 	sum         [32]byte
+	signers     []string
 	host        *hostfuncs.Host
 	runtime     wazero.Runtime
 	code        wazero.CompiledModule
@@ -54,6 +56,9 @@ func (p *Plugin) Generation() uint64 { return p.spec.Generation }
 
 // Metering is what the rewriter found in the binary; zero if it runs unmetered.
 func (p *Plugin) Metering() meter.Report { return p.report }
+
+// Signers are the ids of the trusted keys that signed the binary.
+func (p *Plugin) Signers() []string { return slices.Clone(p.signers) }
 
 // SHA256 is the binary's hash in hexadecimal.
 func (p *Plugin) SHA256() string { return hex.EncodeToString(p.sum[:]) }

@@ -17,6 +17,12 @@ type Spec struct {
 	Wasm []byte
 	// SHA256 pins the binary, in hexadecimal; empty for any.
 	SHA256 string
+	// SignedBy lists the ids of keys in EnvConfig.Trust that must all have signed
+	// the binary.
+	SignedBy []string
+	// Shipped says that the binary is a part of weft itself: it needs no
+	// signature.
+	Shipped bool
 	// Config is handed to the plugin's weft_init; empty for {}.
 	Config json.RawMessage
 	Grants hostfuncs.Grants
