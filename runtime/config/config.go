@@ -23,6 +23,8 @@ type Config struct {
 	// Plugins are the declared plugins by name. A plugin that no chain names is
 	// loaded and checked, but never called.
 	Plugins map[string]Plugin `koanf:"plugins" yaml:"plugins"`
+	// Trust is about who may sign plugins.
+	Trust Trust `koanf:"trust" yaml:"trust"`
 	// Routes are asked in order; the first one that matches decides.
 	Routes []Route `koanf:"routes" yaml:"routes"`
 	// Watch reads this file again when it changes; what concerns plugins is put

@@ -229,6 +229,7 @@ func (c *Config) complete(tree map[string]any) {
 	if c.origin != nil && c.origin.file != "" {
 		folder = filepath.Dir(c.origin.file)
 	}
+	c.Trust.resolve(folder)
 	for name, plugin := range c.Plugins {
 		if _, std := plugin.Std(); !std && plugin.File != "" {
 			if plugin.Path = plugin.File; !filepath.IsAbs(plugin.Path) {

@@ -32,6 +32,9 @@ type Plugin struct {
 	// SHA256 is the expected SHA-256 of the module in hexadecimal. Empty: not
 	// checked.
 	SHA256 string `koanf:"sha256" yaml:"sha256"`
+	// SignedBy are the ids of keys in trust.keys that must all have signed the
+	// module.
+	SignedBy []string `koanf:"signed_by" yaml:"signed_by"`
 	// Watch makes a new generation when the file changes. A plugin that ships
 	// with weft has no file to watch.
 	Watch bool `koanf:"watch" yaml:"watch" default:"true"`

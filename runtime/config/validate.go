@@ -42,6 +42,7 @@ func (c *Config) validate() Problems {
 	for _, name := range sortedKeys(c.Plugins) {
 		k.plugin(join("plugins", name), name, c.Plugins[name])
 	}
+	k.trust()
 	for i := range c.Routes {
 		k.route(join("routes", strconv.Itoa(i)), &c.Routes[i])
 	}
@@ -115,6 +116,7 @@ func (k *checker) plugin(path, name string, p Plugin) {
 			k.add(join(path, "sha256"), Problem{Cause: "not a SHA-256", Value: show(p.SHA256), Expected: "64 hexadecimal digits"})
 		}
 	}
+	k.signedBy(join(path, "signed_by"), p)
 	k.rollout(join(path, "rollout"), &p.Rollout)
 	k.grants(join(path, "grants"), p.Grants)
 }

@@ -29,7 +29,11 @@ type loaded struct {
 // a chain names it. All faults are reported at once.
 func loadPlugins(ctx context.Context, cfg *config.Config, log *slog.Logger, cacheDir string) (*loaded, error) {
 	guest := &guestMetrics{}
-	env, err := plugins.NewEnv(plugins.EnvConfig{Logger: log, CacheDir: cacheDir, Metrics: guest})
+	made := plugins.EnvConfig{Logger: log, CacheDir: cacheDir, Metrics: guest}
+	if err := trust(cfg, &made); err != nil {
+		return nil, err
+	}
+	env, err := plugins.NewEnv(made)
 	if err != nil {
 		return nil, err
 	}
@@ -115,11 +119,11 @@ func pluginSpec(name string, c config.Plugin, own config.PluginConfig) (plugins.
 		own = c.Config
 	}
 	spec := plugins.Spec{
-		Name: name, File: c.Path, SHA256: c.SHA256, Config: json.RawMessage(own), Grants: grants(name, c.Grants),
+		Name: name, File: c.Path, SHA256: c.SHA256, SignedBy: c.SignedBy, Config: json.RawMessage(own), Grants: grants(name, c.Grants),
 		Memory: int64(c.Memory), OnFailure: policy, Tick: c.Tick.Std(), CPU: c.CPU.Std(),
 	}
 	if stdName, ok := c.Std(); ok {
-		spec.File = c.File
+		spec.File, spec.Shipped = c.File, true
 		spec.Wasm, err = std.Open(stdName)
 	}
 	return spec, err
@@ -144,7 +148,13 @@ func CheckSetup(cfg *config.Config) error {
 // gives everything back. It yields each one's name with what is wrong with it.
 func CheckPlugins(ctx context.Context, cfg *config.Config, log *slog.Logger) iter.Seq2[CheckedPlugin, error] {
 	return func(yield func(checked CheckedPlugin, err error) bool) {
-		env, err := plugins.NewEnv(plugins.EnvConfig{Logger: log})
+		made := plugins.EnvConfig{Logger: log}
+		err := trust(cfg, &made)
+		if err != nil {
+			yield(CheckedPlugin{Name: "trust"}, err)
+			return
+		}
+		env, err := plugins.NewEnv(made)
 		if err != nil {
 			yield(CheckedPlugin{}, err)
 			return

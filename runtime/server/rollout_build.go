@@ -145,7 +145,7 @@ func (r *rollouts) build(ctx context.Context, g *group, b blueprint) (_ *generat
 			}
 		}
 		if module != nil {
-			spec.Wasm = module
+			spec.Wasm, spec.Shipped = module, false // whatever it replaces: these bytes came from outside
 		}
 		spec.Generation, spec.Shadow = number, b.shadow
 		p, err := r.server.plugins.env.Load(ctx, spec)

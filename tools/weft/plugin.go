@@ -30,12 +30,13 @@ func pluginCommands(sys system) []*cobra.Command {
 	return []*cobra.Command{
 		pluginNewCommand(sys), pluginBuildCommand(sys), pluginTestCommand(sys), pluginInspectCommand(sys),
 		pluginRecordCommand(sys),
+		pluginKeygenCommand(sys), pluginSignCommand(sys), pluginVerifyCommand(sys),
 	}
 }
 
 // commonPlugin are the commands below plugin in the order in which an author and
 // then an operator need them; the rest follows by name.
 var commonPlugin = []string{
-	"new", "build", "test", "inspect", "bench", "keygen", "sign",
+	"new", "build", "test", "inspect", "bench", "keygen", "sign", "verify",
 	"list", "swap", "canary", "shadow", "promote", "rollback", "record", "replay",
 }
