@@ -6,22 +6,30 @@ import "github.com/weftrun/weft/plugins/module"
 //
 //	locals, one more of type i64, and one of type i32 if there are bulk instructions
 //	block                   ; the cold exit: fuel or depth is spent
-//	  block (results)       ; takes the place of the function's own label
-//	    ... the function, with what was added ...
+//	  block                 ; one for each check, if there are several
+//	    block (results)     ; takes the place of the function's own label
+//	      ... the function, with what was added ...
+//	    end
+//	    depth += weight     ; if it counts the depth
+//	    return
 //	  end
-//	  depth += weight       ; if it counts the depth
-//	  return
+//	  br 0                  ; to the cold exit
 //	end
 //	fuel -= 1<<62           ; says that it was the meter that trapped
 //	unreachable
 //	end
 //
-// The labels of the function keep their numbers.
+// The labels of the function keep their numbers. Each check leaves by a label of
+// its own because the compiler joins a comparison with its branch only if nothing
+// else leads where the branch leads, and places code in the order of the source:
+// so the check is a comparison and a jump that is not taken.
 type emitter struct {
 	b           []byte
 	fuel, depth uint64
 	left, size  uint64 // indices of the added locals
 	weight      int64  // of a call in depth
+	exits       int    // labels of checks
+	used        int    // how many of them are taken
 }
 
 // emitBodies writes the functions; w.out.buf has the content of the code section
@@ -49,7 +57,11 @@ func (w *rewriter) emit(e *emitter, i int) {
 	e.left, e.size = uint64(b.count), uint64(b.count)+1
 	e.weight = 1 + int64(b.count)/16
 	e.locals(b)
-	e.b = append(e.b, opBlock, 0x40, opBlock)
+	e.exits, e.used = exits(b), 0
+	for range 1 + e.exits {
+		e.b = append(e.b, opBlock, 0x40)
+	}
+	e.b = append(e.b, opBlock)
 	e.b = w.appendResults(e.b, results)
 	if b.cycles {
 		e.add(e.depth, -e.weight)
@@ -82,9 +94,27 @@ func (w *rewriter) emit(e *emitter, i int) {
 	if b.cycles {
 		e.add(e.depth, e.weight)
 	}
-	e.b = append(e.b, opReturn, opEnd)
+	e.b = append(e.b, opReturn)
+	for i := e.exits; i > 0; i-- {
+		e.b = uleb(append(e.b, opEnd, opBr), uint64(i-1))
+	}
+	e.b = append(e.b, opEnd)
 	e.add(e.fuel, -exhausted)
 	e.b = append(e.b, opUnreachable, opEnd)
+}
+
+// exits is how many labels the checks of a function get.
+func exits(b *body) int {
+	n := 0
+	for i := range b.events {
+		if b.events[i].kind != debit && b.events[i].kind != returns {
+			n++
+		}
+	}
+	if n == 1 {
+		return 0
+	}
+	return min(n, maxExits)
 }
 
 func (e *emitter) locals(b *body) {
@@ -105,17 +135,24 @@ func (e *emitter) locals(b *body) {
 // add adds to a global.
 func (e *emitter) add(global uint64, n int64) {
 	e.b = uleb(append(e.b, opGlobalGet), global)
-	e.b = sleb(append(e.b, opI64Const), n)
-	e.b = append(e.b, opI64Add)
+	e.sum(n)
 	e.b = uleb(append(e.b, opGlobalSet), global)
+}
+
+// sum adds a constant to what is on the stack; the compiler folds positive ones.
+func (e *emitter) sum(n int64) {
+	op := byte(opI64Add)
+	if n < 0 {
+		n, op = -n, opI64Sub
+	}
+	e.b = append(sleb(append(e.b, opI64Const), n), op)
 }
 
 // check takes fuel and looks whether some is left, and at the function's entry
 // whether depth is.
 func (e *emitter) check(ev *event, depth bool) {
 	e.b = uleb(append(e.b, opGlobalGet), e.fuel)
-	e.b = sleb(append(e.b, opI64Const), -ev.cost)
-	e.b = append(e.b, opI64Add)
+	e.sum(-ev.cost)
 	e.look(ev, depth)
 }
 
@@ -130,7 +167,8 @@ func (e *emitter) look(ev *event, depth bool) {
 		e.b = append(e.b, opI64Or)
 	}
 	e.b = append(e.b, opI64Const, 0, opI64LtS)
-	e.b = uleb(append(e.b, opBrIf), uint64(ev.depth)+1)
+	e.b = uleb(append(e.b, opBrIf), uint64(ev.depth)+1+uint64(e.used))
+	e.used = min(e.used+1, e.exits) // the last label is the cold exit itself
 }
 
 // bulk takes what an instruction costs for the length that lies on top of the
@@ -138,8 +176,7 @@ func (e *emitter) look(ev *event, depth bool) {
 func (e *emitter) bulk(ev *event, most uint32) {
 	e.b = uleb(append(e.b, opLocalTee), e.size)
 	e.b = uleb(append(e.b, opGlobalGet), e.fuel)
-	e.b = sleb(append(e.b, opI64Const), -ev.cost)
-	e.b = append(e.b, opI64Add)
+	e.sum(-ev.cost)
 	e.b = uleb(append(e.b, opLocalGet), e.size)
 	switch ev.kind {
 	case bytes8:

@@ -22,3 +22,6 @@ const (
 // maxEffort bounds the estimated steps of the compiler over a whole module, see
 // [scanner.effort].
 const maxEffort = 50_000_000
+
+// maxExits is how many checks of a function get a label of their own.
+const maxExits = 512
