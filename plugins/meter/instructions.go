@@ -247,9 +247,11 @@ func (s *scanner) closeFrame() {
 		s.edgeFrom(f.other, s.target(0))
 	}
 	f = s.frames[len(s.frames)-1]
+	if s.current >= 0 {
+		s.move(int64(f.result))
+	}
 	if f.target >= 0 {
 		if s.current >= 0 {
-			s.move(int64(f.result))
 			s.edge(f.target)
 		}
 		s.frames = s.frames[:len(s.frames)-1]

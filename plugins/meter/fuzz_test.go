@@ -1,0 +1,54 @@
+package meter_test
+
+import (
+	"context"
+	"os"
+	"testing"
+
+	"github.com/tetratelabs/wazero"
+
+	. "github.com/weftrun/weft/plugins/internal/wasmtest"
+	"github.com/weftrun/weft/plugins/meter"
+)
+
+// FuzzRewrite: whatever the bytes are, the rewriter does not panic, and what it
+// lets pass is valid exactly if it was valid before.
+func FuzzRewrite(f *testing.F) {
+	for seed := range uint64(12) {
+		f.Add(generate(seed).plain)
+	}
+	f.Add(New().Bytes())
+	for _, file := range []string{"guests/mix.wasm", "guests/kinds.wasm"} {
+		wasm, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(wasm)
+	}
+	r := wazero.NewRuntime(context.Background())
+	f.Cleanup(func() { r.Close(context.Background()) })
+	f.Fuzz(func(t *testing.T, wasm []byte) {
+		if _, report, err := meter.Rewrite(wasm, meter.Options{}); err == nil && report.NamesLeft {
+			return // wazero believes the counts of a name section
+		}
+		if _, err := agree(t.Context(), r, wasm); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// FuzzGenerated is TestGenerated with seeds that the fuzzer chooses.
+func FuzzGenerated(f *testing.F) {
+	f.Add(uint64(1 << 40))
+	r, err := newHost(context.Background())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { r.Close(context.Background()) })
+	f.Fuzz(func(t *testing.T, seed uint64) {
+		var sum tally
+		if err := compare(t.Context(), r, generate(seed), &sum); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
