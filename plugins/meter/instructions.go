@@ -166,7 +166,7 @@ func (s *scanner) openFrame(code byte) {
 		return
 	}
 	params, results := s.blockType()
-	s.work += int64(params + results)
+	s.moved += int64(params + results)
 	f := frame{kind: code, param: int32(params), result: int32(results), target: -1, other: -1, dead: s.current < 0}
 	f.region = s.regionHere()
 	if code == opIf {
@@ -174,7 +174,12 @@ func (s *scanner) openFrame(code byte) {
 	}
 	if s.current >= 0 && code == opLoop {
 		s.loops++
-		s.regions = append(s.regions, region{parent: f.region, first: -1})
+		depth := s.regions[f.region].depth + 1
+		if depth > maxLoopNest {
+			s.fail(ErrTooComplex, "loops are nested more than %d deep: split the function", maxLoopNest)
+			return
+		}
+		s.regions = append(s.regions, region{parent: f.region, first: -1, depth: depth})
 		inner := int32(len(s.regions) - 1)
 		head := s.newBlock(inner)
 		s.regions[inner].head = head
@@ -302,7 +307,8 @@ func (s *scanner) branchTable() {
 		if s.err != nil {
 			return
 		}
-		s.work += 1 + s.values(label)
+		s.listed++
+		s.moved += s.values(label)
 		if i == n {
 			s.move(s.values(label))
 		}
@@ -314,6 +320,7 @@ func (s *scanner) branchTable() {
 }
 
 func (s *scanner) call(code byte) {
+	s.calls++
 	var t uint32
 	if code == opCall {
 		f := s.index(len(s.w.functions), "function")

@@ -19,9 +19,31 @@ const (
 	maxLabels    = 1 << 16 // of one br_table
 )
 
-// maxEffort bounds the estimated steps of the compiler over a whole module, see
-// [scanner.effort].
-const maxEffort = 50_000_000
+// What the compiler takes for a function, in nanoseconds, as an upper estimate.
+// Measured with shapes that are slow on purpose (TestBombs): wazero's time grows
+// with the square of the local variables for every way that leads to a place where
+// ways meet, with the product of the depth of loops and local variables, and with
+// the squares of blocks, loops, calls and the ways to one place.
+const (
+	effortStep  = 500    // an instruction
+	effortValue = 1500   // a value that is moved, over a call, a branch or into a local
+	effortLabel = 12_000 // a label of a br_table
+	effortJoin  = 5000   // a local where ways meet
+	effortWay   = 20     // a pair of locals for each way that leads there, and a pair of ways
+	effortNest  = 120    // a local in a block, for each loop around it
+	effortLoop  = 400    // a pair of loops
+	effortBlock = 2      // a pair of blocks
+	effortCall  = 1      // a pair of calls
+	effortLocal = 20     // a local
+
+	// A module may take a second, and more in proportion to its size. Compilers
+	// stay below 2 us a byte.
+	effortBase  = 1_000_000_000
+	effortByte  = 6000
+	effortMost  = 30_000_000_000
+	maxAllLocal = 2_000_000 // locals of all functions
+	maxLoopNest = 128
+)
 
 // maxExits is how many checks of a function get a label of their own.
 const maxExits = 512

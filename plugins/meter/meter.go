@@ -17,6 +17,7 @@ package meter
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/weftrun/weft/plugins/module"
 )
@@ -50,13 +51,14 @@ type Options struct {
 
 // Report says what a module is made of and what became of it.
 type Report struct {
-	Functions int // that the module defines
-	Loops     int // that can be reached
-	Checks    int // places that look whether fuel is left
-	Debits    int // places that take fuel without looking
-	Counted   int // functions that count the depth
-	Before    int // bytes of the module
-	Bytes     int // bytes of the rewritten module
+	Functions int           // that the module defines
+	Loops     int           // that can be reached
+	Checks    int           // places that look whether fuel is left
+	Debits    int           // places that take fuel without looking
+	Counted   int           // functions that count the depth
+	Before    int           // bytes of the module
+	Bytes     int           // bytes of the rewritten module
+	Effort    time.Duration // that compiling may take at most, as an estimate
 	MaxPages  uint32
 	UsesDepth bool // some functions can come to call themselves
 	NamesLeft bool // a damaged name section was left out

@@ -2,6 +2,7 @@ package meter
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/weftrun/weft/plugins/module"
 )
@@ -65,6 +66,7 @@ type edge struct{ to, next int32 }
 // region is the body of a loop without the loops in it; region 0 is the function.
 type region struct {
 	parent, head int32
+	depth        int32 // loops around its code, itself included
 	first        int32 // of its exits, in scratch.exits; -1 for none
 	leaves       bool  // it has an exit beyond its parent, or back to its parent's head
 	carry        int64
@@ -103,8 +105,13 @@ type scanner struct {
 	function uint32
 	body     *body
 	current  int32 // block, -1 in dead code
-	work     int64
 	loops    int
+
+	// for the estimate of what compiling takes
+	work   int64 // instructions
+	moved  int64 // values moved
+	listed int64 // labels of br_table
+	calls  int64
 }
 
 func (w *rewriter) scanBodies() error {
@@ -114,7 +121,7 @@ func (w *rewriter) scanBodies() error {
 	}
 	w.report.Functions = len(w.mod.Bodies)
 	w.bodies = make([]body, len(w.mod.Bodies))
-	var effort int64
+	var effort, locals int64
 	for i, b := range w.mod.Bodies {
 		function := uint32(w.imported + i)
 		sc := scanner{
@@ -125,14 +132,21 @@ func (w *rewriter) scanBodies() error {
 			body:     &w.bodies[i],
 		}
 		sc.scan()
-		effort += sc.effort()
-		if sc.err == nil && effort > maxEffort {
-			sc.fail(ErrTooComplex, "the functions up to here take more than %d steps to compile: split the plugin", maxEffort)
+		locals += int64(sc.body.count)
+		if sc.err == nil && locals > maxAllLocal {
+			sc.fail(ErrTooComplex, "the functions up to here have %d locals: at most %d are allowed; split the plugin", locals, maxAllLocal)
+		}
+		if sc.err == nil {
+			if effort += sc.effort(); effort > w.allowed() {
+				sc.fail(ErrTooComplex, "compiling up to here could take %v, for a module of %d bytes at most %v are allowed: loops, branches and locals in one function multiply; split it",
+					time.Duration(effort).Round(time.Millisecond), len(w.wasm), time.Duration(w.allowed()).Round(time.Millisecond))
+			}
 		}
 		if sc.err != nil {
 			return fmt.Errorf("function %d (section at %d): %w", function, s.Start, sc.err)
 		}
 		w.report.Loops += sc.loops
+		w.report.Effort = time.Duration(effort)
 	}
 	return nil
 }
@@ -249,7 +263,7 @@ func (s *scanner) pay(cost int64) {
 }
 
 func (s *scanner) move(values int64) {
-	s.work += values
+	s.moved += values
 	if s.current >= 0 {
 		s.blocks[s.current].moves += values
 	}

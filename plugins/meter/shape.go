@@ -30,8 +30,26 @@ func (w *rewriter) checkShape() error {
 	return nil
 }
 
-// effort estimates how many steps the compiler takes for the function: it looks at
-// each instruction, and where ways meet at each local.
+// effort estimates how many nanoseconds the compiler takes for the function that
+// was just scanned, at most.
 func (s *scanner) effort() int64 {
-	return s.work + int64(len(s.order))*int64(s.body.count)
+	loops, blocks, locals := int64(len(s.regions)), int64(len(s.order)), int64(s.body.count)+1
+	join := func(ways int64) int64 {
+		return locals*effortJoin + (ways*locals*locals+ways*ways)*effortWay
+	}
+	sum := join(int64(s.blocks[exit].in))
+	for _, b := range s.order {
+		blk := &s.blocks[b]
+		sum += int64(s.regions[blk.region].depth) * locals * effortNest
+		if blk.in > 1 || s.regions[blk.region].head == b {
+			sum += join(int64(blk.in))
+		}
+	}
+	return sum + s.work*effortStep + s.moved*effortValue + s.listed*effortLabel + locals*effortLocal +
+		loops*loops*effortLoop + blocks*blocks*effortBlock + s.calls*s.calls*effortCall
+}
+
+// allowed is how much effort the module may take.
+func (w *rewriter) allowed() int64 {
+	return min(effortBase+int64(len(w.wasm))*effortByte, effortMost)
 }
