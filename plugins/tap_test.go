@@ -108,3 +108,29 @@ func TestTapsSeeEffects(t *testing.T) {
 type tapFunc func(abi.Hook, []plugins.Seen)
 
 func (f tapFunc) Saw(hook abi.Hook, seen []plugins.Seen) { f(hook, seen) }
+
+// A tap costs memory of its own once, and nothing where there is none.
+func TestTapsDoNotAllocate(t *testing.T) {
+	env := newEnv(t, plugins.EnvConfig{})
+	chain := newChain(t, load(t, env, renames(textAt), plugins.Spec{Name: "p"}))
+	b := &plugins.Batch{}
+	some := messages("keep", "drop", "keep").Messages
+	run := func() {
+		b.Reset()
+		b.Messages = append(b.Messages, some...)
+		chain.Messages(b)
+	}
+	seen := 0
+	count := tapFunc(func(_ abi.Hook, list []plugins.Seen) { seen += len(list) })
+	for _, taps := range []plugins.Tap{nil, count} {
+		chain.Tap(plugins.Whole, taps)
+		chain.Tap(0, taps)
+		run()
+		if n := testing.AllocsPerRun(100, run); n != 0 {
+			t.Errorf("%v allocations a run with tap %v", n, taps != nil)
+		}
+	}
+	if seen == 0 {
+		t.Error("the taps saw nothing")
+	}
+}

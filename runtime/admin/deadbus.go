@@ -61,5 +61,5 @@ func (r ReplayResult) Handled() bool {
 	return r.Outcome == ReplayDelivered || r.Outcome == ReplayReplied
 }
 
-// ErrNotReplayable: the letter cannot be replayed that way.
+// ErrNotReplayable says that the letter cannot be replayed that way.
 var ErrNotReplayable = errors.New("cannot be replayed")

@@ -42,7 +42,7 @@ type Recording interface {
 	Close()
 }
 
-// ErrUnknown: there is no such listener or plugin.
+// ErrUnknown says that there is no such listener or plugin.
 var ErrUnknown = errors.New("unknown")
 
 // traffic serves weft.v1.Traffic.

@@ -129,14 +129,27 @@ func (p *path) blame(chain *plugins.Chain, o *plugins.Outcome) {
 
 // keep hands a copy of the message over to the store; false if there is none, or
 // no room.
-func (p *path) keep(m *abi.Message) bool {
+func (p *path) keep(m *abi.Message) bool { return p.keepOf(m, abi.HookMessages) }
+
+// keepSession keeps a letter of a session that could not begin because a plugin
+// failed on it, if that is the plugin's policy.
+func (p *path) keepSession(chain *plugins.Chain, m *abi.Message, o *plugins.Outcome) {
+	if o.Cause <= plugins.CausePlugin || chain.Plugin(int(o.Plugin)).Spec().OnFailure != plugins.FailQuarantine {
+		return
+	}
+	p.letter = routeLetter(p.setup.names[m.Listener])
+	p.blame(chain, o)
+	p.keepOf(m, abi.HookOpen)
+}
+
+func (p *path) keepOf(m *abi.Message, hook abi.Hook) bool {
 	if p.letters == nil {
 		return false
 	}
 	p.begin()
 	l := delivery.DeadLetter{
 		Time: p.now, Message: *m, Cause: p.letter.Cause, Plugin: p.letter.Plugin, Generation: p.letter.Generation,
-		Hook: abi.HookMessages.String(), Listener: p.letter.Listener,
+		Hook: hook.String(), Listener: p.letter.Listener,
 	}
 	if p.letter.Reason != p.letter.Cause {
 		l.Text = p.letter.Reason

@@ -2,6 +2,8 @@ package server_test
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -9,7 +11,9 @@ import (
 
 	"github.com/weftrun/weft/abi"
 	"github.com/weftrun/weft/runtime/admin"
+	"github.com/weftrun/weft/runtime/config"
 	"github.com/weftrun/weft/runtime/delivery"
+	"github.com/weftrun/weft/runtime/server"
 )
 
 // The guest does what a message's payload says: a payload "trap" is poison to it.
@@ -237,6 +241,91 @@ api: {address: ""}
 		got := two.hear()
 		if from, _ := got.Attrs.Get("node_id"); string(from) != "1" || string(got.Payload) != "route dead-letter" {
 			t.Errorf("node 2 hears %q from %q", got.Payload, from)
+		}
+	})
+}
+
+// A plugin that fails on some messages is mended and swapped: nothing else was
+// lost, and what it failed on is delivered by a replay.
+func TestReplayAfterThePluginWasMended(t *testing.T) {
+	each(t, func(t *testing.T, driver string) {
+		mended := replace(quarantine, "guest: {file", "guest: {config: {messages: \"set mended 1\"}, file")
+		f := startReloadable(t, driver, quarantine, mended)
+		in, out := f.dial("in"), f.dial("out")
+		f.await("weft_subscriptions", 2)
+		const total = 300
+		poison := 0
+		for n := range total {
+			if n%150 == 75 { // two, each from a session of its own: a plugin or session that fails more often rests
+				f.dial("in").say(abi.Message{Type: abi.TypeEvent, Payload: []byte("trap")})
+				poison++
+				continue
+			}
+			in.say(abi.Message{Type: abi.TypeEvent, Payload: []byte("continue")})
+		}
+		for range total - poison {
+			if got := out.hear(); string(got.Payload) != "continue" {
+				t.Fatalf("heard %q", got.Payload)
+			}
+		}
+		letters := all(f.store(poison))
+		for _, l := range letters {
+			if l.Cause != "trap" || l.Generation != 1 {
+				t.Errorf("cause %s, generation %d", l.Cause, l.Generation)
+			}
+		}
+		if err := f.Reload(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range letters {
+			r, err := f.DeadLetters().Replay(l, admin.ReplayWay{})
+			if err != nil || r.Outcome != admin.ReplayDelivered {
+				t.Errorf("letter %d: %+v, %v", l.ID, r, err)
+			}
+			if got := out.hear(); string(got.Payload) != "trap" {
+				t.Errorf("heard %q", got.Payload)
+			}
+		}
+		if l := f.Ledger(); l.Dead != uint64(poison) || l.Delivered != total || l.Lost() != 0 {
+			t.Errorf("the ledger: %+v", l)
+		}
+	})
+}
+
+// startReloadable runs a server that reads its configuration again as the second.
+func startReloadable(t *testing.T, driver, first, second string) *fixture {
+	t.Helper()
+	srv, err := server.New(t.Context(), server.Options{
+		Config: load(t, first), Logger: logger(t), Driver: driver,
+		Reload: func(context.Context) (*config.Config, error) { return load(t, second), nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return run(t, srv)
+}
+
+// A session that could not begin because a plugin failed on it leaves a letter,
+// which is no message to replay.
+func TestASessionThatCouldNotBeginLeavesALetter(t *testing.T) {
+	each(t, func(t *testing.T, driver string) {
+		f := start(t, driver, `
+listeners: [{name: in, address: "127.0.0.1:0", frame: line, topic: t, chain: [guest]}]
+plugins:
+  guest: {file: ../../abi/vectors/v1.0/rust.wasm, config: {open: trap}, on_failure: quarantine, grants: {log: {}, metrics: {}, clock: {}, random: {}, kv: {}, http: {hosts: [localhost]}}}
+loops: 1
+api: {address: ""}
+`)
+		in := f.dial("in")
+		if _, err := in.next(); err == nil {
+			t.Fatal("the session has begun")
+		}
+		l := all(f.store(1))[0]
+		if l.Hook != "open" || l.Cause != "trap" || l.Listener != "in" || l.Remote.String() != in.LocalAddr().String() || l.Message.Frame != nil {
+			t.Errorf("the letter is %+v", l)
+		}
+		if _, err := f.DeadLetters().Replay(l, admin.ReplayWay{}); !errors.Is(err, admin.ErrNotReplayable) {
+			t.Errorf("its replay: %v", err)
 		}
 	})
 }

@@ -39,7 +39,13 @@ type fixture struct {
 // start runs a server with the configuration until the test ends.
 func start(t *testing.T, driver, yaml string) *fixture {
 	t.Helper()
-	f := &fixture{Server: build(t, driver, yaml), t: t, ended: make(chan error, 1)}
+	return run(t, build(t, driver, yaml))
+}
+
+// run runs a server until the test ends.
+func run(t *testing.T, srv *server.Server) *fixture {
+	t.Helper()
+	f := &fixture{Server: srv, t: t, ended: make(chan error, 1)}
 	ctx, cancel := context.WithCancel(t.Context())
 	f.stop = cancel
 	go func() { f.ended <- f.Run(ctx) }()

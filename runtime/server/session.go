@@ -63,6 +63,7 @@ func (p *path) opened(l *lane, from *peer) {
 			p.greet(m, o.Out)
 		case abi.VerdictDrop, abi.VerdictClose, abi.VerdictRoute:
 			from.refused = true
+			p.keepSession(l.chain, m, o)
 			p.server.log.Info("session refused", "listener", from.listener.name, "remote", from.session.Remote(), "reason", string(o.Out))
 			from.conn.CloseAfterFlush(engine.ReasonDenied)
 		}

@@ -15,7 +15,7 @@ plugins:
   guest:
     file: GUEST
     on_failure: quarantine
-    grants: {log: {}, metrics: {}, clock: {}, random: {}, kv: {}}
+    grants: {log: {}, metrics: {}, clock: {}, random: {}, kv: {}, http: {hosts: [localhost]}}
 api: {address: "127.0.0.1:0"}
 `
 

@@ -100,11 +100,11 @@ func (r *pluginRecording) run(cmd *cobra.Command) error {
 		}
 		end.Why = m.GetEnded().GetWhy()
 	}
-	return r.close(cmd, ctx, w, end, stream.Err())
+	return r.close(ctx, cmd, w, end, stream.Err())
 }
 
 // close ends the file, whatever has ended the stream.
-func (r *pluginRecording) close(cmd *cobra.Command, ctx context.Context, w *recording.Writer, end recording.End, err error) error {
+func (r *pluginRecording) close(ctx context.Context, cmd *cobra.Command, w *recording.Writer, end recording.End, err error) error {
 	switch {
 	case end.Why != "":
 		err = nil
