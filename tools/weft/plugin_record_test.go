@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -67,7 +68,8 @@ func TestRecord(t *testing.T) {
 		}
 		hooks = append(hooks, line)
 	}
-	if len(hooks) != 4 || hooks[0] != "open" || hooks[1] != "messages trap route trap" {
+	// Two connections: in which order the second comes and the first goes is open.
+	if len(hooks) != 4 || hooks[0] != "open" || !slices.Contains(hooks, "messages trap route trap") {
 		t.Errorf("the recording has %q", hooks)
 	}
 	if end := file.End(); !end.Complete() || end.Why != "count" || end.Messages != 4 {
