@@ -32,7 +32,7 @@ func TestRustUnits(t *testing.T) {
 	dir := t.TempDir()
 	sdk := filepath.Join(dir, "libweft.rlib")
 	compile("--crate-type", "rlib", "--crate-name", "weft", "-o", sdk, "../../abi/sdk/rust/src/lib.rs")
-	for _, name := range []string{"jwt-auth", "modbus-registers", "rate-limit", "topic-router"} {
+	for _, name := range []string{"json-to-protobuf", "jwt-auth", "modbus-registers", "rate-limit", "topic-router"} {
 		tests := filepath.Join(dir, name)
 		compile("--test", "--crate-name", "plugin", "-A", "dead_code", "--extern", "weft="+sdk, "-o", tests, filepath.Join(name, "plugin.rs"))
 		if out, err := exec.CommandContext(t.Context(), tests).CombinedOutput(); err != nil {

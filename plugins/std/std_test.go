@@ -10,7 +10,7 @@ import (
 )
 
 func TestOpen(t *testing.T) {
-	want := []string{"json-filter", "jwt-auth", "modbus-registers", "rate-limit", "topic-router"}
+	want := []string{"json-filter", "json-to-protobuf", "jwt-auth", "modbus-registers", "rate-limit", "topic-router"}
 	if got := std.Names(); !slices.Equal(got, want) {
 		t.Errorf("names %q, want %q", got, want)
 	}
@@ -24,8 +24,8 @@ func TestOpen(t *testing.T) {
 		"jwtauth":      `did you mean "jwt-auth"?`,
 		"topic_router": `did you mean "topic-router"?`,
 		"json-filter2": `did you mean "json-filter"?`,
-		"":             "expected one of json-filter, jwt-auth, modbus-registers, rate-limit, topic-router",
-		"x":            "expected one of json-filter, jwt-auth, modbus-registers, rate-limit, topic-router",
+		"":             "expected one of json-filter, json-to-protobuf, jwt-auth, modbus-registers, rate-limit, topic-router",
+		"x":            "expected one of json-filter, json-to-protobuf, jwt-auth, modbus-registers, rate-limit, topic-router",
 		"../std":       "expected one of",
 		"mqtt-bridge":  "expected one of",
 	} {
@@ -38,7 +38,7 @@ func TestOpen(t *testing.T) {
 // TestManifests: every plugin says what it is called and what it asks for, and
 // loads with no more than that.
 func TestManifests(t *testing.T) {
-	configs := map[string]string{"jwt-auth": authConfig, "json-filter": normaliseConfig, "topic-router": routeConfig, "rate-limit": rateConfig, "modbus-registers": modbusConfig}
+	configs := map[string]string{"jwt-auth": authConfig, "json-filter": normaliseConfig, "topic-router": routeConfig, "rate-limit": rateConfig, "modbus-registers": modbusConfig, "json-to-protobuf": protobufConfig("t.All", "")}
 	env := newEnv(t)
 	for _, name := range std.Names() {
 		p, err := load(t, env, use{name: name, config: configs[name], noClock: name != "jwt-auth" && name != "rate-limit"})
