@@ -146,3 +146,24 @@ func show(b []byte) string {
 func binary(r rune) bool {
 	return r == utf8.RuneError || !unicode.IsPrint(r) && !unicode.IsSpace(r)
 }
+
+// Show writes bytes for a person: text in quotes, anything else in hexadecimal; of
+// long ones the beginning and the length.
+func Show(b []byte) string { return show(b) }
+
+// CompareBytes lists where two values differ: place by place if both are JSON.
+func CompareBytes(field string, want, got []byte) []Difference {
+	if bytes.Equal(want, got) {
+		return nil
+	}
+	var d differences
+	w, errWant := parseJSON(want)
+	g, errGot := parseJSON(got)
+	if errWant == nil && errGot == nil {
+		d.values(field, w, g)
+	}
+	if len(d) == 0 { // the same JSON in other words differs too
+		d.add(field, show(want), show(got))
+	}
+	return d
+}

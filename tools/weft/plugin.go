@@ -28,7 +28,7 @@ weft plugin rollback filter               # the former generation again`,
 // pluginCommands are the commands below plugin; commonPlugin is their order.
 func pluginCommands(sys system) []*cobra.Command {
 	return []*cobra.Command{
-		pluginNewCommand(sys), pluginBuildCommand(sys), pluginTestCommand(sys), pluginInspectCommand(sys), pluginBenchCommand(sys),
+		pluginNewCommand(sys), pluginBuildCommand(sys), pluginTestCommand(sys), pluginInspectCommand(sys), pluginBenchCommand(sys), pluginReplayCommand(sys),
 		pluginRecordCommand(sys),
 		pluginKeygenCommand(sys), pluginSignCommand(sys), pluginVerifyCommand(sys),
 	}

@@ -93,10 +93,11 @@ func settingsOf(given string) (json.RawMessage, error) {
 }
 
 // askedFor is a grant of every capability that a module imports or its manifest
-// asks for, with the scope of the example for it, and every topic.
+// asks for, with the scope of the example for it; and of every topic, for which a
+// module needs no import.
 func askedFor(d *plugins.Description) (hostfuncs.Grants, error) {
 	given := map[string]map[string]any{}
-	for _, c := range capabilitiesOf(d) {
+	for _, c := range append(capabilitiesOf(d), abi.CapPublish, abi.CapSubscribe) {
 		scopes := map[string]map[string]any{}
 		if err := yaml.Unmarshal([]byte(hostfuncs.Example(c)), &scopes); err != nil {
 			return hostfuncs.Grants{}, fmt.Errorf("the example for %s: %w", c, err)
@@ -105,7 +106,7 @@ func askedFor(d *plugins.Description) (hostfuncs.Grants, error) {
 	}
 	for _, scope := range given {
 		if _, ok := scope["topics"]; ok {
-			scope["topics"] = []any{"#"}
+			scope["topics"] = []any{"#", "queue:#"}
 		}
 	}
 	return hostfuncs.ParseGrants(given)
