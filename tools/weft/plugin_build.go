@@ -115,11 +115,7 @@ func buildProject(ctx context.Context, folder, out, compiler string) (built, err
 	if out == "" {
 		out = filepath.Join(folder, name+".wasm")
 	}
-	// Replaced as a whole: a weft that watches the file never reads half of it.
-	if err := os.WriteFile(out+".new", wasm, 0o644); err != nil {
-		return built{}, err
-	}
-	if err := os.Rename(out+".new", out); err != nil {
+	if err := replaceFile(out, wasm); err != nil {
 		return built{}, err
 	}
 	sum := sha256.Sum256(wasm)

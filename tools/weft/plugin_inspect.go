@@ -19,6 +19,7 @@ import (
 	"github.com/weftrun/weft/plugins/cases"
 	"github.com/weftrun/weft/plugins/meter"
 	"github.com/weftrun/weft/plugins/module"
+	"github.com/weftrun/weft/plugins/sign"
 )
 
 // inspection is everything that a module shows about itself; --json prints it.
@@ -34,11 +35,13 @@ type inspection struct {
 	Hooks       []string       `json:"hooks"`
 	Snapshot    bool           `json:"snapshot"`
 	// MemoryBegins and MemoryMost are bytes; 0 is no bound of the module's own.
-	MemoryBegins int64          `json:"memory_begins"`
-	MemoryMost   int64          `json:"memory_most,omitempty"`
-	Capabilities []capability   `json:"capabilities"`
-	Metering     meteringReport `json:"metering"`
-	Fuel         *fuelReport    `json:"fuel,omitempty"`
+	MemoryBegins int64        `json:"memory_begins"`
+	MemoryMost   int64        `json:"memory_most,omitempty"`
+	Capabilities []capability `json:"capabilities"`
+	// SignedBy are the ids of the keys that claim to have signed it.
+	SignedBy []string       `json:"signed_by"`
+	Metering meteringReport `json:"metering"`
+	Fuel     *fuelReport    `json:"fuel,omitempty"`
 }
 
 // capability is what a module asks for.
@@ -135,11 +138,15 @@ func inspect(file string, wasm []byte) (*inspection, error) {
 	if err != nil {
 		return nil, err
 	}
+	signers, err := sign.Signers(wasm)
+	if err != nil {
+		return nil, err
+	}
 	sum := sha256.Sum256(wasm)
 	report := &inspection{
 		File: file, Name: d.Manifest.Name, Version: d.Manifest.Version, Description: d.Manifest.Description,
 		ABI: d.Version.String(), SHA256: hex.EncodeToString(sum[:]), Size: len(wasm), Sections: map[string]int{},
-		Snapshot: d.Snapshot, MemoryBegins: d.MinMemory, MemoryMost: d.MaxMemory, Capabilities: []capability{},
+		Snapshot: d.Snapshot, MemoryBegins: d.MinMemory, MemoryMost: d.MaxMemory, Capabilities: []capability{}, SignedBy: append([]string{}, signers...),
 		Metering: meteringReport{metered.Functions, metered.Loops, metered.Checks, metered.Debits, metered.Bytes, metered.Counted},
 	}
 	for _, h := range d.Hooks {
@@ -172,7 +179,8 @@ func describeCapability(c abi.Capability, d *plugins.Description) capability {
 		functions = append(functions, name[strings.IndexByte(name, '.')+1:]) // the module says nothing more
 	}
 	slices.Sort(functions)
-	return capability{Name: string(c), Functions: functions, Reason: d.Manifest.Capabilities[c].Reason, Grant: hostfuncs.Example(c)}
+	asked := d.Manifest.Capabilities[c]
+	return capability{string(c), functions, asked.Reason, asked.Optional, hostfuncs.Example(c)}
 }
 
 // measureFuel runs the messages of a sample one by one.

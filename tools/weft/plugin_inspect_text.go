@@ -23,6 +23,11 @@ func (r *inspection) print(w io.Writer) error {
 	}
 	line("ABI", "%s", r.ABI)
 	line("sha256", "%s", r.SHA256)
+	if len(r.SignedBy) > 0 {
+		line("signed by", "%s, by its own account (weft plugin verify checks it)", strings.Join(r.SignedBy, ", "))
+	} else {
+		line("signed by", "nobody")
+	}
 	line("size", "%s: code %s, data %s, custom %s", bytesText(int64(r.Size)), bytesText(int64(r.Sections["code"])), bytesText(int64(r.Sections["data"])), bytesText(int64(r.Sections["custom"])))
 	line("hooks", "%s", strings.Join(r.Hooks, ", "))
 	if r.Snapshot {

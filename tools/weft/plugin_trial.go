@@ -71,7 +71,8 @@ func (s *setup) spec(sys system, module string, wasm []byte) (plugins.Spec, erro
 	} else if spec.Grants, err = askedFor(&d); err != nil {
 		return spec, err
 	}
-	spec.File, spec.Wasm, spec.SHA256 = module, wasm, ""
+	spec.File, spec.Wasm = module, wasm
+	spec.SHA256, spec.SignedBy = "", nil // those of the module that the configuration names
 	if s.settings != "" {
 		spec.Config, err = settingsOf(s.settings)
 	}
