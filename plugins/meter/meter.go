@@ -118,6 +118,10 @@ const (
 // by itself between taking fuel and looking at it is not blamed for the fuel.
 const exhausted = 1 << 62
 
+// Spent is what a host function that finds the fuel used up sets it to, so that After
+// says so. left is what there is.
+func Spent(left int64) int64 { return left - exhausted }
+
 // After tells what the two globals say after a call: why it trapped, if it did,
 // and how much fuel is left. That is negative by a little where the last piece of
 // code cost more than there was; it is never less than what was spent accounts
