@@ -203,7 +203,7 @@ func (r *registrar) add(name string, fn api.GoModuleFunc) {
 }
 
 func (r *registrar) export(name string, sig abi.Signature, fn api.GoModuleFunc) {
-	r.build.NewFunctionBuilder().WithGoModuleFunction(fn, valueTypes(sig.Params), valueTypes(sig.Results)).Export(name)
+	r.build.NewFunctionBuilder().WithGoModuleFunction(priced(priceOf(name), fn), valueTypes(sig.Params), valueTypes(sig.Results)).Export(name)
 	r.count++
 }
 

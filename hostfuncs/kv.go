@@ -36,8 +36,12 @@ func (f *kvFuncs) ttl(asked uint64) int64 {
 }
 
 func (f *kvFuncs) register(r *registrar) {
-	r.add("kv_get", func(_ context.Context, m api.Module, stack []uint64) {
+	r.add("kv_get", func(ctx context.Context, m api.Module, stack []uint64) {
+		capacity := uint32(stack[3])
 		stack[0] = f.get(m, stack)
+		if n := int64(stack[0]); n > 0 && n <= int64(capacity) {
+			pay(ctx, n) // how long the value is nobody knew before
+		}
 	})
 	r.add("kv_set", func(_ context.Context, m api.Module, stack []uint64) {
 		key, value, status := keyAndValue(m, stack[0], stack[1], stack[2], stack[3])

@@ -215,6 +215,7 @@ func (f *wasiFuncs) write(ctx context.Context, m api.Module, stack []uint64) uin
 		if !ok {
 			return wasiFault
 		}
+		pay(ctx, 2*int64(len(b)))
 		f.print(ctx, fd, b)
 		total += uint32(len(b))
 	}

@@ -31,6 +31,8 @@ type instance struct {
 	spent    int64             // fuel, by the last call
 	async    *hostfuncs.Calls  // nil: it has none
 
+	startLeft int64 // fuel for what the start section calls of the host
+
 	pointer, capacity uint32 // the input buffer
 	largest           uint32 // the smallest buffer that the guest refused, less one
 	comfort           uint32 // what several messages may take together
@@ -50,7 +52,10 @@ func newInstance(ctx context.Context, p *Plugin, rt wazero.Runtime, code wazero.
 	if async != nil {
 		ctx = hostfuncs.WithCalls(ctx, async)
 	}
-	in = &instance{plugin: p, ctx: ctx, backing: &guestMemory{limit: uint64(p.spec.pages()) * pageSize}, largest: abi.MaxBuffer, comfort: maxCallBytes, async: async}
+	in = &instance{plugin: p, backing: &guestMemory{limit: uint64(p.spec.pages()) * pageSize}, largest: abi.MaxBuffer, comfort: maxCallBytes,
+		async: async, startLeft: startFuel}
+	ctx = hostfuncs.WithPurse(ctx, in)
+	in.ctx = ctx
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("%w: instantiating: %v", ErrTrap, r)
@@ -63,7 +68,7 @@ func newInstance(ctx context.Context, p *Plugin, rt wazero.Runtime, code wazero.
 	in.module, err = rt.InstantiateModule(experimental.WithMemoryAllocator(ctx, in.backing), code,
 		wazero.NewModuleConfig().WithName("").WithStartFunctions())
 	if err != nil {
-		return in, fmt.Errorf("%w: instantiating: %w", ErrTrap, err)
+		return in, in.notStarted(err)
 	}
 	in.memory = in.module.Memory()
 	in.fuel, _ = in.module.ExportedGlobal(meter.ExportFuel).(api.MutableGlobal)

@@ -21,6 +21,8 @@ type Description struct {
 	MinMemory int64 // bytes that an instance begins with
 	MaxMemory int64 // bytes that the module itself declares as the most, 0 for no bound
 	Snapshot  bool  // it hands out and takes over state
+
+	start bool // it has a start section
 }
 
 // Describe checks a binary against the ABI and says what it is. Whether its
@@ -58,7 +60,7 @@ func describe(m *module.Module) (d Description, err error) {
 			d.Hooks = append(d.Hooks, h)
 		}
 	}
-	d.Imports, d.Manifest = imports, manifest
+	d.Imports, d.Manifest, d.start = imports, manifest, m.Start != nil
 	d.MinMemory = int64(memory.Min) * pageSize
 	if memory.HasMax {
 		d.MaxMemory = int64(memory.Max) * pageSize

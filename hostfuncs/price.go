@@ -1,0 +1,95 @@
+package hostfuncs
+
+import (
+	"context"
+	"errors"
+
+	"github.com/tetratelabs/wazero/api"
+
+	"github.com/weftrun/weft/abi"
+)
+
+// Purse is the fuel of one plugin instance. The meter in a guest's code takes a
+// small fixed price for a call into the host; what the host then does for the guest
+// is paid from here, before it is done.
+type Purse interface {
+	// Pay takes so many units of fuel, and reports whether there were as many.
+	Pay(units int64) bool
+}
+
+// ErrFuel is wrapped by the trap of a guest that calls the host and cannot pay.
+var ErrFuel = errors.New("no fuel is left for a call of the host")
+
+type purseKey struct{}
+
+// WithPurse is the context that all calls of an instance's functions are made with.
+// Without a purse the host works for nothing.
+func WithPurse(ctx context.Context, p Purse) context.Context {
+	return context.WithValue(ctx, purseKey{}, p)
+}
+
+// pay takes fuel from the caller, and ends its call if it has too little.
+func pay(ctx context.Context, units int64) {
+	if p, ok := ctx.Value(purseKey{}).(Purse); ok && !p.Pay(units) {
+		panic(ErrFuel)
+	}
+}
+
+// price is what a host function costs: base units, and each units for every eight of
+// what the length says that stands in the parameter at index length (0: none).
+type price struct {
+	base, each int64
+	length     int
+	most       uint32 // lengths over it are refused at once, or cut
+}
+
+// A unit is about 0.2 ns where the prices were measured. They are the time that a call
+// takes on the fast path, rather more than less: plugins/hostile measures what a flood
+// of calls takes against its budget.
+const (
+	priceCall   = 250 // whatever is called
+	priceLog    = 1_000
+	priceRandom = 500
+	priceKV     = 900
+	priceHTTP   = 40_000
+)
+
+func priceOf(name string) price {
+	switch name {
+	case "log":
+		return price{priceLog, 16, 2, abi.MaxLog}
+	case "metric":
+		return price{priceKV, 0, 0, 0}
+	case "random":
+		return price{priceRandom, 100, 1, abi.MaxHostBytes}
+	case "random_get": // of WASI
+		return price{priceRandom, 100, 1, abi.MaxHostBytes}
+	case "kv_set":
+		return price{priceKV, 16, 3, abi.MaxKVValue}
+	case "kv_cas":
+		return price{priceKV, 16, 4, abi.MaxKVValue}
+	case "kv_get", "kv_revision", "kv_delete", "kv_add":
+		return price{priceKV, 0, 0, 0}
+	case "http_send":
+		return price{priceHTTP, 16, 7, abi.MaxHTTPBody}
+	case "fd_write": // pays for its bytes as it sees them
+		return price{priceLog, 8 * 100, 2, 1024}
+	case "poll_oneoff":
+		return price{priceCall, 8 * 100, 2, wasiPollIn}
+	}
+	return price{base: priceCall}
+}
+
+// priced is the function with its price before it.
+func priced(p price, fn api.GoModuleFunc) api.GoModuleFunc {
+	if p.length == 0 {
+		return func(ctx context.Context, m api.Module, stack []uint64) {
+			pay(ctx, p.base)
+			fn(ctx, m, stack)
+		}
+	}
+	return func(ctx context.Context, m api.Module, stack []uint64) {
+		pay(ctx, p.base+int64(min(uint32(stack[p.length]), p.most))*p.each/8)
+		fn(ctx, m, stack)
+	}
+}
