@@ -40,7 +40,7 @@ func (f *kvFuncs) register(r *registrar) {
 		capacity := uint32(stack[3])
 		stack[0] = f.get(m, stack)
 		if n := int64(stack[0]); n > 0 && n <= int64(capacity) {
-			pay(ctx, n) // how long the value is nobody knew before
+			pay(ctx, n/2) // how long the value is nobody knew before
 		}
 	})
 	r.add("kv_set", func(_ context.Context, m api.Module, stack []uint64) {

@@ -51,7 +51,7 @@ const (
 	priceLog    = 1_000
 	priceRandom = 500
 	priceKV     = 900
-	priceHTTP   = 40_000
+	priceHTTP   = 20_000
 )
 
 func priceOf(name string) price {

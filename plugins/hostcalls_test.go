@@ -87,7 +87,7 @@ func allGrants(namespace string) hostfuncs.Grants {
 // check runs the calls and compares what they answered.
 func check(t *testing.T, env *plugins.Env, grants hostfuncs.Grants, list ...hostCall) (*plugins.Plugin, []byte) {
 	t.Helper()
-	p := load(t, env, calls(list...), plugins.Spec{Grants: grants})
+	p := load(t, env, calls(list...), plugins.Spec{Grants: grants, CPU: plugins.MaxCPU})
 	b := messages("x")
 	newChain(t, p).Messages(b)
 	o := b.Outcomes[0]
@@ -261,7 +261,7 @@ func TestWASICalls(t *testing.T) {
 	}
 	run := func(grants hostfuncs.Grants, list ...hostCall) []int64 {
 		t.Helper()
-		p := load(t, env, iovec(calls(list...)), plugins.Spec{Grants: grants})
+		p := load(t, env, iovec(calls(list...)), plugins.Spec{Grants: grants, CPU: plugins.MaxCPU})
 		b := messages("x")
 		newChain(t, p).Messages(b)
 		if len(b.Outcomes[0].Out) != 8*len(list) {
