@@ -31,6 +31,8 @@ func pluginCommands(sys system) []*cobra.Command {
 		pluginNewCommand(sys), pluginBuildCommand(sys), pluginTestCommand(sys), pluginInspectCommand(sys), pluginBenchCommand(sys), pluginReplayCommand(sys),
 		pluginRecordCommand(sys),
 		pluginKeygenCommand(sys), pluginSignCommand(sys), pluginVerifyCommand(sys),
+		pluginListCommand(sys), pluginSwapCommand(sys), pluginCanaryCommand(sys), pluginShadowCommand(sys),
+		pluginPromoteCommand(sys), pluginRollbackCommand(sys),
 	}
 }
 

@@ -1,10 +1,15 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"os/signal"
 	"strings"
+	"sync"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -27,6 +32,9 @@ func runCommand(sys system) *cobra.Command {
 		Short: "Runs weft until it is told to stop",
 		Long: `Runs weft until SIGTERM or Ctrl-C, then drains: nothing new is accepted, what was accepted is delivered.
 A second Ctrl-C ends at once.
+
+With -c, SIGHUP reads the configuration again, and so does a change of its file (watch: false turns that off). What it
+says about plugins takes effect without a restart; the log names what else has changed.
 
 Without -c it runs a built-in example on the loopback interface: trucks, a person with netcat, alarms.`,
 		Example: `weft run                                  # the built-in example
@@ -62,7 +70,11 @@ func (s *source) serve(cmd *cobra.Command, sys system, driver string) error {
 	if err != nil {
 		return fail(exitConfig, err, "")
 	}
-	srv, err := server.New(cmd.Context(), server.Options{Config: cfg, Logger: log, Driver: driver})
+	o := server.Options{Config: cfg, Logger: log, Driver: driver}
+	if !s.example() {
+		o.Reload = func(context.Context) (*config.Config, error) { return s.load(sys) }
+	}
+	srv, err := server.New(cmd.Context(), o)
 	switch {
 	case errors.Is(err, engine.ErrAddressInUse):
 		return fail(exitRuntime, err, "")
@@ -74,10 +86,36 @@ func (s *source) serve(cmd *cobra.Command, sys system, driver string) error {
 	if err := awaitRunning(srv, ended); err != nil {
 		return fail(exitRuntime, err, "")
 	}
+	if o.Reload != nil {
+		defer reloadOnHangup(cmd.Context(), srv)()
+	}
 	if err := s.banner(cmd.OutOrStdout(), sys, srv, cfg); err != nil {
 		return errors.Join(err, <-ended)
 	}
 	return <-ended
+}
+
+// reloadOnHangup reads the configuration again whenever SIGHUP comes, until the
+// function that it returns is called.
+func reloadOnHangup(ctx context.Context, srv *server.Server) (stop func()) {
+	hangups, done := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(hangups, syscall.SIGHUP)
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		for {
+			select {
+			case <-hangups:
+				_ = srv.Reload(ctx) // the server logs what is wrong
+			case <-done:
+				return
+			}
+		}
+	})
+	return func() {
+		signal.Stop(hangups)
+		close(done)
+		reading.Wait()
+	}
 }
 
 // awaitRunning waits until the server accepts, or has failed.
