@@ -77,6 +77,7 @@ func TestAuthor(t *testing.T) {
 			if r = weft(t, "plugin", "test", folder); r.code != exitOK || !strings.Contains(r.out, "all 4 cases passed") {
 				t.Fatalf("weft plugin test: %+v", r)
 			}
+			checkReadme(t, folder)
 			first := b.SHA256
 			if r = weft(t, "plugin", "build", folder, "--json"); json.Unmarshal([]byte(r.out), &b) != nil || b.SHA256 != first {
 				t.Errorf("another module of the same source: %+v", r)
@@ -99,6 +100,27 @@ func TestAuthor(t *testing.T) {
 				t.Errorf("the former module is gone: %v", err)
 			}
 		})
+	}
+}
+
+// checkReadme checks the configuration in a project's README as weft run would
+// take it.
+func checkReadme(t *testing.T, folder string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(folder, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, config, ok := strings.Cut(string(text), "In a configuration of weft:\n")
+	if config, _, _ = strings.Cut(config, "\n`"); !ok {
+		t.Fatalf("no configuration in\n%s", text)
+	}
+	file := filepath.Join(folder, "weft.yaml")
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r := weft(t, "check", "-c", file, "--no-addresses"); r.code != exitOK {
+		t.Errorf("the README's configuration: %+v", r)
 	}
 }
 
@@ -175,7 +197,7 @@ func TestAuthorMistakes(t *testing.T) {
 		t.Fatal(err)
 	}
 	bad := project(t, "rust")
-	edit(t, filepath.Join(bad, "manifest.json"), `"version"`, `"versoin"`)
+	edit(t, filepath.Join(bad, "manifest.json"), `"version"`, `"versin"`)
 	untested := project(t, "rust")
 	for _, c := range []struct {
 		args []string

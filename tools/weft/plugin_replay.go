@@ -225,7 +225,7 @@ func (s *side) run(batch []*recording.Entry) error {
 			return err
 		}
 		s.clock.set(max(m.Time, s.clock.Wall()))
-		s.trial.batch.Messages = append(s.trial.batch.Messages, m)
+		s.batch.Messages = append(s.batch.Messages, m)
 	}
 	switch batch[0].Hook {
 	case abi.HookOpen.String():
