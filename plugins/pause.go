@@ -109,6 +109,20 @@ func (c *Chain) LimitHeld(messages int, bytes int64) {
 	}
 }
 
+// MayPause tells whether some plugin of the chain can pause messages.
+func (c *Chain) MayPause() bool {
+	for _, h := range c.hops {
+		if h.live.mayPause() || h.candidate != nil && h.candidate.mayPause() {
+			return true
+		}
+	}
+	return false
+}
+
+func (h *seat) mayPause() bool {
+	return h.plugin.spec.Grants.HTTP != nil && h.wanted[abi.HookResume]
+}
+
 // Held is how many messages the chain holds, and how many bytes they count.
 func (c *Chain) Held() (messages int, bytes int64) {
 	if c.pauses == nil {

@@ -243,9 +243,7 @@ func TestPausedAgainAndInSeveralPlugins(t *testing.T) {
 		`{"messages": "http GET http://web/second - 0\nawait", "resume": "context one\ncontext two\nattribute first"}`)
 	w.send("1 a", "1 b")
 	w.expect()
-	w.open(4, "/first")
-	w.expect()
-	w.open(0, "/second")
+	w.open(0, "/first", "/second")
 	said := "context one 1; context two 2; attribute first done"
 	w.expect("1 reply "+said, "1 reply side context one 1; context two 2; attribute first !none",
 		"1 reply "+said, "1 reply side context one 1; context two 2; attribute first !none")

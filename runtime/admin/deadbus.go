@@ -54,6 +54,7 @@ const (
 	ReplayFiltered  = "filtered"  // a plugin dropped it on purpose
 	ReplayDead      = "dead"      // it became a dead letter again
 	ReplayDropped   = "dropped"   // nobody took it
+	ReplayPaused    = "paused"    // a plugin has paused it: it goes on by itself
 )
 
 // Handled tells whether the letter has reached its end.

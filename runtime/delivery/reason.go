@@ -31,6 +31,11 @@ const (
 	PluginDepth
 	// PluginUnavailable: a plugin is in back-off and its policy is closed.
 	PluginUnavailable
+	// HoldFull: the message had to wait for a plugin's asynchronous call, its own
+	// or that of one before it, and the chain holds as much as it may.
+	HoldFull
+	// SessionEnded: the message waited so when its session ended.
+	SessionEnded
 	// BadDestination: a destination's text or name is malformed.
 	BadDestination
 	// NoRoute: no destination is left after the rules were asked.
@@ -87,6 +92,8 @@ var reasonNames = [NumReasons]string{
 	PluginFuel:        "plugin_fuel",
 	PluginDepth:       "plugin_depth",
 	PluginUnavailable: "plugin_unavailable",
+	HoldFull:          "hold_full",
+	SessionEnded:      "session_ended",
 	BadDestination:    "bad_destination",
 	NoRoute:           "no_route",
 	NoSubscriber:      "no_subscriber",

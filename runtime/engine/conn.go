@@ -59,6 +59,7 @@ type Conn struct {
 	until    int64 // end of lingering
 	fd       int32
 	holds    int32 // consumers for which reading is suspended
+	silenced bool  // by Suspend, which counts among them
 	shown    int64 // the cost of the outbox that other loops see
 	listener uint16
 	idles    uint16 // Idle calls since lastIn
@@ -103,6 +104,26 @@ func (c *Conn) Queued() int {
 
 // Held tells whether reading is suspended by Loop.Hold.
 func (c *Conn) Held() bool { return c.holds > 0 }
+
+// Suspend stops reading from c, or goes on with it, beside what Loop.Hold does. What
+// was already read in this turn is still delivered; the time in which nothing is
+// read does not count as silence. Only the loop of c may call it.
+func (c *Conn) Suspend(on bool) {
+	if c.silenced == on || c.state == stateClosed {
+		return
+	}
+	c.silenced = on
+	if !on {
+		if c.holds--; c.holds == 0 {
+			c.loop.resume(c)
+		}
+		return
+	}
+	if c.holds++; c.holds == 1 {
+		c.loop.count[countPaused]++
+		c.loop.updateInterest(c)
+	}
+}
 
 // HalfClosed tells whether the peer has closed its sending side.
 func (c *Conn) HalfClosed() bool { return c.eof }

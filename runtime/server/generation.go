@@ -158,6 +158,16 @@ func addStats(sum *plugins.Stats, st plugins.Stats) {
 	sum.Policy += st.Policy
 	sum.FuelTraps += st.FuelTraps
 	sum.DepthTraps += st.DepthTraps
+	sum.Paused += st.Paused
+	sum.Resumed += st.Resumed
+	sum.Waiting += st.Waiting
+	sum.Host.HTTPCalls += st.Host.HTTPCalls
+	sum.Host.HTTPAnswered += st.Host.HTTPAnswered
+	sum.Host.HTTPFailed += st.Host.HTTPFailed
+	sum.Host.HTTPTimeouts += st.Host.HTTPTimeouts
+	sum.Host.HTTPDenied += st.Host.HTTPDenied
+	sum.Host.HTTPLimited += st.Host.HTTPLimited
+	sum.Host.HTTPOpen += st.Host.HTTPOpen
 	sum.Fuel += st.Fuel
 	sum.FuelMost = max(sum.FuelMost, st.FuelMost)
 	sum.BusyNanoseconds += st.BusyNanoseconds

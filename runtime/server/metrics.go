@@ -159,7 +159,19 @@ func (s *Server) pluginMetrics() []admin.Metric {
 	busy := newFamily("weft_plugin_busy_seconds_total", "Time spent in the plugin, estimated from one call in sixteen.", admin.Counter, "plugin")
 	instances := newFamily("weft_plugin_instances", "Instances that live.", admin.Gauge, "plugin")
 	logs := newFamily("weft_plugin_log_lines_total", "Log lines of the plugin, written or over its rate.", admin.Counter, "plugin", "result")
+	paused := newFamily("weft_plugin_paused_total", "Times that the plugin paused a message.", admin.Counter, "plugin")
+	waiting := newFamily("weft_plugin_waiting_messages", "Messages that the plugin has paused now.", admin.Gauge, "plugin")
+	calls := newFamily("weft_plugin_http_requests_total", "HTTP requests of the plugin by how they ended; denied and limited were not sent.", admin.Counter, "plugin", "result")
+	open := newFamily("weft_plugin_http_open", "HTTP requests of the plugin that are under way.", admin.Gauge, "plugin")
 	for name, st := range s.rollouts.totals() {
+		paused.add(st.Paused, name)
+		waiting.add(uint64(max(st.Waiting, 0)), name)
+		calls.add(st.Host.HTTPAnswered, name, "answered")
+		calls.add(st.Host.HTTPFailed, name, "failed")
+		calls.add(st.Host.HTTPTimeouts, name, "timeout")
+		calls.add(st.Host.HTTPDenied, name, "denied")
+		calls.add(st.Host.HTTPLimited, name, "limited")
+		open.add(uint64(max(st.Host.HTTPOpen, 0)), name)
 		messages.add(st.Messages, name)
 		for verdict, n := range map[string]uint64{"drop": st.Drops, "reply": st.Replies, "route": st.Routes, "close": st.Closes} {
 			verdicts.add(n, name, verdict)
@@ -182,7 +194,8 @@ func (s *Server) pluginMetrics() []admin.Metric {
 		logs.add(st.Host.LogLimited, name, "limited")
 	}
 	return []admin.Metric{messages.Metric, verdicts.Metric, failures.Metric, rebuilds.Metric, policy.Metric, emitted.Metric,
-		discarded.Metric, denied.Metric, fuel.Metric, fuelMost.Metric, resting.Metric, busy.Metric, instances.Metric, logs.Metric}
+		discarded.Metric, denied.Metric, fuel.Metric, fuelMost.Metric, resting.Metric, busy.Metric, instances.Metric, logs.Metric,
+		paused.Metric, waiting.Metric, calls.Metric, open.Metric}
 }
 
 // Metric adds up the samples of one metric; 0 if there is none of that name.

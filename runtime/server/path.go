@@ -43,6 +43,7 @@ type path struct {
 	again   *replaying                              // the letter that is being replayed, if one is
 
 	recordings []*recording // of traffic that passes here
+	waiting    waiting
 
 	input   router.Input
 	choices []router.Choice
@@ -83,6 +84,8 @@ func newPath(s *Server, l *engine.Loop) (*path, error) {
 			return nil, errors.Join(err, p.close(s.ctx))
 		}
 		p.lanes[i].listener, p.lanes[i].chain = s.setup.listeners[i], chain
+		p.lanes[i].carry()
+		p.wakeOnAnswers(chain)
 	}
 	if err := p.makeStages(); err != nil {
 		return nil, errors.Join(err, p.close(s.ctx))
@@ -126,6 +129,9 @@ func (p *path) Data(c *engine.Conn, b []byte) (consumed, need int) {
 	l := from.listener
 	lane := &p.lanes[l.index]
 	p.begin()
+	if p.waiting.lanes+p.waiting.stages > 0 {
+		p.calm(c)
+	}
 	for consumed < len(b) && !from.refused {
 		messages := append(lane.batch.Messages, abi.Message{})
 		m := &messages[len(messages)-1]
@@ -346,6 +352,8 @@ func (p *path) Turn() {
 func (p *path) run(l *lane) {
 	l.running, l.left = true, len(l.batch.Messages)
 	l.chain.Messages(&l.batch)
+	l.left -= l.batch.Held
+	p.waiting.note(&p.waiting.lanes, l.chain)
 	p.remember(&l.batch)
 	for i := range l.batch.Messages {
 		if l.batch.Outcomes[i].Emitted {
@@ -357,6 +365,14 @@ func (p *path) run(l *lane) {
 	}
 	p.flush()
 	l.reset()
+}
+
+// carry keeps with each message that is held what its acknowledgement needs.
+func (l *lane) carry() {
+	if l.listener.acknowledge == nil {
+		return
+	}
+	l.batch.Carry = func(origin int32) any { return asReceived(append([]byte{}, l.payloads[origin]...)) }
 }
 
 func (l *lane) reset() {
@@ -395,13 +411,31 @@ func (p *path) abandon(l *lane) {
 
 // settle carries out what a listener's chain decided about one message.
 func (p *path) settle(l *lane, m *abi.Message, o *plugins.Outcome) {
+	var payload []byte
+	if l.listener.acknowledge != nil && !o.Emitted {
+		if payload = l.payloads[o.Origin]; payload == nil {
+			payload = []byte{}
+		}
+	}
+	p.settleAs(l, m, o, payload)
+}
+
+// settleAs is settle for a message whose payload came in so; nil for one that is
+// not acknowledged.
+func (p *path) settleAs(l *lane, m *abi.Message, o *plugins.Outcome, payload []byte) {
+	if p.open != noStage && p.stages[p.open].chain.MayPause() {
+		p.flush() // what it pauses must not be overtaken
+	}
+	if p.waiting.stages > 0 && p.park(l, m, o, payload) {
+		return
+	}
 	p.encoded.reset(o.Changes)
 	if p.refusals && !o.Emitted && p.isRefused(m.Session) {
 		p.ledger.Drop(delivery.Closed)
 		return
 	}
 	if o.Verdict == abi.VerdictContinue || o.Verdict == abi.VerdictRoute {
-		p.acknowledge(l, m, o)
+		p.acknowledge(l, m, o, payload)
 	}
 	if p.decided(l.chain, m, o) {
 		p.route(m)
@@ -453,6 +487,10 @@ func dropReason(cause plugins.Cause) delivery.Reason {
 		return delivery.PluginFuel
 	case plugins.CauseDepth:
 		return delivery.PluginDepth
+	case plugins.CauseLost:
+		return delivery.PluginTrap
+	case plugins.CauseHeld:
+		return delivery.HoldFull
 	case plugins.CauseBackOff, plugins.CauseBuffer:
 		return delivery.PluginUnavailable
 	}
@@ -461,9 +499,9 @@ func dropReason(cause plugins.Cause) delivery.Reason {
 
 // acknowledge answers a message that no plugin answered, where the listener says
 // so.
-func (p *path) acknowledge(l *lane, m *abi.Message, o *plugins.Outcome) {
+func (p *path) acknowledge(l *lane, m *abi.Message, o *plugins.Outcome, payload []byte) {
 	t := l.listener.acknowledge
-	if t == nil || m.Session == 0 || o.Emitted {
+	if t == nil || m.Session == 0 || o.Emitted || payload == nil {
 		return
 	}
 	from := p.peer(m.Session)
@@ -471,7 +509,7 @@ func (p *path) acknowledge(l *lane, m *abi.Message, o *plugins.Outcome) {
 		return
 	}
 	p.values.set(l.listener.name, m)
-	p.values.payload = l.payloads[o.Origin]
+	p.values.payload = payload
 	start := len(p.scratch)
 	text, err := t.Append(p.scratch, &p.values)
 	p.scratch = text

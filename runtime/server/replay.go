@@ -177,6 +177,10 @@ func (p *path) throughChain(l *lane, m abi.Message) (r admin.ReplayResult) {
 	p.events.Messages = append(p.events.Messages, m)
 	l.chain.Messages(&p.events)
 	p.remember(&p.events)
+	if p.events.Held > 0 {
+		p.waiting.note(&p.waiting.lanes, l.chain)
+		r = admin.ReplayResult{Outcome: admin.ReplayPaused}
+	}
 	for i := range p.events.Messages {
 		m, o := &p.events.Messages[i], &p.events.Outcomes[i]
 		if o.Emitted {

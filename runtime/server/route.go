@@ -34,8 +34,15 @@ func (p *path) makeStages() error {
 			return err
 		}
 		p.stages[i].chain = chain
+		p.stages[i].carry()
+		p.wakeOnAnswers(chain)
 	}
 	return nil
+}
+
+// carry keeps with each message that is held where it goes afterwards.
+func (s *stage) carry() {
+	s.batch.Carry = func(origin int32) any { return chosen{s.choices[origin], s.changes[origin]} }
 }
 
 func (s *stage) reset() {
@@ -67,6 +74,8 @@ func (p *path) flush() {
 	p.open = noStage
 	encoded, letter := p.encoded, p.letter
 	s.chain.Messages(&s.batch)
+	s.left -= s.batch.Held
+	p.waiting.note(&p.waiting.stages, s.chain)
 	p.remember(&s.batch)
 	for i := range s.batch.Messages {
 		m, o := &s.batch.Messages[i], &s.batch.Outcomes[i]

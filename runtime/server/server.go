@@ -164,6 +164,9 @@ func (s *Server) drain(ended <-chan error) error {
 	if err == nil {
 		err = <-ended
 	}
+	for _, p := range s.paths {
+		p.dropAllHeld()
+	}
 	total := s.Ledger()
 	s.log.Info("stopped", "in", total.In, "emitted", total.Emitted, "delivered", total.Delivered, "replied", total.Replied,
 		"dead", total.Dead, "filtered", total.Filtered(), "lost", total.Lost(), "in_flight", total.InFlight())

@@ -8,6 +8,7 @@ import (
 
 	"github.com/weftrun/weft/abi"
 	"github.com/weftrun/weft/plugins"
+	"github.com/weftrun/weft/runtime/delivery"
 	"github.com/weftrun/weft/runtime/engine"
 	"github.com/weftrun/weft/runtime/router"
 	"github.com/weftrun/weft/runtime/session"
@@ -50,6 +51,7 @@ func (p *path) opened(l *lane, from *peer) {
 		Session: from.session.ID(), Listener: from.listener.index, Time: from.session.Since(), Attrs: attrs,
 	})
 	l.chain.Open(&p.events)
+	p.waiting.note(&p.waiting.lanes, l.chain)
 	p.remember(&p.events)
 	for i := range p.events.Messages {
 		m, o := &p.events.Messages[i], &p.events.Outcomes[i]
@@ -92,6 +94,7 @@ func (p *path) Closed(c *engine.Conn, reason engine.Reason) {
 	if lane.chain.Len() > 0 && len(lane.batch.Messages) > 0 {
 		p.runNow(lane) // its last messages may be among them
 	}
+	p.dropHeld(s.ID(), heldReason(reason))
 	p.server.sessions.Close(s)
 	p.server.lost.Add(uint64(len(p.server.requests.Drop(s.ID(), nil))))
 	if lane.chain.Len() == 0 {
@@ -105,8 +108,17 @@ func (p *path) Closed(c *engine.Conn, reason engine.Reason) {
 	p.settleEmitted(lane)
 }
 
+// heldReason is why messages that are held end with their session.
+func heldReason(reason engine.Reason) delivery.Reason {
+	if reason == engine.ReasonDrained || reason == engine.ReasonStopped {
+		return delivery.Draining
+	}
+	return delivery.SessionEnded
+}
+
 // settleEmitted settles what plugins made in a hook that is about no message.
 func (p *path) settleEmitted(l *lane) {
+	p.waiting.note(&p.waiting.lanes, l.chain)
 	for i := range p.events.Messages {
 		if o := &p.events.Outcomes[i]; o.Emitted {
 			p.ledger.Emitted++
@@ -119,6 +131,7 @@ func (p *path) settleEmitted(l *lane) {
 
 // routeEmitted routes what the plugins of a route's chain made in a tick.
 func (p *path) routeEmitted(s *stage) {
+	p.waiting.note(&p.waiting.stages, s.chain)
 	for i := range p.events.Messages {
 		m, o := &p.events.Messages[i], &p.events.Outcomes[i]
 		p.ledger.Emitted++
@@ -141,6 +154,9 @@ func (p *path) Idle(c *engine.Conn) {
 // Tick lets the plugins that want it know that time has passed, and ends the
 // requests that nobody has answered.
 func (p *path) Tick(now time.Time) {
+	if p.Pending() {
+		p.resume() // should the loop have had no room for it
+	}
 	for i := range p.lanes {
 		l := &p.lanes[i]
 		l.chain.Tick(&p.events, now, l.listener.index)

@@ -1,0 +1,259 @@
+package server
+
+import (
+	"slices"
+	"sync/atomic"
+
+	"github.com/weftrun/weft/abi"
+	"github.com/weftrun/weft/plugins"
+	"github.com/weftrun/weft/runtime/delivery"
+	"github.com/weftrun/weft/runtime/engine"
+	"github.com/weftrun/weft/runtime/router"
+)
+
+// waiting is what a path knows of the messages that its chains hold until an
+// asynchronous call of a plugin is answered.
+type waiting struct {
+	due    atomic.Bool // a call of resume is on its way
+	resume func()
+	batch  plugins.Batch // of Resume and of dropping
+	lanes  int           // messages that the lanes' chains hold; at least 1 if there is one
+	stages int           // and the stages'
+	quiet  map[engine.ConnID]*engine.Conn
+}
+
+// A session that has maxSessionWaiting messages in a chain is not read from until half of
+// them have left it.
+const maxSessionWaiting = 128
+
+// asReceived goes with a held message of a listener that acknowledges: the payload
+// as it was received.
+type asReceived []byte
+
+// chosen goes with a message that a route's chain holds: where it goes afterwards,
+// and what the listener's chain has changed.
+type chosen struct {
+	choice  router.Choice
+	changes abi.Changes
+}
+
+// wakeOnAnswers lets the chain tell when messages can go on.
+func (p *path) wakeOnAnswers(c *plugins.Chain) {
+	if p.waiting.resume == nil {
+		p.waiting.resume = p.resume
+		p.waiting.quiet = map[engine.ConnID]*engine.Conn{}
+	}
+	c.OnWake(p.wake)
+}
+
+// wake has resume called by the loop, once for any number of answers. It is called
+// from any goroutine. Where the loop has no room, the next tick does it.
+func (p *path) wake() {
+	if p.waiting.due.Swap(true) {
+		return
+	}
+	if err := p.server.engine.Do(p.loop.Index(), p.waiting.resume); err != nil {
+		p.waiting.due.Store(false)
+	}
+}
+
+// resume goes on with the messages that need not wait any more.
+func (p *path) resume() {
+	p.waiting.due.Store(false)
+	if p.waiting.lanes+p.waiting.stages == 0 {
+		return
+	}
+	for i := range p.lanes {
+		p.resumeLane(&p.lanes[i])
+	}
+	for i := range p.stages {
+		p.resumeStage(&p.stages[i])
+	}
+	p.count()
+	p.publish()
+}
+
+// note takes note of what a chain holds after a run.
+func (w *waiting) note(sum *int, c *plugins.Chain) {
+	if n, _ := c.Held(); n > 0 {
+		*sum = max(*sum, n)
+	}
+}
+
+// count notes how much the chains hold, and reads again from whom few messages
+// wait.
+func (p *path) count() {
+	w := &p.waiting
+	w.lanes, w.stages = 0, 0
+	for i := range p.lanes {
+		n, _ := p.lanes[i].chain.Held()
+		w.lanes += n
+	}
+	for i := range p.stages {
+		if c := p.stages[i].chain; c != nil {
+			n, _ := c.Held()
+			w.stages += n
+		}
+	}
+	for id, c := range w.quiet {
+		if p.heldOf(uint64(id)) <= maxSessionWaiting/2 {
+			c.Suspend(false)
+			delete(w.quiet, id)
+		}
+	}
+}
+
+// heldOf is how many messages of the session wait.
+func (p *path) heldOf(session uint64) int {
+	n := 0
+	for i := range p.lanes {
+		n += p.lanes[i].chain.HeldOf(session)
+	}
+	for i := range p.stages {
+		if c := p.stages[i].chain; c != nil {
+			n += c.HeldOf(session)
+		}
+	}
+	return n
+}
+
+// calm stops reading from a connection of which many messages wait.
+func (p *path) calm(c *engine.Conn) {
+	if _, there := p.waiting.quiet[c.ID()]; !there && p.heldOf(uint64(c.ID())) >= maxSessionWaiting {
+		p.waiting.quiet[c.ID()] = c
+		c.Suspend(true)
+	}
+}
+
+// Pending implements engine.Pender: a drain waits for the messages that are held.
+func (p *path) Pending() bool { return p.waiting.lanes+p.waiting.stages > 0 }
+
+// resumeLane settles the messages that come back from a listener's chain.
+func (p *path) resumeLane(l *lane) {
+	if n, _ := l.chain.Held(); n == 0 {
+		return
+	}
+	b := &p.waiting.batch
+	defer b.Reset()
+	p.begin()
+	l.chain.Resume(b)
+	p.remember(b)
+	for i := range b.Messages {
+		m, o := &b.Messages[i], &b.Outcomes[i]
+		if o.Emitted {
+			p.ledger.Emitted++
+		}
+		payload, _ := b.Carried[o.Origin].(asReceived)
+		p.settleAs(l, m, o, payload)
+	}
+	p.flush()
+}
+
+// parked goes with a message that has passed its listener's chain and waits behind
+// others of its session in a route's chain, so that it does not overtake them.
+type parked struct {
+	lane    *lane
+	payload asReceived
+}
+
+// park lets a message wait behind those of its session that a route's chain holds;
+// false if there are none.
+func (p *path) park(l *lane, m *abi.Message, o *plugins.Outcome, payload []byte) bool {
+	for i := range p.stages {
+		c := p.stages[i].chain
+		if c == nil || c.HeldOf(m.Session) == 0 {
+			continue
+		}
+		if o.Emitted {
+			p.ledger.Emitted-- // it is counted when it comes back
+		}
+		if !c.Wait(m, o, parked{l, slices.Clone(payload)}) {
+			if o.Emitted {
+				p.ledger.Emitted++
+			}
+			p.ledger.Drop(delivery.HoldFull)
+		}
+		p.waiting.stages++
+		return true
+	}
+	return false
+}
+
+// resumeStage takes the messages that come back from a route's chain to their
+// places.
+func (p *path) resumeStage(s *stage) {
+	if s.chain == nil {
+		return
+	}
+	if n, _ := s.chain.Held(); n == 0 {
+		return
+	}
+	b := &plugins.Batch{}
+	p.begin()
+	s.chain.Resume(b)
+	p.remember(b)
+	for i := range b.Messages {
+		m, o := &b.Messages[i], &b.Outcomes[i]
+		if o.Emitted {
+			p.ledger.Emitted++
+		}
+		switch from := b.Carried[o.Origin].(type) {
+		case parked:
+			p.settleAs(from.lane, m, o, from.payload)
+		case chosen:
+			p.encoded.reset(o.Changes | from.changes)
+			if p.decided(s.chain, m, o) {
+				p.flush()
+				found := p.cache.Lookup(m.Topic)
+				p.toChoice(m, &from.choice, &found)
+			}
+		default: // a tick has caused it
+			p.encoded.reset(abi.ChangesKnown)
+			if p.decided(s.chain, m, o) {
+				p.route(m)
+			}
+		}
+	}
+	p.flush()
+	b.Reset()
+}
+
+// dropHeld ends what the chains hold of a session that has ended.
+func (p *path) dropHeld(session uint64, why delivery.Reason) {
+	if !p.Pending() {
+		return
+	}
+	p.eachChain(func(c *plugins.Chain, b *plugins.Batch) { c.DropHeld(session, b) }, why)
+	delete(p.waiting.quiet, engine.ConnID(session))
+}
+
+// dropAllHeld ends what the chains still hold when the engine has ended.
+func (p *path) dropAllHeld() {
+	p.eachChain(func(c *plugins.Chain, b *plugins.Batch) { c.DropAllHeld(b) }, delivery.Draining)
+	clear(p.waiting.quiet)
+	p.publish()
+}
+
+func (p *path) eachChain(drop func(*plugins.Chain, *plugins.Batch), why delivery.Reason) {
+	b := &p.waiting.batch
+	end := func(c *plugins.Chain) {
+		if c == nil {
+			return
+		}
+		drop(c, b)
+		for i := range b.Outcomes {
+			if b.Outcomes[i].Emitted {
+				p.ledger.Emitted++
+			}
+			p.ledger.Drop(why)
+		}
+		b.Reset()
+	}
+	for i := range p.lanes {
+		end(p.lanes[i].chain)
+	}
+	for i := range p.stages {
+		end(p.stages[i].chain)
+	}
+	p.count()
+}
