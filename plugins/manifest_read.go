@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/weftrun/weft/abi"
+	"github.com/weftrun/weft/abi/spelling"
 )
 
 // Bounds of a manifest's texts, in bytes.
@@ -198,21 +199,10 @@ func (r *manifestReader) capability(path string, text []byte) ManifestCapability
 // unknown reports a key that does not exist, with the one that may be meant.
 func (r *manifestReader) unknown(path, key string, known []string, otherwise string) {
 	hint := "expected " + strings.Join(known, ", ")
-	if near := nearest(key, known); near != "" {
+	if near := spelling.Nearest(key, known); near != "" {
 		hint = "did you mean " + near + "?"
 	} else if otherwise != "" {
 		hint += "; " + otherwise
 	}
 	r.fail("unknown key %s%.64s: %s", path, key, hint)
-}
-
-// nearest is the known word that is most like the given one, "" if none is near.
-func nearest(word string, known []string) string {
-	best, distance := "", min(4, max(2, len(word)/2))
-	for _, k := range known {
-		if d := editDistance(word, k); d < distance {
-			best, distance = k, d
-		}
-	}
-	return best
 }

@@ -36,24 +36,3 @@ func typeText(t module.FuncType) string {
 	}
 	return signature(s)
 }
-
-// editDistance is how many letters differ (Levenshtein).
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			next := diagonal
-			if a[i] != b[j] {
-				next++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(next, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
-}

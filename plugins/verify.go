@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/weftrun/weft/abi"
+	"github.com/weftrun/weft/abi/spelling"
 	"github.com/weftrun/weft/hostfuncs"
 	"github.com/weftrun/weft/plugins/module"
 )
@@ -136,7 +137,7 @@ func exportHint(name string) string {
 	for _, e := range abi.Exports {
 		names = append(names, e.Name)
 	}
-	if best := nearest(name, names); best != "" {
+	if best := spelling.Nearest(name, names); best != "" {
 		return "did you mean " + best + "?"
 	}
 	return "rename it"

@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/weftrun/weft/abi/spelling"
 )
 
 // Bounds of a case file: what is over them was not meant.
@@ -201,35 +203,9 @@ func hint(key string, known fields) string {
 		names = append(names, name)
 	}
 	slices.Sort(names)
-	best, nearest := "", 3
-	for _, name := range names {
-		if d := distance(key, name); d < nearest && d < len(key) {
-			best, nearest = name, d
-		}
-	}
+	best := spelling.Nearest(key, names)
 	if best != "" {
 		return fmt.Sprintf(": did you mean %q?", best)
 	}
 	return ": expected " + strings.Join(names, ", ")
-}
-
-// distance is how many letters differ (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			next := diagonal
-			if a[i] != b[j] {
-				next++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(next, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

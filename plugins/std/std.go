@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+
+	"github.com/weftrun/weft/abi/spelling"
 )
 
 //go:embed */*.wasm
@@ -39,41 +41,8 @@ func Names() []string {
 // hint says which plugin was probably meant, and which there are.
 func hint(name string) string {
 	names := Names()
-	for _, n := range names {
-		if near(name, n) {
-			return fmt.Sprintf("; did you mean %q?", n)
-		}
+	if n := spelling.Nearest(name, names); n != "" {
+		return fmt.Sprintf("; did you mean %q?", n)
 	}
 	return "; expected one of " + strings.Join(names, ", ")
-}
-
-// near reports whether a name is another one misspelt: a part of it that is long
-// enough, or all of it with at most two letters changed, added or left out.
-func near(a, b string) bool {
-	const part, typos = 3, 2
-	if len(a) >= part && (strings.Contains(b, a) || strings.Contains(a, b)) {
-		return true
-	}
-	return len(a) > typos && distance(a, b) <= typos
-}
-
-// distance is the edit distance by Levenshtein.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			changed := diagonal
-			if a[i] != b[j] {
-				changed++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(changed, diagonal+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -2,69 +2,17 @@ package config
 
 import (
 	"fmt"
-	"slices"
 	"strings"
-)
 
-// nearest returns the candidate that is most like the word, empty where none is
-// near enough to be meant. Of two that are as near, the one that sorts first wins.
-func nearest(word string, candidates []string) string {
-	best, least := "", min(max(1, len(word)/3), len(word)-1)+1
-	for _, c := range slices.Sorted(slices.Values(candidates)) {
-		if strings.EqualFold(word, c) {
-			return c
-		}
-		if d := editDistance(strings.ToLower(word), strings.ToLower(c)); d < least {
-			best, least = c, d
-		}
-	}
-	if best != "" || len(word) < 4 {
-		return best
-	}
-	for _, c := range slices.Sorted(slices.Values(candidates)) {
-		if strings.Contains(c, word) || len(c) >= 4 && strings.Contains(word, c) {
-			return c
-		}
-	}
-	return ""
-}
+	"github.com/weftrun/weft/abi/spelling"
+)
 
 // didYouMean is the fix that offers the nearest candidate, empty if there is none.
 func didYouMean(word string, candidates []string) string {
-	if c := nearest(word, candidates); c != "" {
+	if c := spelling.Nearest(word, candidates); c != "" {
 		return fmt.Sprintf("did you mean %q?", c)
 	}
 	return ""
-}
-
-// editDistance counts the insertions, deletions, substitutions and swaps of
-// neighbours that turn a into b (optimal string alignment). Long words are not
-// compared: they are further apart than any suggestion may be.
-func editDistance(a, b string) int {
-	const longest = 64
-	if len(a) > longest || len(b) > longest {
-		return longest
-	}
-	var rows [3][longest + 1]int
-	before, last, row := rows[0][:len(b)+1], rows[1][:len(b)+1], rows[2][:len(b)+1]
-	for j := range last {
-		last[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				row[j] = min(row[j], before[j-2]+1)
-			}
-		}
-		before, last, row = last, row, before
-	}
-	return last[len(b)]
 }
 
 // anyOf writes a list of alternatives: a, b or c.

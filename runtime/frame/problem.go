@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/weftrun/weft/abi/spelling"
 )
 
 // ErrDeclaration is wrapped by every error about a declaration.
@@ -99,35 +101,9 @@ func (p *problems) err(name string) error {
 
 // suggest returns "did you mean X?" for the closest of the known words, or "".
 func suggest(word string, known []string) string {
-	best, at := "", 3
-	for _, k := range known {
-		if d := distance(word, k); d < at && d < len(k) {
-			best, at = k, d
-		}
-	}
+	best := spelling.Nearest(word, known)
 	if best == "" {
 		return ""
 	}
 	return fmt.Sprintf("did you mean %s?", best)
-}
-
-// distance is the Levenshtein distance in bytes.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j+1]+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
 }

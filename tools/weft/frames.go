@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/weftrun/weft/abi/spelling"
 	"github.com/weftrun/weft/runtime/frame"
 )
 
@@ -90,13 +91,7 @@ func preset(name string) (*frame.Format, error) {
 	if f, ok := frame.Preset(name); ok {
 		return f, nil
 	}
-	best, nearest := "", 4
-	for _, known := range frame.Presets() {
-		if d := distance(name, known); d < nearest {
-			best, nearest = known, d
-		}
-	}
-	if best != "" {
+	if best := spelling.Nearest(name, frame.Presets()); best != "" {
 		return nil, usageError("unknown frame format %q: did you mean %s?", name, best)
 	}
 	return nil, usageError("unknown frame format %q: expected one of %s, or --declaration FILE", name, strings.Join(frame.Presets(), ", "))

@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/weftrun/weft/abi/spelling"
 )
 
 // run carries out one command line and returns the exit code.
@@ -96,37 +98,15 @@ func flagError(cmd *cobra.Command, err error) error {
 
 // likeFlag is the command's flag whose name is nearest, "" if none is near.
 func likeFlag(cmd *cobra.Command, name string) string {
-	best, nearest := "", 3
+	var names []string
 	consider := func(f *pflag.Flag) {
-		if d := distance(name, f.Name); d < nearest && !f.Hidden {
-			best, nearest = f.Name, d
+		if !f.Hidden {
+			names = append(names, f.Name)
 		}
 	}
 	cmd.Flags().VisitAll(consider)
 	cmd.InheritedFlags().VisitAll(consider)
-	return best
-}
-
-// distance is how many letters must be changed, added or removed to get from one
-// word to the other (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(b)]
+	return spelling.Nearest(name, names)
 }
 
 // arguments accepts between least and most arguments, described by what.

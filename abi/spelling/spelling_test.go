@@ -1,0 +1,31 @@
+package spelling_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/weftrun/weft/abi/spelling"
+)
+
+func TestNearest(t *testing.T) {
+	known := []string{"name", "version", "description", "capabilities", "optional", "log", "kv", "subscribe", "publish", "jwt-auth"}
+	for word, want := range map[string]string{
+		"naem": "name", "Name": "name", "nmae": "name", "nam": "name", "capabilites": "capabilities", "optionl": "optional", "lgo": "log",
+		"subscirbe": "subscribe", "publsh": "publish", "auth": "jwt-auth", "subscribers": "subscribe", "versoin": "version",
+		"": "", "k": "", "x": "", "kx": "kv", "network": "", "team": "", "zzzzzz": "",
+		strings.Repeat("x", 1000): "",
+	} {
+		if got := spelling.Nearest(word, known); got != want {
+			t.Errorf("%.40q: %q, expected %q", word, got, want)
+		}
+	}
+	if got := spelling.Nearest("ab", []string{"ac", "aa"}); got != "aa" {
+		t.Errorf("of two that are as near %q", got)
+	}
+	if got := spelling.Nearest(strings.Repeat("x", 300), []string{strings.Repeat("y", 300)}); got != "" {
+		t.Errorf("a long word: %.20q", got)
+	}
+	if got := spelling.Nearest("word", nil); got != "" {
+		t.Errorf("of nothing: %q", got)
+	}
+}
