@@ -116,3 +116,35 @@ func TestHotPathDoesNotAllocate(t *testing.T) {
 		}
 	}
 }
+
+// TestOthersDoNotAllocate is the same for the plugins outside the cold chain, and
+// for tokens. (Of what modbus-registers writes the host's store keeps a copy.)
+func TestOthersDoNotAllocate(t *testing.T) {
+	wire := []byte("\x20\x2a\x72\x07truck-7")
+	for name, c := range map[string]struct {
+		use     use
+		payload []byte
+	}{
+		"rate-limit":  {use{name: "rate-limit", config: rateConfig}, nil},
+		"over":        {use{name: "rate-limit", config: `{"rate":"1/h","over":"mark"}`}, nil},
+		"registers":   {use{name: "modbus-registers", config: modbusConfig}, []byte{3, 0, 0, 0, 2}},
+		"to-protobuf": {use{name: "json-to-protobuf", config: protobufConfig("t.All", "")}, []byte(`{"i64":"42","someText":"truck-7","many":[1,2]}`)},
+		"to-json":     {use{name: "json-to-protobuf", config: protobufConfig("t.All", `,"direction":"to-json"`)}, wire},
+		"hs256":       {use{name: "jwt-auth", config: authConfig}, []byte(token(secret, header, `{"sub":"truck-7"}`))},
+		"rs256":       {use{name: "jwt-auth", config: `{"key":` + jwkOf(&rsaKey().PublicKey, "") + `}`}, []byte(rsaToken(t, rsaKey(), rsaHeader, `{"sub":"truck-7"}`))},
+	} {
+		s := newStage(t, c.use)
+		messages := make([]abi.Message, 4)
+		for i := range messages {
+			messages[i] = abi.Message{Session: uint64(i + 1), Time: now * 1e9, Payload: c.payload, Attrs: attrs("unit", "1")}
+		}
+		allocs := testing.AllocsPerRun(20, func() {
+			s.batch.Reset()
+			s.batch.Messages = append(s.batch.Messages, messages...)
+			s.chain.Messages(&s.batch)
+		})
+		if st := s.chain.Plugin(0).Stats(); allocs > 0 || st.Traps+st.Faults+st.Drops > 0 {
+			t.Errorf("%s: %.1f allocations a batch, %+v", name, allocs, st)
+		}
+	}
+}

@@ -38,7 +38,11 @@ type stage struct {
 	env   *plugins.Env
 	chain *plugins.Chain
 	batch plugins.Batch
+	time  func() int64 // nanoseconds since 1970
 }
+
+// systemClock gives messages the time that plugins read from the host.
+func (s *stage) systemClock() { s.time = hostfuncs.SystemClock{}.Wall }
 
 // use is a plugin of a stage.
 type use struct {
@@ -122,6 +126,9 @@ func (s *stage) run(messages ...abi.Message) *plugins.Batch {
 	for _, m := range messages {
 		if m.Time == 0 {
 			m.Time = now * 1e9
+			if s.time != nil {
+				m.Time = s.time()
+			}
 		}
 		s.batch.Messages = append(s.batch.Messages, m)
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/weftrun/weft/abi"
+	"github.com/weftrun/weft/plugins"
 )
 
 const rateConfig = `{"rate":1000000,"burst":1000000}`
@@ -53,6 +54,47 @@ func TestRateManyKeys(t *testing.T) {
 	}
 	if passed > 3 {
 		t.Errorf("%d messages of one key passed, want at most 3", passed)
+	}
+}
+
+// TestRateSwap: another generation, with another limit too, goes on where the
+// former one was.
+func TestRateSwap(t *testing.T) {
+	const slow, fast = `{"rate":0.1,"burst":10}`, `{"rate":1,"burst":20}`
+	for _, c := range []struct {
+		then string
+		want int // of 30 messages after 7 under slow
+	}{{slow, 3}, {fast, 13}, {`{"rate":0.1,"burst":2}`, 0}, {`{"rate":0.1,"burst":10,"key":"{topic}"}`, 10}} {
+		s := newStage(t, use{name: "rate-limit", config: slow})
+		passed := func(n int) (passed int) {
+			for range n {
+				if s.run(abi.Message{Session: 1, Topic: []byte("a")}).Outcomes[0].Verdict == abi.VerdictContinue {
+					passed++
+				}
+			}
+			return passed
+		}
+		s.systemClock() // snapshots ask the host for the time, as messages have it
+		if n := passed(7); n != 7 {
+			t.Fatalf("%d passed", n)
+		}
+		from := s.chain.Plugin(0)
+		next, err := load(t, s.env, use{name: "rate-limit", config: c.then})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ready, err := next.Standby(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		swapped, err := s.chain.Swap(from, []*plugins.Standby{ready})
+		if err != nil {
+			t.Fatal(err)
+		}
+		swapped.Commit()
+		if n := passed(30); n != c.want {
+			t.Errorf("%s: %d passed, want %d", c.then, n, c.want)
+		}
 	}
 }
 

@@ -1,3 +1,4 @@
+import { beginOf } from "./block";
 import { Bytes, Json, Writer } from "weft";
 import { Key, Slot, keepText, learn, slotOf } from "./names";
 import { Attribute, Rule } from "./rules";
@@ -93,7 +94,7 @@ function readAttributes(object: Json): string | null {
     if (!i.value.isString) return wrong("attributes." + name, "a string", i.value);
     const slot = field(i.value.bytes());
     if (slot === null) return gone("attributes." + name, i.value);
-    attributes.push(new Attribute(name, i.key.length, slot, keepText(i.key)));
+    attributes.push(new Attribute(beginOf(i.key), slot, keepText(i.key)));
   }
   return null;
 }
@@ -178,7 +179,7 @@ function readSet(place: string, object: Json, r: Rule): string | null {
     if (!v.isString && !v.isNumber && !v.isBool) return wrong(`${place}.${name}`, "a string, a number, true or false", v);
     const text = v.isString ? v.bytes() : v.raw;
     if (text.length > 4096) return `${place}.${name}: expected at most 4096 bytes, found ${text.length}`;
-    r.set.push(new Attribute(name, i.key.length, r.slot, keepText(text)));
+    r.set.push(new Attribute(beginOf(i.key), r.slot, keepText(text)));
   }
   return r.set.length > 0 ? null : wrong(place, "at least one attribute", object);
 }

@@ -56,7 +56,12 @@ function grow(): void {
 
 /** The payload with the changes: its first member begins at `first`, its closing brace is at `brace`. */
 export function apply(at: usize, first: usize, brace: usize, end: usize): Writer {
-  const w = Writer.create().raw(at, <i32>(first - at));
+  let size = <i32>(end - at) + edits; // a comma may be written before each
+  for (let i = 0; i < edits; i++) {
+    const slot = edit(i).slot;
+    if (slot !== null && slot.quoted !== null) size += slot.quoted!.length;
+  }
+  const w = Writer.sized(size).raw(at, <i32>(first - at));
   let from = first; // up to here everything is written
   let inside = false; // in a member that is being written, or right behind one
   let any = false; // a member was written

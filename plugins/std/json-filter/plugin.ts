@@ -2,18 +2,17 @@
 // attributes, sets attributes by rules. One pass over the bytes; nested values
 // pass as they are.
 
-import { Bytes, Json, Message, Needs, Plugin, Verdict, register } from "weft";
+import { Json, Message, Needs, Plugin, Verdict, register } from "weft";
 import { Mode, attributes, dropsInvalid, mode, read, rules } from "./config";
+import * as block from "./block";
 import * as edits from "./edits";
 import { Slot, keyEnd as scannedEnd, scanKey } from "./names";
-import { Attribute, holds, scalar } from "./rules";
+import { holds, scalar } from "./rules";
 import { FAULT, isSpace, space, value } from "./scan";
 export * from "weft/plugin";
 
 /** A longer value is not copied to an attribute. */
 const LONGEST_VALUE: i32 = 4096;
-/** The attributes of a message take at most this together. */
-const LARGEST_BLOCK: i32 = 64 << 10;
 
 class JsonFilter extends Plugin {
   private number: u64 = 0;
@@ -104,36 +103,22 @@ function take(slot: Slot, renamed: bool, from: usize, to: usize, number: u64): b
 }
 
 function setAttributes(m: Message, number: u64): void {
-  room = -1;
+  block.clear();
   for (let i = 0, n = attributes.length; i < n; i++) {
     const a = unchecked(attributes[i]);
     if (a.slot.message != number) continue;
     const b = scalar(a.slot);
-    if (b !== null && b.length <= LONGEST_VALUE) set(m, a, b);
+    if (b !== null && b.length <= LONGEST_VALUE) block.note(m, a.begin, b.at, b.length);
   }
   for (let i = 0, n = rules.length; i < n; i++) {
     const r = unchecked(rules[i]);
     if (!holds(r, number)) continue;
     for (let k = 0, n = r.set.length; k < n; k++) {
       const a = unchecked(r.set[k]);
-      set(m, a, Bytes.of(a.text.at, a.text.length));
+      block.note(m, a.begin, a.text.at, a.text.length);
     }
   }
-}
-
-/** How many bytes of attributes the message can still take; negative: not yet known. */
-let room: i32 = -1;
-
-/** Sets an attribute if there is room. */
-function set(m: Message, a: Attribute, value: Bytes): void {
-  if (room < 0) {
-    room = LARGEST_BLOCK;
-    for (let had = m.attributes; had.next(); ) room -= 4 + had.name.length + had.value.length;
-  }
-  const size = 4 + a.nameLength + value.length;
-  if (size > room) return;
-  room -= size;
-  m.setAttribute(a.name, value);
+  block.write(m);
 }
 
 register(new JsonFilter());

@@ -5,8 +5,8 @@ import { number } from "./scan";
 /** An attribute that a message gets: from one of its values, or with a text of the configuration. */
 export class Attribute {
   constructor(
-    public name: string,
-    public nameLength: i32,
+    /** What it begins with, see `beginOf`. */
+    public begin: Text,
     public slot: Slot,
     public text: Text
   ) {}

@@ -100,6 +100,13 @@ export class Message {
     return Attributes.of(load<u32>(this.record, abi.RECORD_ATTRS), load<u32>(this.record, abi.RECORD_ATTRS + 4));
   }
 
+  /** Every attribute as one block of bytes (abi/SPEC.md, section 4.1), for `setAttributes`. */
+  // @ts-ignore: decorator
+  @inline
+  get attributeBlock(): Bytes {
+    return this.span(abi.RECORD_ATTRS);
+  }
+
   /** A value in the session's context, null if there is none of that name. */
   context(name: string): Bytes | null {
     const at = find(load<u32>(this.record, abi.RECORD_CONTEXT), load<u32>(this.record, abi.RECORD_CONTEXT + 4), name);
@@ -217,6 +224,17 @@ export class Message {
   setAttribute<T>(name: string, value: T): void {
     place<T>(value);
     change(this.record + abi.RECORD_ATTRS, name, true);
+    this.change(abi.CHANGED_ATTRS);
+  }
+
+  /**
+   * Replaces all attributes at once by a block of bytes as abi/SPEC.md, section
+   * 4.1, has it: for who sets several with every message. Weft refuses a malformed one.
+   */
+  // @ts-ignore: decorator
+  @inline
+  setAttributes<T>(block: T): void {
+    this.put<T>(abi.RECORD_ATTRS, block);
     this.change(abi.CHANGED_ATTRS);
   }
 

@@ -24,6 +24,14 @@ export class Writer {
     return w;
   }
 
+  /** An empty writer that has room for so many bytes: it need not grow up to there. */
+  static sized(room: i32): Writer {
+    const w = Writer.create();
+    w.at = take(room, 1);
+    w.room = room;
+    return w;
+  }
+
   /** Appends a text. */
   text(text: string): Writer {
     const n = textLength(text);

@@ -171,8 +171,15 @@ export function changesAttributes(): void {
   assert(m.attribute("b") == null);
   assert(m.attribute("a")!.is("333"));
   eq<u32>(load<u32>(changetype<usize>(m), abi.RECORD_CHANGES), abi.CHANGED_ATTRS);
+  const block = m.attributeBlock;
   m.clearAttributes();
   assert(!m.attributes.next());
+  m.setAttributes<Writer>(Writer.sized(block.length).bytes(block));
+  assert(m.attribute("a")!.is("333"));
+  const w = Writer.sized(2);
+  const at = w.at;
+  assert(w.text("ab").at == at);
+  assert(w.text("longer than there was room for").toBytes().startsWith("ablonger"));
 }
 
 export function emits(): void {
