@@ -45,7 +45,7 @@ func checkToProtobuf(t *testing.T, s *stage, options protojson.UnmarshalOptions,
 func checkToJSON(t *testing.T, s *stage, wire []byte) {
 	t.Helper()
 	s.tb = t
-	want, err, panicked := goToJSON(wire)
+	want, panicked, err := goToJSON(wire)
 	if panicked {
 		return
 	}
@@ -66,13 +66,13 @@ func checkToJSON(t *testing.T, s *stage, wire []byte) {
 
 // goToJSON is what Go makes of Protobuf. Its dynamic messages panic on map entries
 // without a key, which the plugin reads as the specification says.
-func goToJSON(wire []byte) (text []byte, err error, panicked bool) { //nolint:revive,staticcheck // the error is a result, not a failure
+func goToJSON(wire []byte) (text []byte, panicked bool, err error) {
 	defer func() { panicked = recover() != nil }()
 	m := newMessage("t.All")
 	if err = proto.Unmarshal(wire, m); err == nil {
 		text, err = protojson.Marshal(m)
 	}
-	return text, err, false
+	return text, false, err
 }
 
 // jsonCases are texts on the edges of the mapping.
