@@ -148,7 +148,7 @@ func TestTopicsDoNotAllocate(t *testing.T) {
 	s := topics(t, "alarm/+/high", "truck/#", "queue:ops")
 	topic, pattern, queue := []byte("truck/7/telemetry"), []byte("truck/+/#"), []byte("queue:ops")
 	if n := testing.AllocsPerRun(100, func() {
-		if !s.Match(topic) || !s.Covers(pattern) || !s.Covers(queue) || s.Match(queue) != s.Match(queue) {
+		if !s.Match(topic) || !s.Covers(pattern) || !s.Covers(queue) || s.Match(queue[1:]) {
 			t.Fatal("refused")
 		}
 	}); n != 0 {

@@ -47,7 +47,7 @@ func TestParseManifestRefuses(t *testing.T) {
 		`{"name":"a","version":""}`:             `version "": expected`,
 		`{"name":"a","version":"1 beta"}`:       `version "1 beta"`,
 		`{` + ok + `,"Name":"b"}`:               "unknown key Name: did you mean name?",
-		`{` + ok + `,"capabilites":{}}`:         "unknown key capabilites: did you mean capabilities?",
+		`{` + ok + `,"capabilitys":{}}`:         "unknown key capabilitys: did you mean capabilities?",
 		`{` + ok + `,"team":"b"}`:               "name keys of your own x-",
 		`{` + ok + `,"name":"b"}`:               `key "name" of the manifest is given twice`,
 		`{` + ok + `,"description":"a\nb"}`:     "description holds a control character",

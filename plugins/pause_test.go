@@ -72,7 +72,6 @@ func conformanceGuest(tb testing.TB, language string) []byte {
 
 func httpGrants(deadline time.Duration) hostfuncs.Grants {
 	g := allGrants("pauses")
-	g.Publish = &hostfuncs.PublishGrant{Topics: []string{"side"}}
 	g.Publish = &hostfuncs.PublishGrant{Topics: []string{"#"}}
 	g.HTTP = &hostfuncs.HTTPGrant{Hosts: []string{"http://web"}, Deadline: deadline, Concurrency: 64}
 	return g

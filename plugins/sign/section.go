@@ -18,13 +18,13 @@ const Section = "weft.signature"
 const MaxSignatures = 16
 
 var (
-	// ErrModule: it is no WebAssembly module at all.
+	// ErrModule says that it is no WebAssembly module at all.
 	ErrModule = errors.New("not a WebAssembly module")
-	// ErrUnsigned: there is no signature.
+	// ErrUnsigned says that there is no signature.
 	ErrUnsigned = errors.New("not signed")
-	// ErrAltered: a signature does not fit the bytes, or stands where none may.
+	// ErrAltered says that a signature does not fit the bytes, or stands where none may.
 	ErrAltered = errors.New("altered after it was signed")
-	// ErrUnknownKey: no key that signed is trusted.
+	// ErrUnknownKey says that no key that signed is trusted.
 	ErrUnknownKey = errors.New("signed by keys that are not trusted")
 )
 

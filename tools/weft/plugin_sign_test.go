@@ -68,8 +68,8 @@ func TestSigning(t *testing.T) {
 	}
 
 	config := func(plugin, more string) string {
-		return string(write("weft.yaml", []byte("listeners: [{name: a, address: 127.0.0.1:0, frame: line, chain: [p]}]\napi: {address: 127.0.0.1:0}\n"+
-			"trust: {keys: [release.pub.pem], require: true}\nplugins: {p: {file: "+plugin+", config: {rename: {a: b}}"+more+"}}\n")))
+		return write("weft.yaml", []byte("listeners: [{name: a, address: 127.0.0.1:0, frame: line, chain: [p]}]\napi: {address: 127.0.0.1:0}\n"+
+			"trust: {keys: [release.pub.pem], require: true}\nplugins: {p: {file: "+plugin+", config: {rename: {a: b}}"+more+"}}\n"))
 	}
 	expect(exitOK, "checks passed", "check", "-c", config("p.wasm", ", signed_by: ['"+key.ID+"']"))
 	expect(exitOK, "checks passed", "check", "-c", config(`"std:json-filter"`, ""))
