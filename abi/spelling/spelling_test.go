@@ -10,8 +10,8 @@ import (
 func TestNearest(t *testing.T) {
 	known := []string{"name", "version", "description", "capabilities", "optional", "log", "kv", "subscribe", "publish", "jwt-auth"}
 	for word, want := range map[string]string{
-		"naem": "name", "Name": "name", "nmae": "name", "nam": "name", "capabilitie": "capabilities", "optionl": "optional", "lgo": "log",
-		"subscribee": "subscribe", "publsh": "publish", "auth": "jwt-auth", "subscribers": "subscribe", "versoin": "version",
+		"nane": "name", "Name": "name", "nam": "name", "capabbilities": "capabilities", "optionl": "optional", "lgo": "log",
+		"subscribee": "subscribe", "publsh": "publish", "auth": "jwt-auth", "subscribers": "subscribe", "verson": "version",
 		"": "", "k": "", "x": "", "kx": "kv", "network": "", "team": "", "zzzzzz": "",
 		strings.Repeat("x", 1000): "",
 	} {
