@@ -77,7 +77,9 @@ func TestAuthor(t *testing.T) {
 			if r = weft(t, "plugin", "test", folder); r.code != exitOK || !strings.Contains(r.out, "all 4 cases passed") {
 				t.Fatalf("weft plugin test: %+v", r)
 			}
-			checkReadme(t, folder)
+			if r := weft(t, "check", "-c", filepath.Join(folder, "weft.yaml"), "--no-addresses"); r.code != exitOK {
+				t.Errorf("the project's configuration: %+v", r)
+			}
 			first := b.SHA256
 			if r = weft(t, "plugin", "build", folder, "--json"); json.Unmarshal([]byte(r.out), &b) != nil || b.SHA256 != first {
 				t.Errorf("another module of the same source: %+v", r)
@@ -103,27 +105,6 @@ func TestAuthor(t *testing.T) {
 	}
 }
 
-// checkReadme checks the configuration in a project's README as weft run would
-// take it.
-func checkReadme(t *testing.T, folder string) {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join(folder, "README.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, config, ok := strings.Cut(string(text), "In a configuration of weft:\n")
-	if config, _, _ = strings.Cut(config, "\n`"); !ok {
-		t.Fatalf("no configuration in\n%s", text)
-	}
-	file := filepath.Join(folder, "weft.yaml")
-	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if r := weft(t, "check", "-c", file, "--no-addresses"); r.code != exitOK {
-		t.Errorf("the README's configuration: %+v", r)
-	}
-}
-
 func TestNewProject(t *testing.T) {
 	for _, l := range languages {
 		folder := project(t, l.name)
@@ -145,7 +126,7 @@ func TestNewProject(t *testing.T) {
 		if err != nil && !os.IsNotExist(err) {
 			t.Error(err)
 		}
-		for _, file := range []string{l.source, ".gitignore", "README.md", "manifest.json", "weft-sdk/LICENSE", "weft-sdk/NOTICE"} {
+		for _, file := range []string{l.source, ".gitignore", "README.md", "manifest.json", "weft.yaml", "weft-sdk/LICENSE", "weft-sdk/NOTICE"} {
 			if _, err := os.Stat(filepath.Join(folder, file)); err != nil {
 				t.Errorf("%s: %v", l.name, err)
 			}

@@ -74,7 +74,7 @@ func newProject(cmd *cobra.Command, sys system, name, lang, folder string) error
 		return err
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "%s\n", folder)
-	for _, file := range []string{l.source, "manifest.json", "cases/readings.yaml", "README.md", sdkFolder + "/"} {
+	for _, file := range []string{l.source, "manifest.json", "cases/readings.yaml", "weft.yaml", "README.md", sdkFolder + "/"} {
 		fmt.Fprintf(cmd.OutOrStdout(), "  %s\n", file)
 	}
 	note(cmd, "next:")
