@@ -189,6 +189,9 @@ func (c *cursor) name() {
 	n := c.count(1, "bytes of a name")
 	start := c.at
 	c.skip(n)
+	if n > maxNameLength { // it would be written into every trace
+		c.malformed("a name of %d bytes", n)
+	}
 	if c.err == nil && !utf8.Valid(c.b[start:c.at]) {
 		c.malformed("a name that is no UTF-8")
 	}
