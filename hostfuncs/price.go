@@ -35,12 +35,13 @@ func pay(ctx context.Context, units int64) {
 	}
 }
 
-// price is what a host function costs: base units, and each units for every eight of
-// what the length says that stands in the parameter at index length (0: none).
+// price is what a host function costs: base units, and each units for every eight that
+// the parameter at index length counts (0: none does).
 type price struct {
 	base, each int64
 	length     int
-	most       uint32 // lengths over it are refused at once, or cut
+	most       uint32
+	over       uint32 // what a length over most counts: 0 where it is refused at once, most where it is cut
 }
 
 // A unit is about 0.2 ns where the prices were measured. They are the time that a call
@@ -57,25 +58,25 @@ const (
 func priceOf(name string) price {
 	switch name {
 	case "log":
-		return price{priceLog, 16, 2, abi.MaxLog}
+		return price{priceLog, 16, 2, abi.MaxLog, abi.MaxLog}
 	case "metric":
-		return price{priceKV, 0, 0, 0}
+		return price{base: priceKV}
 	case "random":
-		return price{priceRandom, 100, 1, abi.MaxHostBytes}
+		return price{priceRandom, 100, 1, abi.MaxHostBytes, 0}
 	case "random_get": // of WASI
-		return price{priceRandom, 100, 1, abi.MaxHostBytes}
+		return price{priceRandom, 100, 1, abi.MaxHostBytes, 0}
 	case "kv_set":
-		return price{priceKV, 16, 3, abi.MaxKVValue}
+		return price{priceKV, 16, 3, abi.MaxKVValue, 0}
 	case "kv_cas":
-		return price{priceKV, 16, 4, abi.MaxKVValue}
+		return price{priceKV, 16, 4, abi.MaxKVValue, 0}
 	case "kv_get", "kv_revision", "kv_delete", "kv_add":
-		return price{priceKV, 0, 0, 0}
+		return price{base: priceKV}
 	case "http_send":
-		return price{priceHTTP, 16, 7, abi.MaxHTTPBody}
+		return price{priceHTTP, 16, 7, abi.MaxHTTPBody, 0}
 	case "fd_write": // pays for its bytes as it sees them
-		return price{priceLog, 8 * 100, 2, 1024}
+		return price{priceLog, 8 * 100, 2, 1024, 1024}
 	case "poll_oneoff":
-		return price{priceCall, 8 * 100, 2, wasiPollIn}
+		return price{priceCall, 8 * 100, 2, wasiPollIn, 0}
 	}
 	return price{base: priceCall}
 }
@@ -89,7 +90,11 @@ func priced(p price, fn api.GoModuleFunc) api.GoModuleFunc {
 		}
 	}
 	return func(ctx context.Context, m api.Module, stack []uint64) {
-		pay(ctx, p.base+int64(min(uint32(stack[p.length]), p.most))*p.each/8)
+		n := uint32(stack[p.length])
+		if n > p.most {
+			n = p.over
+		}
+		pay(ctx, p.base+int64(n)*p.each/8)
 		fn(ctx, m, stack)
 	}
 }

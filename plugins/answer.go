@@ -29,7 +29,7 @@ func (c *Chain) readAnswers(h *seat, b *Batch, hook abi.Hook, indices []int32) e
 	memory := h.instance.view()
 	base := h.instance.pointer
 	c.dirty = c.dirty[:0]
-	size := 0
+	size, effects := 0, 0
 	topic := uint64(0) // the last span that was checked as a topic
 	for n := range indices {
 		r := (*[abi.RecordSize]byte)(memory[base+uint32(n)*abi.RecordSize:])
@@ -47,7 +47,11 @@ func (c *Chain) readAnswers(h *seat, b *Batch, hook abi.Hook, indices []int32) e
 		if a.err != nil {
 			return fmt.Errorf("record %d: %w", n, a.err)
 		}
+		effects += int(le.Uint32(r[abi.RecordEffects+4:]))
 		c.dirty = append(c.dirty, int32(n))
+	}
+	if err := h.instance.payForAnswers(size, effects); err != nil {
+		return err
 	}
 	c.answered += size
 	c.topicSpan, c.topic = 0, nil

@@ -1,6 +1,9 @@
 package plugins
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // The classes of errors. Everything that Load and NewChain return wraps one.
 var (
@@ -51,4 +54,4 @@ var (
 )
 
 // errNoBuffer: weft_buffer answered 0.
-var errNoBuffer = errors.New("the plugin has no buffer of that size")
+var errNoBuffer = fmt.Errorf("%w: weft_buffer answered 0: it has no buffer of that size", ErrFault)

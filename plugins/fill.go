@@ -171,6 +171,7 @@ func (c *Chain) call(h *seat, b *Batch, hook abi.Hook, indices []int32, p *plan)
 		return err
 	}
 	c.fill(in, b, hook, indices, p)
+	in.given = p.size
 	c.given += p.size
 	in.calls++
 	h.counters.calls.add(1)

@@ -32,6 +32,7 @@ type instance struct {
 	async    *hostfuncs.Calls  // nil: it has none
 
 	startLeft int64 // fuel for what the start section calls of the host
+	given     int   // bytes handed to the call that runs
 
 	pointer, capacity uint32 // the input buffer
 	largest           uint32 // the smallest buffer that the guest refused, less one
@@ -62,7 +63,7 @@ func newInstance(ctx context.Context, p *Plugin, rt wazero.Runtime, code wazero.
 		}
 		if err != nil {
 			in.close()
-			in = nil
+			in, err = nil, readably(err)
 		}
 	}()
 	in.module, err = rt.InstantiateModule(experimental.WithMemoryAllocator(ctx, in.backing), code,
@@ -149,7 +150,7 @@ func (in *instance) configure() error {
 	}
 	config := in.plugin.spec.Config
 	if err := in.reserve(uint32(len(config))); err != nil {
-		return err
+		return fmt.Errorf("%w: for a configuration of %s", err, size(int64(len(config))))
 	}
 	in.memory.Write(in.pointer, config)
 	answer, err := in.call(f, abi.ExportInit, uint64(in.pointer), uint64(len(config)), in.plugin.stepFuel)

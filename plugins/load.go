@@ -12,7 +12,6 @@ import (
 	"os"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -29,7 +28,7 @@ func (e *Env) Load(ctx context.Context, spec Spec) (*Plugin, error) {
 	spec.setDefaults()
 	p, err := e.load(ctx, spec)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", spec.source(), err)
+		return nil, readably(fmt.Errorf("%s: %w", spec.source(), err))
 	}
 	return p, nil
 }
@@ -216,9 +215,4 @@ func size(n int64) string {
 		return fmt.Sprintf("%dKiB", n>>10)
 	}
 	return fmt.Sprintf("%d bytes", n)
-}
-
-// printable cuts a guest's text to what a log line bears.
-func printable(b []byte, limit int) string {
-	return strings.ToValidUTF8(string(b[:min(len(b), limit)]), string(utf8.RuneError))
 }

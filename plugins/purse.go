@@ -23,6 +23,27 @@ func (in *instance) Pay(units int64) bool {
 	return true
 }
 
+// What a call's answers cost where they go beyond what is usual. As many bytes as the
+// call was given, twice over, and a few more are free; those beyond cost what memory
+// costs that was not touched before. An effect costs what it takes to send it on.
+const (
+	freeAnswer    = 64 << 10
+	answerByte    = 1
+	answerEffect  = 500
+	freeAnswering = 2
+)
+
+// payForAnswers takes fuel for what the host is about to do with a call's answers: a
+// guest that answers a word with MiBs takes its neighbours' time without running.
+func (in *instance) payForAnswers(bytes, effects int) error {
+	units := answerByte*int64(max(0, bytes-freeAnswer-freeAnswering*in.given)) + answerEffect*int64(effects)
+	if units == 0 || in.fuel == nil || in.Pay(units) {
+		return nil
+	}
+	return fmt.Errorf("%w: %w: its answers have %d bytes and %d effects for the %d bytes that it was given, and its fuel does not pay for them: raise cpu, or answer less",
+		ErrTrap, ErrFuel, bytes, effects, in.given)
+}
+
 // notStarted says why a module was not instantiated. Its start section runs before
 // there is an instance that could be asked what is left of its fuel.
 func (in *instance) notStarted(err error) error {

@@ -83,11 +83,11 @@ func checkVersion(m *module.Module) (abi.Version, error) {
 		return abi.Version{}, fmt.Errorf("%w: no export says which ABI version it was built for: %s", ErrVersion, want)
 	case 1:
 	default:
-		return abi.Version{}, fmt.Errorf("%w: it exports %s: exactly one is allowed", ErrVersion, strings.Join(found, " and "))
+		return abi.Version{}, fmt.Errorf("%w: it exports %s: exactly one is allowed", ErrVersion, listNames(found))
 	}
 	v, ok := abi.ParseVersionExport(found[0])
 	if !ok {
-		return v, fmt.Errorf("%w: export %s names no version: %s", ErrVersion, found[0], want)
+		return v, fmt.Errorf("%w: export %s names no version: %s", ErrVersion, named(found[0]), want)
 	}
 	if !abi.Current.Runs(v) {
 		return v, fmt.Errorf("%w: built for ABI %s, this weft speaks %s: use a newer weft, or build the plugin with an older SDK", ErrVersion, v, abi.Current)
@@ -100,7 +100,7 @@ func checkExports(m *module.Module) (map[string]bool, error) {
 	for _, e := range abi.Exports {
 		known[e.Name] = e
 	}
-	var errs []error
+	var errs findings
 	found := make(map[string]bool)
 	for _, e := range m.Exports {
 		expected, ok := known[e.Name]
@@ -109,26 +109,26 @@ func checkExports(m *module.Module) (map[string]bool, error) {
 		}
 		if !ok {
 			if strings.HasPrefix(e.Name, abi.ExportPrefix) {
-				errs = append(errs, fmt.Errorf("%w: export %s is unknown: names with %s belong to the ABI: %s",
-					ErrExport, e.Name, abi.ExportPrefix, exportHint(e.Name)))
+				errs.add(fmt.Errorf("%w: export %s is unknown: names with %s belong to the ABI: %s",
+					ErrExport, named(e.Name), abi.ExportPrefix, exportHint(e.Name)))
 			}
 			continue
 		}
 		found[e.Name] = true
 		if e.Kind != module.KindFunc {
-			errs = append(errs, fmt.Errorf("%w: export %s is a %s: expected a function %s", ErrExport, e.Name, e.Kind, signature(expected.Signature)))
+			errs.add(fmt.Errorf("%w: export %s is a %s: expected a function %s", ErrExport, e.Name, e.Kind, signature(expected.Signature)))
 			continue
 		}
 		if t, _ := m.FuncType(e.Index); !sameSignature(t, expected.Signature) {
-			errs = append(errs, fmt.Errorf("%w: export %s is %s: expected %s", ErrExport, e.Name, typeText(t), signature(expected.Signature)))
+			errs.add(fmt.Errorf("%w: export %s is %s: expected %s", ErrExport, e.Name, typeText(t), signature(expected.Signature)))
 		}
 	}
 	for _, e := range abi.Exports {
 		if e.Required && !found[e.Name] {
-			errs = append(errs, fmt.Errorf("%w: export %s %s is missing: build it with a weft SDK, or export it", ErrExport, e.Name, signature(e.Signature)))
+			errs.add(fmt.Errorf("%w: export %s %s is missing: build it with a weft SDK, or export it", ErrExport, e.Name, signature(e.Signature)))
 		}
 	}
-	return found, errors.Join(errs...)
+	return found, errs.join()
 }
 
 // exportHint proposes the known export that is nearest to a misspelt one.
@@ -145,25 +145,25 @@ func exportHint(name string) string {
 
 func checkImports(m *module.Module) (map[abi.Capability][]string, error) {
 	found := make(map[abi.Capability][]string)
-	var errs []error
+	var errs findings
 	for _, im := range m.Imports {
-		name := im.Module + "." + im.Name
+		name := named(im.Module) + "." + named(im.Name)
 		capability, sig, known := importOf(im)
 		if !known {
-			errs = append(errs, fmt.Errorf("%w: imports %s, which this weft does not have: %s", ErrImport, name, importHint(im)))
+			errs.add(fmt.Errorf("%w: imports %s, which this weft does not have: %s", ErrImport, name, importHint(im)))
 			continue
 		}
 		if im.Kind != module.KindFunc {
-			errs = append(errs, fmt.Errorf("%w: imports %s as a %s: expected a function", ErrImport, name, im.Kind))
+			errs.add(fmt.Errorf("%w: imports %s as a %s: expected a function", ErrImport, name, im.Kind))
 			continue
 		}
 		if t := m.Types[im.Type]; !sameSignature(t, sig) {
-			errs = append(errs, fmt.Errorf("%w: imports %s as %s: expected %s", ErrImport, name, typeText(t), signature(sig)))
+			errs.add(fmt.Errorf("%w: imports %s as %s: expected %s", ErrImport, name, typeText(t), signature(sig)))
 			continue
 		}
 		found[capability] = append(found[capability], name)
 	}
-	return found, errors.Join(errs...)
+	return found, errs.join()
 }
 
 func importOf(im module.Import) (abi.Capability, abi.Signature, bool) {
