@@ -153,12 +153,17 @@ func (m *Module) Bytes() []byte {
 	out := []byte{0, 'a', 's', 'm', 1, 0, 0, 0}
 	var types, imports, funcs, code []byte
 	count := 0
+	known := make(map[string]int)
 	addType := func(s abi.Signature) []byte {
-		types = append(types, 0x60)
-		types = append(types, valueTypes(s.Params)...)
-		types = append(types, valueTypes(s.Results)...)
-		count++
-		return uleb(uint64(count - 1))
+		t := append(append([]byte{0x60}, valueTypes(s.Params)...), valueTypes(s.Results)...)
+		index, ok := known[string(t)]
+		if !ok {
+			index = count
+			known[string(t)] = index
+			types = append(types, t...)
+			count++
+		}
+		return uleb(uint64(index))
 	}
 	for _, im := range m.imports {
 		imports = append(append(append(imports, name(im.module)...), name(im.name)...), 0)

@@ -1,0 +1,7 @@
+// Hands out a buffer at an odd address.
+#define OWN_BUFFER
+#include "weft.h"
+
+static void poison(record *r) {}
+
+EXPORT(weft_buffer) void *weft_buffer(u32 size) { return (void *)1025; }

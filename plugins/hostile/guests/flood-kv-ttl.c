@@ -1,0 +1,15 @@
+// Fills its namespace with keys that live for a few milliseconds each, so that
+// something has expired whenever the host looks, and makes it look again and again.
+#include "weft.h"
+
+IMPORT(kv_set) u32 kv_set(const void *key, u32 key_length, const void *value, u32 value_length, i64 ttl);
+
+static void poison(record *r) {
+  static u32 n;
+  for (;;) {
+    n++;
+    sink = kv_set(&n, 4, "x", 1, 1 + n % 64);
+    sink = kv_set(&n, 4, "x", 1, -1);
+    sink = kv_set(&n, 4, "x", 1, 0x7fffffffffffffff);
+  }
+}
