@@ -54,9 +54,9 @@ func TestOpen(t *testing.T) {
 func TestOtherCrates(t *testing.T) {
 	for text, want := range map[string]string{
 		"[dependencies]\nweft = { path = \"weft-sdk\" }\n# serde = \"1\"\n[profile.release]\nlto = \"fat\"\n": "",
-		"[package]\nname = \"x\"\n[dependencies]\nweft = \"1\"\nserde = \"1\"\n":                               "serde",
-		"[dependencies.weft]\npath = \"weft-sdk\"\n":                                                           "",
-		"[dependencies.serde]\nversion = \"1\"\n":                                                              "serde",
+		"[package]\nname = \"x\"\n[dependencies]\nweft = \"1\"\nserde = \"1\"\n":                              "serde",
+		"[dependencies.weft]\npath = \"weft-sdk\"\n":                                                          "",
+		"[dependencies.serde]\nversion = \"1\"\n":                                                             "serde",
 	} {
 		if got := otherCrates(files(t, map[string]string{"Cargo.toml": text})); got != want {
 			t.Errorf("%q needs %q, want %q", text, got, want)
