@@ -42,6 +42,7 @@ plugins:
   subject:
     file: %q
     grants: {metrics: {}}
+    config: {rules: [{when: {alarm: high}, topic: "alarm"}]}
     rollout: {rollback: {}}
 api: {address: %s}
 log: {level: warn}
