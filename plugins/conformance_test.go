@@ -55,6 +55,7 @@ type conformance struct {
 	metrics *conformanceMetrics
 	kv      *hostfuncs.Namespace
 	chain   *plugins.Chain
+	web     *conformanceWeb
 }
 
 const conformanceTick = time.Millisecond
@@ -62,8 +63,8 @@ const conformanceTick = time.Millisecond
 var conformanceListeners = []string{"trucks", "lines"}
 
 func conform(t *testing.T, cache string, g vectors.Guest, v vectors.Vector) {
-	c := conformance{T: t, clock: &conformanceClock{}, log: &conformanceLog{}, metrics: &conformanceMetrics{}}
-	env := newEnv(t, plugins.EnvConfig{CacheDir: cache, Logger: slog.New(c.log), Metrics: c.metrics, Clock: c.clock})
+	c := conformance{T: t, clock: &conformanceClock{}, log: &conformanceLog{}, metrics: &conformanceMetrics{}, web: newConformanceWeb()}
+	env := newEnv(t, plugins.EnvConfig{CacheDir: cache, Logger: slog.New(c.log), Metrics: c.metrics, Clock: c.clock, HTTP: c.web})
 	scopes := map[string]map[string]any{"log": nil, "metrics": nil, "clock": nil, "random": nil, "wasi": nil, "kv": {"namespace": "vectors"},
 		"publish": {"topics": []string{"#"}}, "subscribe": {"topics": []string{"#", "queue:#"}},
 		"http": {"hosts": []any{"api.example.org"}, "deadline": "10s"}}
@@ -96,6 +97,7 @@ func conform(t *testing.T, cache string, g vectors.Guest, v vectors.Vector) {
 		t.Fatal(err)
 	}
 	defer c.chain.Close(t.Context())
+	c.chain.OnWake(c.web.wake)
 	c.log.lines = nil
 	var batch plugins.Batch
 	c.chain.Tick(&batch, time.Unix(0, c.clock.Wall()).Add(-conformanceTick), 0) // the first interval begins
@@ -135,11 +137,32 @@ func (c *conformance) step(b *plugins.Batch, s vectors.Step) {
 		c.chain.CloseSessions(b)
 	case abi.HookTick:
 		c.chain.Tick(b, time.Unix(0, c.clock.Wall()), 0)
+	case abi.HookResume:
+		c.web.answer(c.T, s.Answers)
+		c.resume(b)
 	default:
 		c.Fatalf("hook %d cannot be called", s.Hook)
 	}
+	if b.Held != s.Held {
+		c.Errorf("%d messages were held, expected %d", b.Held, s.Held)
+	}
+	c.web.compareRequests(c.T, s.Requests)
 	compareBatch(c.T, before, b, s)
 	c.compareHost(s)
+}
+
+// resume waits until messages come back.
+func (c *conformance) resume(b *plugins.Batch) {
+	c.Helper()
+	late := time.After(20 * time.Second)
+	for b.Reset(); len(b.Messages) == 0; {
+		select {
+		case <-c.web.woken:
+			c.chain.Resume(b)
+		case <-late:
+			c.Fatal("nothing was resumed")
+		}
+	}
 }
 
 // conformanceMessage is a message as the host has it.
