@@ -98,11 +98,11 @@ func place(u *url.URL) (name, port string, err error) {
 			port = "80"
 		}
 	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || n == 0 {
 		return "", "", errPlace
-	} else {
-		port = strconv.FormatUint(n, 10)
 	}
+	port = strconv.FormatUint(n, 10)
 	if addr, err := netip.ParseAddr(name); err == nil {
 		if addr.Zone() != "" {
 			return "", "", errPlace

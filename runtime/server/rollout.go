@@ -220,7 +220,7 @@ func (g *group) retire(gen *generation) {
 		addDrift(&g.drift, d)
 	default:
 		st := gen.stats()
-		st.Instances, st.Resting = 0, 0
+		st.Instances, st.Resting, st.Waiting, st.Host.HTTPOpen = 0, 0, 0, 0
 		addStats(&g.past, st)
 	}
 }

@@ -799,8 +799,8 @@ type DeadLettersReplayResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
 	// delivered, replied, filtered (a plugin dropped it), dead (again), dropped
-	// (nobody took it), refused (it cannot be replayed that way), gone, or, on a dry
-	// run, ready.
+	// (nobody took it), paused (a plugin waits for an answer: it goes on by itself),
+	// refused (it cannot be replayed that way), gone, or, on a dry run, ready.
 	Outcome string `protobuf:"bytes,2,opt,name=outcome,proto3" json:"outcome,omitempty"`
 	// Why.
 	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
