@@ -28,11 +28,15 @@ const (
 	// settle is how often prepays are corrected where several ways meet.
 	settle = 3
 
+	// registers is how many locals move for nothing where ways meet.
+	registers = 16
+
 	endless = int64(1) << 40
 )
 
 // plan fills in the events of the function that was just scanned.
 func (s *scanner) plan() {
+	s.meet()
 	for _, b := range s.order {
 		blk := &s.blocks[b]
 		blk.cost += (blk.moves + (1<<movesShift - 1)) >> movesShift
@@ -50,6 +54,25 @@ func (s *scanner) plan() {
 	for _, b := range s.order {
 		blk := &s.blocks[b]
 		s.events[blk.event].cost = max(0, blk.need-blk.credit)
+	}
+}
+
+// meet lets blocks pay for the locals that may have to be moved where ways meet:
+// beyond those that fit into registers, one unit for sixteen. Otherwise a loop
+// around a branch that is never taken moves hundreds of values for nothing.
+func (s *scanner) meet() {
+	locals := int64(s.body.count) - registers
+	if locals <= 0 {
+		return
+	}
+	for _, b := range s.order {
+		blk := &s.blocks[b]
+		for e := blk.first; e >= 0; e = s.edges[e].next {
+			if to := s.edges[e].to; to != exit && (s.blocks[to].in > 1 || s.regions[s.blocks[to].region].head == to) {
+				blk.cost += (locals + registers - 1) / registers
+				break
+			}
+		}
 	}
 }
 
