@@ -19,7 +19,7 @@ import (
 )
 
 // TestConformance runs every vector with every conformance guest that was ever
-// released. abi/vectors/README.md says how a guest comes to be among them.
+// released, metered as always, and bare: metering changes nothing that they do. abi/vectors/README.md says how a guest comes to be among them.
 func TestConformance(t *testing.T) {
 	all, err := vectors.Vectors()
 	if err != nil {
@@ -41,7 +41,15 @@ func TestConformance(t *testing.T) {
 	for _, g := range guests {
 		t.Run(g.Version+"/"+g.Language, func(t *testing.T) {
 			for _, v := range all {
-				t.Run(v.Name, func(t *testing.T) { conform(t, cache, g, v) })
+				t.Run(v.Name, func(t *testing.T) { conform(t, plugins.EnvConfig{CacheDir: cache}, g, v) })
+			}
+		})
+		if g.Language == "go" {
+			continue // compiling it again takes longer than all the rest
+		}
+		t.Run(g.Version+"/"+g.Language+"/unmetered", func(t *testing.T) {
+			for _, v := range all {
+				t.Run(v.Name, func(t *testing.T) { conform(t, plugins.EnvConfig{CacheDir: cache, Unmetered: true}, g, v) })
 			}
 		})
 	}
@@ -62,9 +70,10 @@ const conformanceTick = time.Millisecond
 
 var conformanceListeners = []string{"trucks", "lines"}
 
-func conform(t *testing.T, cache string, g vectors.Guest, v vectors.Vector) {
+func conform(t *testing.T, cfg plugins.EnvConfig, g vectors.Guest, v vectors.Vector) {
 	c := conformance{T: t, clock: &conformanceClock{}, log: &conformanceLog{}, metrics: &conformanceMetrics{}, web: newConformanceWeb()}
-	env := newEnv(t, plugins.EnvConfig{CacheDir: cache, Logger: slog.New(c.log), Metrics: c.metrics, Clock: c.clock, HTTP: c.web})
+	cfg.Logger, cfg.Metrics, cfg.Clock, cfg.HTTP = slog.New(c.log), c.metrics, c.clock, c.web
+	env := newEnv(t, cfg)
 	scopes := map[string]map[string]any{"log": nil, "metrics": nil, "clock": nil, "random": nil, "wasi": nil, "kv": {"namespace": "vectors"},
 		"publish": {"topics": []string{"#"}}, "subscribe": {"topics": []string{"#", "queue:#"}},
 		"http": {"hosts": []any{"api.example.org"}, "deadline": "10s"}}

@@ -95,7 +95,7 @@ type side struct {
 
 func (s side) close(ctx context.Context) {
 	if s.Module != nil {
-		s.Module.Close(ctx)
+		s.Close(ctx)
 	}
 	s.code.Close(ctx)
 }
@@ -132,7 +132,7 @@ func compare(ctx context.Context, r wazero.Runtime, g generated, sum *tally) err
 	}
 	bare, metered, counted := sides[0], sides[1], sides[2]
 	if firstLine(bare.err) != firstLine(metered.err) || firstLine(bare.err) != firstLine(counted.err) {
-		return fmt.Errorf("bare starts with %v, metered with %v, counted with %v", bare.err, metered.err, counted.err)
+		return fmt.Errorf("bare starts with %q, metered with %q, counted with %q", firstLine(bare.err), firstLine(metered.err), firstLine(counted.err))
 	}
 	if bare.err != nil {
 		sum.starts.Add(1)
@@ -165,7 +165,7 @@ func compareCall(ctx context.Context, name string, bare, metered, counted side, 
 	b, errB := metered.ExportedFunction(name).Call(ctx)
 	_, errC := counted.ExportedFunction(name).Call(ctx)
 	if firstLine(errA) != firstLine(errB) || firstLine(errA) != firstLine(errC) {
-		return fmt.Errorf("bare ends with %v, metered with %v, counted with %v", errA, errB, errC)
+		return fmt.Errorf("bare ends with %q, metered with %q, counted with %q", firstLine(errA), firstLine(errB), firstLine(errC))
 	}
 	if fmt.Sprint(a) != fmt.Sprint(b) {
 		return fmt.Errorf("bare gives %v, metered %v", a, b)

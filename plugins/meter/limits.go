@@ -42,7 +42,6 @@ const (
 	effortBase  = 1_000_000_000
 	effortByte  = 6000
 	effortMost  = 30_000_000_000
-	maxAllLocal = 2_000_000 // locals of all functions
 	maxLoopNest = 128
 )
 

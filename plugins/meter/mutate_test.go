@@ -40,7 +40,7 @@ func agree(ctx context.Context, r wazero.Runtime, wasm []byte) (accepted bool, e
 		// allocate gigabytes.
 		before, after := valid(ctx, r, wasm), valid(ctx, r, out)
 		if (before == nil) != (after == nil) {
-			return false, fmt.Errorf("the module: %v; rewritten: %v", before, after)
+			return false, fmt.Errorf("the module: %q; rewritten: %q", firstLine(before), firstLine(after))
 		}
 		return before == nil, nil
 	case errors.Is(err, meter.ErrUnsupported), errors.Is(err, meter.ErrTooComplex):

@@ -18,7 +18,6 @@ type rewriter struct {
 	imported  int      // how many of them are imports
 	globals   []globalType
 	tables    []table
-	ownTables int // index of the first table that is not imported
 	memory    bool
 	elements  int // element segments
 	data      int // data segments

@@ -16,7 +16,6 @@ type body struct {
 	indirect   []uint32 // types it calls through a table
 	calls      []uint32 // functions of the module it calls
 	cycles     bool     // it can come to call itself: it counts the depth
-	bare       bool     // no check of its own: whoever calls it checks
 	scratch    bool     // it needs an i32 local for the length of a bulk instruction
 }
 
@@ -121,7 +120,7 @@ func (w *rewriter) scanBodies() error {
 	}
 	w.report.Functions = len(w.mod.Bodies)
 	w.bodies = make([]body, len(w.mod.Bodies))
-	var effort, locals int64
+	var effort int64
 	for i, b := range w.mod.Bodies {
 		function := uint32(w.imported + i)
 		sc := scanner{
@@ -132,10 +131,6 @@ func (w *rewriter) scanBodies() error {
 			body:     &w.bodies[i],
 		}
 		sc.scan()
-		locals += int64(sc.body.count)
-		if sc.err == nil && locals > maxAllLocal {
-			sc.fail(ErrTooComplex, "the functions up to here have %d locals: at most %d are allowed; split the plugin", locals, maxAllLocal)
-		}
 		if sc.err == nil {
 			if effort += sc.effort(); effort > w.allowed() {
 				sc.fail(ErrTooComplex, "compiling up to here could take %v, for a module of %d bytes at most %v are allowed: loops, branches and locals in one function multiply; split it",
