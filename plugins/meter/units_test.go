@@ -204,3 +204,48 @@ func nsPerUnit(t testing.TB, wasm []byte) float64 {
 	}
 	return best
 }
+
+// TestCosts: each instruction costs at least what its class says, and not much
+// more.
+func TestCosts(t *testing.T) {
+	const copies = 50
+	empty, _ := spentBy(t, nil)
+	for _, in := range numeric() {
+		body := times(copies, func(int) []byte {
+			var b []byte
+			for _, p := range in.params {
+				b = append(b, get(localOf(p, 1, 0))...)
+			}
+			b = append(b, in.code...)
+			switch in.imm {
+			case 'm':
+				b = append(b, 0, 0)
+			case 'M':
+				b = append(b, 0, 0, 0)
+			case 'l':
+				b = append(b, 0)
+			case 's':
+				b = append(b, make([]byte, 16)...)
+			}
+			return append(b, 0x1a)
+		})
+		spent, err := spentBy(t, body)
+		if err != nil && !strings.Contains(err.Error(), "wasm error") {
+			t.Fatalf("% x: %v", in.code, err)
+		}
+		if each := float64(spent-empty) / copies; each < float64(in.cost) || each > 10*float64(in.cost) {
+			t.Errorf("% x costs %.2f: its class says %d", in.code, each, in.cost)
+		}
+	}
+}
+
+func spentBy(t *testing.T, body []byte) (int64, error) {
+	t.Helper()
+	g, err := start(t, repeated(1, body), meter.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close(t.Context())
+	_, _, left, err := g.call(t, "run", plenty, 1)
+	return plenty - left, err
+}
