@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -34,7 +35,7 @@ func TestLoadTable(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var rewrites, compiles, ratios []float64
+		var rewrites, compiles, others []float64 // the least counts: other work shares the machine
 		var out []byte
 		for range 7 {
 			begun := time.Now()
@@ -42,10 +43,10 @@ func TestLoadTable(t *testing.T) {
 				t.Fatal(err)
 			}
 			rewrites = append(rewrites, time.Since(begun).Seconds()*1e3)
-			one := compile(t, wasm)
-			compiles, ratios = append(compiles, one), append(ratios, compile(t, out)/one)
+			compiles, others = append(compiles, compile(t, wasm)), append(others, compile(t, out))
 		}
-		r, c, x := median(rewrites), median(compiles), median(ratios)
+		r, c := slices.Min(rewrites), slices.Min(compiles)
+		x := slices.Min(others) / c
 		rewrite, bare, metered = rewrite+r, bare+c, metered+c*x
 		fmt.Fprintf(&b, "%-22s %8d %8.2f %11.2f %11.1f %8.1f%% %9.2f\n", filepath.Base(file), len(wasm), float64(len(out))/float64(len(wasm)), r, c, 100*r/c, x)
 	}
