@@ -39,6 +39,9 @@ func agree(ctx context.Context, r wazero.Runtime, wasm []byte) (accepted bool, e
 		// The rewriter has looked at every count: wazero cannot be made to
 		// allocate gigabytes.
 		before, after := valid(ctx, r, wasm), valid(ctx, r, out)
+		if before != nil && strings.HasPrefix(before.Error(), "failed to read custom section") {
+			return false, nil // wazero stumbles over an empty one at the very end
+		}
 		if (before == nil) != (after == nil) {
 			return false, fmt.Errorf("the module: %q; rewritten: %q", firstLine(before), firstLine(after))
 		}
