@@ -27,15 +27,10 @@ type overlay struct {
 	clock Clock
 
 	mu       sync.Mutex
-	own      map[string]overlaid
+	own      map[string]*node // what the shadow has written, or deleted
+	expiring expiries
 	used     int64
 	revision int64
-}
-
-// overlaid is a key that the shadow has written, or deleted.
-type overlaid struct {
-	entry
-	gone bool
 }
 
 // overlayRevisions is where a shadow's own revisions begin: no namespace gets
@@ -43,13 +38,13 @@ type overlaid struct {
 const overlayRevisions = 1 << 62
 
 func newOverlay(below *Namespace) *overlay {
-	return &overlay{below: below, clock: below.clock, own: make(map[string]overlaid), revision: overlayRevisions}
+	return &overlay{below: below, clock: below.clock, own: make(map[string]*node), revision: overlayRevisions}
 }
 
 // read finds a living entry. Its value must not be changed.
 func (o *overlay) read(key []byte) (entry, bool) {
-	if e, ok := o.own[string(key)]; ok {
-		return e.entry, !e.gone && e.alive(o.clock.Monotonic())
+	if n := o.own[string(key)]; n != nil {
+		return n.entry, !n.gone && n.alive(o.clock.Monotonic())
 	}
 	return o.below.read(key)
 }
@@ -129,7 +124,7 @@ func (o *overlay) Delete(key []byte) abi.Status {
 	if _, ok := o.read(key); !ok {
 		return abi.StatusNotFound
 	}
-	return o.put(key, overlaid{gone: true})
+	return o.put(key, entry{}, true)
 }
 
 // write keeps a value for ttl milliseconds, or until expires.
@@ -141,44 +136,54 @@ func (o *overlay) write(key, value []byte, ttl, expires int64) (int64, abi.Statu
 		expires = o.clock.Monotonic() + ttl*1e6
 	}
 	o.revision++
-	e := overlaid{entry: entry{value: bytes.Clone(value), revision: o.revision, expires: expires}}
-	return e.revision, o.put(key, e)
+	e := entry{value: bytes.Clone(value), revision: o.revision, expires: expires}
+	return e.revision, o.put(key, e, false)
 }
 
-func (o *overlay) put(key []byte, e overlaid) abi.Status {
-	name := string(key)
-	delta := cost(name, e.entry)
-	if old, ok := o.own[name]; ok {
-		delta -= cost(name, old.entry)
+func (o *overlay) put(key []byte, e entry, gone bool) abi.Status {
+	n := o.own[string(key)]
+	delta := cost(len(key), e)
+	if n != nil {
+		delta -= cost(len(key), n.entry)
 	}
-	if limit := o.below.limit.Load(); delta > 0 && o.used+delta > limit && !o.sweep(o.used+delta-limit) {
-		return abi.StatusLimit
+	if delta > 0 && !o.hasRoom(delta) {
+		o.expire(delta, n)
+		if !o.hasRoom(delta) {
+			return abi.StatusLimit
+		}
+	}
+	if n == nil {
+		n = &node{key: string(key), at: -1}
+		o.own[n.key] = n
 	}
 	o.used += delta
-	o.own[name] = e
+	n.entry, n.gone = e, gone
+	o.expiring.put(n)
 	return abi.StatusOK
 }
 
-// sweep forgets what has expired and reports whether that made so much room. A
-// key that is in the namespace as well stays, as deleted.
-func (o *overlay) sweep(room int64) bool {
-	now := o.clock.Monotonic()
-	for name, e := range o.own {
-		if e.gone || e.alive(now) {
-			continue
-		}
-		room -= int64(len(e.value))
-		o.used -= int64(len(e.value))
-		e.value, e.gone = nil, true
-		if _, below := o.below.read([]byte(name)); below {
-			o.own[name] = e
-			continue
-		}
-		room -= cost(name, e.entry)
-		o.used -= cost(name, e.entry)
-		delete(o.own, name)
+func (o *overlay) hasRoom(room int64) bool { return o.used+room <= o.below.limit.Load() }
+
+// expire forgets what has expired until there is so much room, but for the node
+// that is about to be written. A key that is in the namespace as well stays, as
+// deleted.
+func (o *overlay) expire(room int64, but *node) {
+	if but != nil {
+		o.expiring.drop(but)
+		defer o.expiring.put(but)
 	}
-	return room <= 0
+	now := o.clock.Monotonic()
+	for !o.hasRoom(room) && o.expiring.next() <= now {
+		n := o.expiring[0]
+		o.expiring.drop(n)
+		o.used -= cost(len(n.key), n.entry)
+		n.entry, n.gone = entry{}, true
+		if _, below := o.below.read([]byte(n.key)); below {
+			o.used += cost(len(n.key), n.entry)
+		} else {
+			delete(o.own, n.key)
+		}
+	}
 }
 
 func validTTL(ttl int64) bool { return ttl >= 0 && ttl <= math.MaxInt64/2_000_000 }

@@ -83,7 +83,7 @@ func TestOverlayIsBounded(t *testing.T) {
 				t.Errorf("full after %d keys and %d bytes", i, o.used)
 			}
 			now += 2e6
-			if _, status := o.Set([]byte("again"), nil, 0); status != abi.StatusOK || o.used > 200 {
+			if _, status := o.Set([]byte("again"), nil, 0); status != abi.StatusOK || o.used > 1000 {
 				t.Errorf("after they have expired: %d, %d bytes", status, o.used)
 			}
 			return

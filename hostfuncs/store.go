@@ -46,9 +46,9 @@ func (kv *KV) Namespace(name string, size int64) (*Namespace, error) {
 	s := kv.spaces[name]
 	if s == nil {
 		s = &Namespace{clock: kv.clock, seed: maphash.MakeSeed()}
-		s.earliest.Store(math.MaxInt64)
 		for i := range s.shards {
-			s.shards[i].entries = make(map[string]entry)
+			s.shards[i].entries = make(map[string]*node)
+			s.shards[i].earliest.Store(math.MaxInt64)
 		}
 		kv.spaces[name] = s
 	}
@@ -84,13 +84,15 @@ type Namespace struct {
 	most     atomic.Int64 // how many entries; 0: no bound of their own
 	count    atomic.Int64
 	revision atomic.Int64
-	earliest atomic.Int64 // no entry expires before: Clock.Monotonic
 	shards   [shards]shard
 }
 
 type shard struct {
-	mu      sync.Mutex
-	entries map[string]entry
+	earliest atomic.Int64 // when the first entry expires: Clock.Monotonic; written under mu
+
+	mu       sync.Mutex // guards what follows
+	entries  map[string]*node
+	expiring expiries
 }
 
 type entry struct {
@@ -101,7 +103,8 @@ type entry struct {
 
 func (e entry) alive(now int64) bool { return e.expires == 0 || now < e.expires }
 
-func cost(key string, e entry) int64 { return int64(len(key)+len(e.value)) + entryCost }
+// cost is what an entry counts whose key has so many bytes.
+func cost(key int, e entry) int64 { return int64(key+len(e.value)) + entryCost }
 
 // Used is how many bytes the namespace counts, expired entries that were not
 // swept yet included.
@@ -116,14 +119,14 @@ func (s *Namespace) Get(key, buffer []byte) (int, abi.Status) {
 	sh := s.shard(key)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	e, ok := s.lookup(sh, key)
-	if !ok {
+	n := s.lookup(sh, key)
+	if n == nil {
 		return 0, abi.StatusNotFound
 	}
-	if len(e.value) <= len(buffer) {
-		copy(buffer, e.value)
+	if len(n.value) <= len(buffer) {
+		copy(buffer, n.value)
 	}
-	return len(e.value), abi.StatusOK
+	return len(n.value), abi.StatusOK
 }
 
 // Revision returns the key's revision.
@@ -131,11 +134,11 @@ func (s *Namespace) Revision(key []byte) (int64, abi.Status) {
 	sh := s.shard(key)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	e, ok := s.lookup(sh, key)
-	if !ok {
+	n := s.lookup(sh, key)
+	if n == nil {
 		return 0, abi.StatusNotFound
 	}
-	return e.revision, abi.StatusOK
+	return n.revision, abi.StatusOK
 }
 
 // Set sets the key for ttl milliseconds, 0 for ever, and returns its revision.
@@ -173,7 +176,10 @@ func (s *Namespace) read(key []byte) (entry, bool) {
 	sh := s.shard(key)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	return s.lookup(sh, key)
+	if n := s.lookup(sh, key); n != nil {
+		return n.entry, true
+	}
+	return entry{}, false
 }
 
 // Delete removes the key.
@@ -181,11 +187,11 @@ func (s *Namespace) Delete(key []byte) abi.Status {
 	sh := s.shard(key)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	e, ok := s.lookup(sh, key)
-	if !ok {
+	n := s.lookup(sh, key)
+	if n == nil {
 		return abi.StatusNotFound
 	}
-	s.remove(sh, string(key), e)
+	s.remove(sh, n)
 	return abi.StatusOK
 }
 
@@ -195,26 +201,32 @@ type ttlRule int
 const keepTTL ttlRule = 1
 
 // update replaces the key's entry by what change makes of it, which is copied.
-// When the bound is reached it sweeps once and tries again.
+// When the bound is reached it removes what has expired and tries again.
 func (s *Namespace) update(key []byte, ttl int64, change func(old entry, exists bool) ([]byte, abi.Status), rules ...ttlRule) (int64, abi.Status) {
 	if !validTTL(ttl) {
 		return 0, abi.StatusInvalid
 	}
-	revision, status := s.tryUpdate(key, ttl, change, len(rules) > 0)
-	if status == abi.StatusLimit && s.sweep() {
-		revision, status = s.tryUpdate(key, ttl, change, len(rules) > 0)
+	revision, room, status := s.tryUpdate(key, ttl, change, len(rules) > 0)
+	if room > 0 && s.expire(room) {
+		revision, _, status = s.tryUpdate(key, ttl, change, len(rules) > 0)
 	}
 	return revision, status
 }
 
-func (s *Namespace) tryUpdate(key []byte, ttl int64, change func(entry, bool) ([]byte, abi.Status), keep bool) (int64, abi.Status) {
+// tryUpdate is update as far as there is room; if there is not, room is how many
+// bytes it wants.
+func (s *Namespace) tryUpdate(key []byte, ttl int64, change func(entry, bool) ([]byte, abi.Status), keep bool) (revision, room int64, status abi.Status) {
 	sh := s.shard(key)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	old, exists := s.lookup(sh, key)
+	n := s.lookup(sh, key)
+	exists, old := n != nil, entry{}
+	if exists {
+		old = n.entry
+	}
 	value, status := change(old, exists)
 	if status != abi.StatusOK {
-		return 0, status
+		return 0, 0, status
 	}
 	e := entry{value: bytes.Clone(value)}
 	switch {
@@ -223,25 +235,28 @@ func (s *Namespace) tryUpdate(key []byte, ttl int64, change func(entry, bool) ([
 	case ttl > 0:
 		e.expires = s.clock.Monotonic() + ttl*1e6
 	}
-	name := string(key)
-	delta := cost(name, e)
+	delta := cost(len(key), e)
 	if exists {
-		delta -= cost(name, old)
+		delta -= cost(len(key), old)
 	}
 	if s.used.Add(delta) > s.limit.Load() && delta > 0 {
 		s.used.Add(-delta)
-		return 0, abi.StatusLimit
+		return 0, delta, abi.StatusLimit
 	}
 	if !exists && !s.addEntry() {
 		s.used.Add(-delta)
-		return 0, abi.StatusLimit
+		return 0, delta, abi.StatusLimit
 	}
 	e.revision = s.revision.Add(1)
-	sh.entries[name] = e
-	if e.expires != 0 {
-		s.lowerEarliest(e.expires)
+	if !exists {
+		n = &node{key: string(key), at: -1}
+		sh.entries[n.key] = n
 	}
-	return e.revision, abi.StatusOK
+	n.entry = e
+	if old.expires != e.expires {
+		sh.list(n)
+	}
+	return e.revision, 0, abi.StatusOK
 }
 
 // addEntry counts one more entry unless there are as many as there may be.
@@ -257,50 +272,52 @@ func (s *Namespace) shard(key []byte) *shard {
 	return &s.shards[maphash.Bytes(s.seed, key)%shards]
 }
 
-// lookup finds a living entry and removes an expired one.
-func (s *Namespace) lookup(sh *shard, key []byte) (entry, bool) {
-	e, ok := sh.entries[string(key)]
-	if ok && e.expires != 0 && !e.alive(s.clock.Monotonic()) {
-		s.remove(sh, string(key), e)
-		return entry{}, false
+// lookup finds a living entry, nil if there is none, and removes an expired one.
+func (s *Namespace) lookup(sh *shard, key []byte) *node {
+	n := sh.entries[string(key)]
+	if n != nil && n.expires != 0 && !n.alive(s.clock.Monotonic()) {
+		s.remove(sh, n)
+		return nil
 	}
-	return e, ok
+	return n
 }
 
-func (s *Namespace) remove(sh *shard, key string, e entry) {
-	delete(sh.entries, key)
-	s.used.Add(-cost(key, e))
+func (s *Namespace) remove(sh *shard, n *node) {
+	delete(sh.entries, n.key)
+	s.used.Add(-cost(len(n.key), n.entry))
 	s.count.Add(-1)
+	if n.at >= 0 {
+		sh.expiring.drop(n)
+		sh.earliest.Store(sh.expiring.next())
+	}
 }
 
-// sweep removes what has expired, if anything can have, and reports whether it
-// looked.
-func (s *Namespace) sweep() bool {
-	now := s.clock.Monotonic()
-	if s.earliest.Load() > now {
-		return false
-	}
-	s.earliest.Store(math.MaxInt64)
+// list puts the node among those that expire, or takes it away.
+func (sh *shard) list(n *node) {
+	sh.expiring.put(n)
+	sh.earliest.Store(sh.expiring.next())
+}
+
+// expire removes entries that have expired until there is room for one more of so
+// many bytes, and reports whether it removed any.
+func (s *Namespace) expire(room int64) bool {
+	now, removed := s.clock.Monotonic(), false
 	for i := range s.shards {
 		sh := &s.shards[i]
+		if sh.earliest.Load() > now {
+			continue
+		}
 		sh.mu.Lock()
-		for key, e := range sh.entries {
-			if !e.alive(now) {
-				s.remove(sh, key, e)
-			} else if e.expires != 0 {
-				s.lowerEarliest(e.expires)
-			}
+		for !s.hasRoom(room) && sh.expiring.next() <= now {
+			s.remove(sh, sh.expiring[0])
+			removed = true
 		}
 		sh.mu.Unlock()
 	}
-	return true
+	return removed
 }
 
-func (s *Namespace) lowerEarliest(to int64) {
-	for {
-		was := s.earliest.Load()
-		if was <= to || s.earliest.CompareAndSwap(was, to) {
-			return
-		}
-	}
+func (s *Namespace) hasRoom(room int64) bool {
+	most := s.most.Load()
+	return s.used.Load()+room <= s.limit.Load() && (most == 0 || s.count.Load() < most)
 }
