@@ -118,7 +118,10 @@ func (f *httpFuncs) send(ctx context.Context, m api.Module, stack []uint64) (tok
 	} else if ms > 0 && ms < deadline.Milliseconds() {
 		deadline = time.Duration(ms) * time.Millisecond
 	}
-	request, status := f.newRequest(parts[0], parts[1], parts[2], parts[3])
+	if f.open.Load() >= f.concurrency {
+		return 0, abi.StatusLimit
+	}
+	request, status := f.newRequest(ctx, parts[0], parts[1], parts[2], parts[3])
 	if status != abi.StatusOK {
 		return 0, status
 	}
@@ -130,14 +133,16 @@ func (f *httpFuncs) send(ctx context.Context, m api.Module, stack []uint64) (tok
 	return calls.begin(f, request, deadline), abi.StatusOK
 }
 
-// newRequest makes the request; it holds copies of all bytes.
-func (f *httpFuncs) newRequest(method, address []byte, header abi.Attributes, body []byte) (*http.Request, abi.Status) {
+// newRequest makes the request; it holds copies of all bytes. The caller pays for the
+// URL and for each field of the header.
+func (f *httpFuncs) newRequest(ctx context.Context, method, address []byte, header abi.Attributes, body []byte) (*http.Request, abi.Status) {
 	if len(method) == 0 {
 		method = []byte(http.MethodGet)
 	}
 	if !isToken(method) || string(method) == http.MethodConnect {
 		return nil, abi.StatusInvalid
 	}
+	pay(ctx, priceURLByte*int64(len(address)))
 	u, status := parseURL(address)
 	if status != abi.StatusOK {
 		return nil, status
@@ -145,9 +150,13 @@ func (f *httpFuncs) newRequest(method, address []byte, header abi.Attributes, bo
 	if header.Validate(abi.MaxHTTPHeader) != nil {
 		return nil, abi.StatusInvalid
 	}
+	if !granted(f.hosts, u) {
+		return nil, abi.StatusDenied
+	}
 	h := http.Header{"User-Agent": {"weft"}}
 	own := false
 	for name, value := range header.All() {
+		pay(ctx, priceHTTPField)
 		if !isToken(name) || !isFieldValue(value) || isHostsOwn(strings.ToLower(string(name))) {
 			return nil, abi.StatusInvalid
 		}
@@ -157,9 +166,6 @@ func (f *httpFuncs) newRequest(method, address []byte, header abi.Attributes, bo
 		} else {
 			h.Add(key, string(value))
 		}
-	}
-	if !granted(f.hosts, u) {
-		return nil, abi.StatusDenied
 	}
 	r, err := http.NewRequest(string(method), u.String(), bytes.NewReader(bytes.Clone(body)))
 	if err != nil {

@@ -89,7 +89,7 @@ func newWeb(t *testing.T, g HTTPGrant, transport http.RoundTripper) *web {
 
 // send is http_send without the guest's memory.
 func (w *web) send(method, address string, header abi.Attributes, body string, deadline time.Duration) (uint64, abi.Status) {
-	r, status := w.funcs.newRequest([]byte(method), []byte(address), header, []byte(body))
+	r, status := w.funcs.newRequest(context.Background(), []byte(method), []byte(address), header, []byte(body))
 	if status != abi.StatusOK {
 		return 0, status
 	}
@@ -196,11 +196,11 @@ func TestBadRequests(t *testing.T) {
 		{"GET", good, "Proxy-Authorization", "x", abi.StatusInvalid},
 		{"GET", good, "Upgrade", "x", abi.StatusInvalid},
 	} {
-		if _, status := w.funcs.newRequest([]byte(c.method), []byte(c.url), abi.Attributes(nil).AppendString(c.name, c.value), nil); status != c.want {
+		if _, status := w.funcs.newRequest(t.Context(), []byte(c.method), []byte(c.url), abi.Attributes(nil).AppendString(c.name, c.value), nil); status != c.want {
 			t.Errorf("%+v: %d", c, status)
 		}
 	}
-	if _, status := w.funcs.newRequest(nil, []byte(good), abi.Attributes("\x09"), nil); status != abi.StatusInvalid {
+	if _, status := w.funcs.newRequest(t.Context(), nil, []byte(good), abi.Attributes("\x09"), nil); status != abi.StatusInvalid {
 		t.Errorf("malformed header: %d", status)
 	}
 }

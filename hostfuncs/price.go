@@ -53,6 +53,10 @@ const (
 	priceRandom = 500
 	priceKV     = 900
 	priceHTTP   = 20_000
+
+	priceURLByte   = 100   // http_send: a byte of the URL
+	priceHTTPField = 1_700 // and a field of the header
+	priceLine      = 600   // fd_write: a line that ends
 )
 
 func priceOf(name string) price {

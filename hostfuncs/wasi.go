@@ -241,6 +241,7 @@ func (f *wasiFuncs) print(ctx context.Context, fd uint32, b []byte) {
 		open := &out.lines[fd-1]
 		*open = append(*open, line[:min(len(line), wasiLine-len(*open))]...)
 		if whole {
+			pay(ctx, priceLine)
 			f.flush(out, fd, level)
 		}
 		b = rest
