@@ -9,7 +9,7 @@ import (
 )
 
 // What a chain holds at most, unless LimitHeld says otherwise. A message counts
-// its bytes and heldCost.
+// its bytes, those of the answer that it has got, and heldCost.
 const (
 	DefaultHeldMessages = 1 << 16
 	DefaultHeldBytes    = 32 << 20
@@ -29,6 +29,7 @@ type pauses struct {
 	seats    []*seat  // that have paused messages
 	count    int
 	bytes    int64
+	gone     int // of those in waits: their sessions have ended
 	maxCount int
 	maxBytes int64
 

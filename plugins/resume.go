@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/weftrun/weft/abi"
+	"github.com/weftrun/weft/hostfuncs"
 )
 
 // Resume goes on with the messages that wait no longer: with the plugin that paused
@@ -80,8 +81,31 @@ func (p *pauses) end(session uint64, q *queue, b *Batch) {
 			p.unpause(s)
 		}
 		p.hand(h, b)
+		if h.waiting {
+			*h = held{gone: true, waiting: true} // the batch has it; waits may keep this for long
+			p.gone++
+		}
 	}
 	delete(p.queues, session)
+	if p.gone > p.count+leastGone {
+		p.prune()
+	}
+}
+
+// leastGone is how many messages that are gone waits keeps at least before it is worth
+// looking for them. More of them than the chain holds it never keeps.
+const leastGone = 64
+
+// prune forgets those that are gone: the answers that they waited for may never come.
+func (p *pauses) prune() {
+	p.gone = 0
+	for at, list := range p.waits {
+		if list = slices.DeleteFunc(list, func(h *held) bool { return h.gone || !h.waiting }); len(list) == 0 {
+			delete(p.waits, at)
+		} else {
+			p.waits[at] = list
+		}
+	}
 }
 
 // hand puts a held message back into a batch.
@@ -119,15 +143,32 @@ func (p *pauses) answers() {
 		at := wait{a.Calls, a.Token}
 		a.Calls.Take(a.Token)
 		for _, h := range p.waits[at] {
+			if h.gone {
+				p.gone--
+			}
 			if h.gone || !h.waiting {
 				continue
 			}
-			h.waiting, h.status, h.answer = false, a.Status, a.Bytes
+			h.waiting = false
+			p.answered(h, a)
 			session := h.message.Session
 			p.look(session, p.queues[session])
 		}
 		delete(p.waits, at)
 	}
+}
+
+// answered keeps an answer for a message, as far as there is room: it may be long until
+// those before the message are through.
+func (p *pauses) answered(h *held, a hostfuncs.Answer) {
+	size := int64(len(a.Bytes))
+	if p.bytes+size > p.maxBytes && size > 0 {
+		h.status = abi.StatusLimit
+		return
+	}
+	h.status, h.answer = a.Status, a.Bytes
+	h.size += size
+	p.bytes += size
 }
 
 // missing ends the waiting of messages whose instance is lost.
@@ -145,13 +186,7 @@ func (p *pauses) missing() {
 			}
 			p.look(session, q)
 		}
-		for at, list := range p.waits {
-			if list = slices.DeleteFunc(list, func(h *held) bool { return h.gone || !h.waiting }); len(list) == 0 {
-				delete(p.waits, at)
-			} else {
-				p.waits[at] = list
-			}
-		}
+		p.prune()
 	}
 }
 
@@ -186,12 +221,17 @@ func (p *pauses) pop(b *Batch) {
 // settle is the end of a run.
 func (p *pauses) settle(b *Batch) {
 	p.missing()
-	for i := range b.Contexts {
-		q := p.queues[b.Contexts[i].Session]
-		if q == nil {
+	if len(b.Contexts) == 0 {
+		return
+	}
+	seen := map[uint64]bool{}
+	for _, change := range slices.Backward(b.Contexts) { // the last one of a session counts
+		q := p.queues[change.Session]
+		if q == nil || seen[change.Session] {
 			continue
 		}
-		context := slices.Clone(b.Contexts[i].Context)
+		seen[change.Session] = true
+		context := slices.Clone(change.Context)
 		for _, h := range q.list {
 			h.message.Context = context
 		}
