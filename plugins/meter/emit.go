@@ -27,7 +27,6 @@ type emitter struct {
 	b           []byte
 	fuel, depth uint64
 	left, size  uint64 // indices of the added locals
-	weight      int64  // of a call in depth
 	exits       int    // labels of checks
 	used        int    // how many of them are taken
 }
@@ -55,7 +54,6 @@ func (w *rewriter) emit(e *emitter, i int) {
 	b := &w.bodies[i]
 	results := w.mod.Types[w.mod.Funcs[i]].Results
 	e.left, e.size = uint64(b.count), uint64(b.count)+1
-	e.weight = 1 + int64(b.count)/16
 	e.locals(b)
 	e.exits, e.used = exits(b), 0
 	for range 1 + e.exits {
@@ -64,7 +62,7 @@ func (w *rewriter) emit(e *emitter, i int) {
 	e.b = append(e.b, opBlock)
 	e.b = w.appendResults(e.b, results)
 	if b.cycles {
-		e.add(e.depth, -e.weight)
+		e.add(e.depth, -b.weight)
 	}
 	at := b.start
 	for j := range b.events {
@@ -92,7 +90,7 @@ func (w *rewriter) emit(e *emitter, i int) {
 	}
 	e.b = append(e.b, w.wasm[at:b.end]...) // its last end closes the inner block
 	if b.cycles {
-		e.add(e.depth, e.weight)
+		e.add(e.depth, b.weight)
 	}
 	e.b = append(e.b, opReturn)
 	for i := e.exits; i > 0; i-- {

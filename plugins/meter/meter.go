@@ -44,8 +44,8 @@ type Options struct {
 	// before the host can set it. At most MaxFuel.
 	StartFuel int64
 	// Depth is what the depth global begins with; 0 means DefaultDepth. A call
-	// takes 1, and more where the function has many locals. Only functions that
-	// can come to call themselves count.
+	// takes 1, and up to 40 where the function is large or has many locals. Only
+	// functions that can come to call themselves count.
 	Depth int64
 }
 

@@ -16,6 +16,7 @@ type body struct {
 	indirect   []uint32 // types it calls through a table
 	calls      []uint32 // functions of the module it calls
 	cycles     bool     // it can come to call itself: it counts the depth
+	weight     int64    // of a call in depth
 	scratch    bool     // it needs an i32 local for the length of a bulk instruction
 }
 
@@ -172,6 +173,7 @@ func (s *scanner) scan() {
 	if s.err != nil {
 		return
 	}
+	s.body.weight = 1 + min(int64(s.body.count)/weightLocals+s.work/weightSteps, maxWeight-1)
 	s.plan()
 	s.body.events = append(make([]event, 0, len(s.events)), s.events...)
 }
