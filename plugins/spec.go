@@ -68,8 +68,9 @@ func (s *Spec) source() string {
 	}
 }
 
-// pages is the memory bound in pages.
-func (s *Spec) pages() uint32 { return uint32(s.Memory / pageSize) }
+// pages is the memory bound in pages. The last page of 4 GiB is left out: with it the
+// memory's size is no 32-bit number any more, and reads as 0.
+func (s *Spec) pages() uint32 { return uint32(min(s.Memory/pageSize, MaxMemory/pageSize-1)) }
 
 func (s *Spec) setDefaults() {
 	if s.Memory == 0 {
