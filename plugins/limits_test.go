@@ -1,6 +1,9 @@
 package plugins_test
 
 import (
+	"errors"
+	"fmt"
+	"runtime"
 	"testing"
 
 	"github.com/weftrun/weft/abi"
@@ -28,4 +31,26 @@ func TestLargestMemory(t *testing.T) {
 			t.Errorf("%d pages: %s", pages, describe(b))
 		}
 	}
+}
+
+// TestRefusedLoadsLeaveNothing: the code of a plugin that compiles and then does not
+// start is not kept, however often somebody tries.
+func TestRefusedLoadsLeaveNothing(t *testing.T) {
+	env := newEnv(t, plugins.EnvConfig{})
+	before := executable()
+	for i := range 200 {
+		guest := wasmtest.New().Export(abi.ExportInitialize, abi.Signature{}, wasmtest.Unreachable).Data(textAt, fmt.Append(nil, i))
+		if _, err := env.Load(t.Context(), plugins.Spec{Name: "guest", Wasm: guest.Bytes()}); !errors.Is(err, plugins.ErrTrap) {
+			t.Fatalf("%v", err)
+		}
+	}
+	const most = 200 << 10 // of some MiB
+	var left uint64
+	for range 100 {
+		runtime.GC() // code is unmapped by finalizers
+		if left = executable(); left < before+most {
+			return
+		}
+	}
+	t.Errorf("%d bytes of code are left", left-before)
 }

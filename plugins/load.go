@@ -72,7 +72,8 @@ func (e *Env) load(ctx context.Context, spec Spec) (*Plugin, error) {
 		return nil, err
 	}
 	if err := errors.Join(p.trial(ctx), e.add(p)); err != nil {
-		return nil, errors.Join(err, p.runtime.Close(context.WithoutCancel(ctx)))
+		ctx = context.WithoutCancel(ctx)
+		return nil, errors.Join(err, p.code.Close(ctx), p.runtime.Close(ctx)) // the cache keeps code that nobody closes
 	}
 	return p, nil
 }
