@@ -27,7 +27,9 @@ type HostPattern struct {
 //	http://10.0.0.7:8080     http; without a port 80
 //	*.example.org            every name below example.org, but not that name
 //
-// An address stands for itself: a name that resolves to it is not granted by it.
+// An address stands for itself: a name that resolves to it is not granted by it. A
+// name other than localhost does not lead to the machine itself or to its link: grant
+// such an address.
 func ParseHost(text string) (HostPattern, error) {
 	p := HostPattern{scheme: "https"}
 	rest := text

@@ -4,11 +4,14 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/weftrun/weft/abi"
@@ -23,13 +26,15 @@ const transportHeader = 2 * abi.MaxHTTPHeader
 
 // NewHTTPTransport makes the transport that all plugins share. It asks no proxy
 // and reads no variable of the environment, decompresses nothing, and keeps
-// connections for the next call. Close its idle connections when it is not needed
-// any more.
+// connections for the next call. A name that leads to the machine itself or to its
+// link (127.0.0.1, the metadata service of a cloud) is refused: who is asked where a
+// name leads is whoever owns the name. An address, and localhost, may be granted.
+// Close its idle connections when it is not needed any more.
 func NewHTTPTransport() *http.Transport {
 	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
 	return &http.Transport{
 		Proxy:                  nil,
-		DialContext:            dialer.DialContext,
+		DialContext:            dialOutside(*dialer),
 		ForceAttemptHTTP2:      true,
 		MaxIdleConns:           256,
 		MaxIdleConnsPerHost:    32,
@@ -43,8 +48,37 @@ func NewHTTPTransport() *http.Transport {
 
 var (
 	errUngranted = errors.New("the redirection leads outside the granted hosts")
+	errOwn       = errors.New("the name leads to the machine itself: grant the address")
 	errRedirects = errors.New("too many redirections")
 )
+
+// dialOutside connects to names only outside the machine, and to addresses anywhere.
+func dialOutside(dialer net.Dialer) func(ctx context.Context, network, address string) (net.Conn, error) {
+	outside := dialer
+	outside.Control = func(_, address string, _ syscall.RawConn) error {
+		to, err := netip.ParseAddrPort(address)
+		if err != nil || isOwn(to.Addr().Unmap()) {
+			return fmt.Errorf("%w: %s", errOwn, address)
+		}
+		return nil
+	}
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		host, _, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %q: %w", errPlace, address, err)
+		}
+		name := strings.ToLower(strings.TrimSuffix(host, "."))
+		if _, err := netip.ParseAddr(host); err == nil || name == "localhost" || strings.HasSuffix(name, ".localhost") {
+			return dialer.DialContext(ctx, network, address)
+		}
+		return outside.DialContext(ctx, network, address)
+	}
+}
+
+// isOwn tells addresses that mean the machine itself or its link.
+func isOwn(a netip.Addr) bool {
+	return a.IsLoopback() || a.IsUnspecified() || a.IsLinkLocalUnicast() || a.IsMulticast() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255})
+}
 
 // redirect decides whether a redirection is followed.
 func (f *httpFuncs) redirect(next *http.Request, before []*http.Request) error {
@@ -99,7 +133,7 @@ func (f *httpFuncs) do(ctx context.Context, r *http.Request) (answer []byte, sta
 // statusOf says what the guest is told of an error.
 func (f *httpFuncs) statusOf(ctx context.Context, err error) abi.Status {
 	switch {
-	case errors.Is(err, errUngranted):
+	case errors.Is(err, errUngranted), errors.Is(err, errOwn):
 		return abi.StatusDenied
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return abi.StatusTimeout
