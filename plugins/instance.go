@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -57,6 +58,8 @@ func newInstance(ctx context.Context, p *Plugin, rt wazero.Runtime, code wazero.
 		async: async, startLeft: startFuel}
 	ctx = hostfuncs.WithPurse(ctx, in)
 	in.ctx = ctx
+	clock := p.env.cfg.Clock
+	began := clock.Monotonic()
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("%w: instantiating: %v", ErrTrap, r)
@@ -64,7 +67,9 @@ func newInstance(ctx context.Context, p *Plugin, rt wazero.Runtime, code wazero.
 		if err != nil {
 			in.close()
 			in, err = nil, readably(err)
+			return
 		}
+		p.built(time.Duration(clock.Monotonic() - began))
 	}()
 	in.module, err = rt.InstantiateModule(experimental.WithMemoryAllocator(ctx, in.backing), code,
 		wazero.NewModuleConfig().WithName("").WithStartFunctions())

@@ -31,6 +31,8 @@ type Plugin struct {
 	fuelPerMicrosecond              float64
 	messageFuel, callFuel, stepFuel int64
 
+	leastBuild atomic.Int64 // nanoseconds that an instance has taken to be made, at least
+
 	mu        sync.Mutex // guards what follows
 	instances int
 	closed    bool

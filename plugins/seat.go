@@ -30,6 +30,8 @@ type seat struct {
 	rest      time.Duration
 	restTill  int64 // Clock.Monotonic; 0: not resting
 
+	losses losses
+
 	failed, restsFor string // the last failure in words, and as the reason of a rest
 
 	logTokens float64
@@ -110,7 +112,13 @@ func (h *seat) ready() bool {
 		h.restTill = 0
 		h.counters.resting.set(0)
 	}
-	if err := h.build(); err != nil {
+	if h.overdrawn() {
+		return false
+	}
+	began := h.now()
+	err := h.build()
+	h.built(time.Duration(h.now() - began))
+	if err != nil {
 		h.failure(err)
 		h.log(slog.LevelError, "plugin cannot be instantiated again", slog.String("cause", h.failed))
 		h.beginRest()
@@ -169,6 +177,9 @@ func (h *seat) now() int64 { return h.plugin.env.cfg.Clock.Monotonic() }
 // discard throws the failed instance away and says what happened. m is the
 // message, or the first of the batch, that it failed on.
 func (h *seat) discard(err error, hook abi.Hook, m *abi.Message, count int) {
+	if h.instance != nil {
+		h.losses.lose(h.plugin.duration(h.instance.spent), h.now())
+	}
 	h.drop()
 	h.failure(err)
 	message := h.judge(err, count)
