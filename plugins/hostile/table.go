@@ -19,7 +19,7 @@ func starved(name string) Guest {
 // too is a guest that nests its calls too deep.
 func tooDeep(name string) Guest {
 	return Guest{Name: name, Fate: Contained, Cause: plugins.CauseDepth, Counts: DepthTraps,
-		Says: says("plugin nested its calls too deep", "more than 20000 nested calls")}
+		Says: says("plugin nested its calls too deep", "more than 8000 nested calls")}
 }
 
 // trapping is a guest that traps by its own doing.
