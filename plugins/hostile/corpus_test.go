@@ -51,7 +51,7 @@ func TestCorpus(t *testing.T) {
 
 func runOne(t *testing.T, g hostile.Guest) {
 	s := &stage{T: t, guest: g}
-	env, err := plugins.NewEnv(plugins.EnvConfig{Logger: slog.New(slog.NewTextHandler(&s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	env, err := plugins.NewEnv(plugins.EnvConfig{FuelPerMicrosecond: 5000, Logger: slog.New(slog.NewTextHandler(&s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -226,7 +226,7 @@ func (s *stage) swap() {
 	s.turn(func() {
 		_, err = s.chain.Swap(s.plugin, []*plugins.Standby{ready})
 	})
-	s.log.Write([]byte(fmt.Sprint(err)))
+	fmt.Fprint(&s.log, err)
 	if !errors.Is(err, s.guest.Error) {
 		s.Errorf("the swap: %v: expected %v", err, s.guest.Error)
 	}

@@ -25,30 +25,24 @@ var binaries embed.FS
 // Fate is what must become of a guest.
 type Fate uint8
 
+// The fates.
 const (
-	// Refused: it does not load.
-	Refused Fate = iota
-	// Contained: it loads, and fails on what Guest.On says; its neighbours do not.
-	Contained
-	// Harmless: it tries, and nothing comes of it.
-	Harmless
+	Refused   Fate = iota // it does not load
+	Contained             // it loads, and fails on what Guest.On says; its neighbours do not
+	Harmless              // it tries, and nothing comes of it
 )
 
 // On says what makes a guest that loads show what it is.
 type On uint8
 
+// What it may be.
 const (
-	// Messages: each message whose payload begins with an exclamation mark; the
-	// guest behaves on all others.
-	Messages On = iota
-	// AllMessages: every message.
-	AllMessages
-	// Open, Close, Tick: every call of that hook.
-	Open
-	Close
-	Tick
-	// Swap: handing over its state to the next generation.
-	Swap
+	Messages    On = iota // messages that begin with an exclamation mark; the guest behaves on all others
+	AllMessages           // every message
+	Open                  // every session that begins
+	Close                 // every session that ends
+	Tick                  // every tick
+	Swap                  // handing over its state to the next generation
 )
 
 // Guest is one of the corpus.

@@ -16,7 +16,7 @@ func starved(name string) Guest {
 		Says: says("plugin used up its CPU budget", "units of fuel", "does it loop for ever?")}
 }
 
-// too is a guest that nests its calls too deep.
+// tooDeep is a guest that nests its calls too deep.
 func tooDeep(name string) Guest {
 	return Guest{Name: name, Fate: Contained, Cause: plugins.CauseDepth, Counts: DepthTraps,
 		Says: says("plugin nested its calls too deep", "more than 8000 nested calls")}
@@ -112,7 +112,7 @@ func floods() []Guest {
 	}
 	return []Guest{
 		starved("flood-log").granted(log),
-		harmless("huge-log").granted(log),
+		harmless("huge-log").granted(log).cpu(time.Millisecond),
 		starved("flood-metric-names").granted(metrics),
 		starved("flood-metrics").granted(metrics),
 		harmless("metric-values").granted(metrics),
