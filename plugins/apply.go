@@ -90,7 +90,7 @@ func (c *Chain) applyEffect(h *seat, b *Batch, hook abi.Hook, index int32, memor
 		}
 		b.Subscriptions = append(b.Subscriptions, Subscription{
 			Session: m.Session, Pattern: b.bytes.copy(topic), QoS: e[abi.EffectQoS],
-			Remove: kind == abi.EffectUnsubscribe, Plugin: h.index,
+			Remove: kind == abi.EffectUnsubscribe, Plugin: h.index, after: index,
 		})
 		return
 	}

@@ -148,6 +148,8 @@ type Subscription struct {
 	Remove bool
 	// Plugin is the index in the chain of the plugin.
 	Plugin int16
+
+	after int32 // the message that caused it, as long as its plugin is at it
 }
 
 // ContextChange is a new context of a session. It replaces the whole block.

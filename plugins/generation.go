@@ -96,7 +96,7 @@ func (s *Swapped) Undo() {
 func (c *Chain) Swap(from *Plugin, ready []*Standby) (*Swapped, error) {
 	defer closeAll(ready)
 	places := c.placesOf(from)
-	if err := fits(places, ready); err != nil {
+	if err := fits(places, ready, false); err != nil {
 		return nil, err
 	}
 	for i, h := range places {
@@ -116,13 +116,18 @@ func (c *Chain) Swap(from *Plugin, ready []*Standby) (*Swapped, error) {
 	return swapped, nil
 }
 
-func fits(places []*hop, ready []*Standby) error {
+// fits tells whether the instances are as many as the places, and what they are for.
+func fits(places []*hop, ready []*Standby, shadow bool) error {
 	if len(places) != len(ready) {
 		return fmt.Errorf("%w: %d places, %d instances are ready", ErrPlaces, len(places), len(ready))
 	}
 	for _, s := range ready {
 		if s.instance == nil {
 			return fmt.Errorf("%w: an instance was used or closed already", ErrPlaces)
+		}
+		if s.plugin.spec.Shadow != shadow {
+			return fmt.Errorf("%w: generation %d of %s was loaded with Spec.Shadow %v: what it may do is not what it is here for",
+				ErrPlaces, s.plugin.spec.Generation, s.plugin.spec.Name, s.plugin.spec.Shadow)
 		}
 	}
 	return nil
@@ -181,7 +186,7 @@ func (c *Chain) candidates(live *Plugin, ready []*Standby, percent int, shadow b
 
 // bring seats the candidates.
 func (c *Chain) bring(places []*hop, ready []*Standby, shadow bool) error {
-	if err := fits(places, ready); err != nil {
+	if err := fits(places, ready, shadow); err != nil {
 		return err
 	}
 	for i, h := range places {

@@ -267,15 +267,60 @@ func TestShadow(t *testing.T) {
 	}
 }
 
+// TestShadowSubscriptions: a message whose session the two subscribe to different
+// patterns differs as any other does, and only that one.
+func TestShadowSubscriptions(t *testing.T) {
+	env := newEnv(t, plugins.EnvConfig{})
+	guest := func(first byte) *wasmtest.Module {
+		return wasmtest.New().Data(textAt, []byte("pattern")).Data(textAt+64, effect(abi.EffectSubscribe, textAt, 0, 7, 0)).
+			Hook(abi.ExportOnMessages, wasmtest.EachRecord(
+				wasmtest.WhenFirstByte(first, wasmtest.PutSpan(abi.RecordEffects, textAt+64, 1)),
+				wasmtest.WhenFirstByte('!', wasmtest.PutSpan(abi.RecordEffects, textAt+64, 1)),
+			))
+	}
+	live := load(t, env, guest('a'), plugins.Spec{Generation: 1, Grants: effectGrants("#")})
+	shadow := load(t, env, guest('b'), plugins.Spec{Generation: 2, Grants: effectGrants("#"), Shadow: true})
+	chain := newChain(t, live)
+	if err := chain.Shadow(live, standbys(t, shadow, 1), 100); err != nil {
+		t.Fatal(err)
+	}
+	b := ofSessions(messages("!", "a", "x", "b", "!"))
+	chain.Messages(b)
+	if d := shadow.Drift(); d.Compared != 5 || d.Differed != 2 || d.Effects != 2 || len(b.Subscriptions) != 3 {
+		t.Errorf("counted %+v; subscribed %+v", d, b.Subscriptions)
+	}
+	chain.Withdraw(live)
+	for name, begin := range map[string]func(*plugins.Plugin) error{
+		"shadow": func(p *plugins.Plugin) error { return chain.Shadow(live, standbys(t, p, 1), 100) },
+		"canary": func(p *plugins.Plugin) error { return chain.Canary(live, standbys(t, p, 1), 100) },
+		"swap": func(p *plugins.Plugin) error {
+			_, err := chain.Swap(live, standbys(t, p, 1))
+			return err
+		},
+	} {
+		wrong := shadow
+		if name == "shadow" {
+			wrong = live
+		}
+		if err := begin(wrong); !errors.Is(err, plugins.ErrPlaces) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // TestHopWithCandidateAllocates nothing in steady state.
 func TestCandidateAllocations(t *testing.T) {
 	env := newEnv(t, plugins.EnvConfig{})
 	live, candidate := load(t, env, wasmtest.New(), plugins.Spec{}), load(t, env, wasmtest.New(), plugins.Spec{})
+	shadow := load(t, env, wasmtest.New(), plugins.Spec{Shadow: true})
 	for name, begin := range map[string]func(*plugins.Chain, *plugins.Plugin, []*plugins.Standby, int) error{
 		"canary": (*plugins.Chain).Canary, "shadow": (*plugins.Chain).Shadow,
 	} {
-		chain := newChain(t, live)
-		if err := begin(chain, live, standbys(t, candidate, 1), 50); err != nil {
+		chain, next := newChain(t, live), candidate
+		if name == "shadow" {
+			next = shadow
+		}
+		if err := begin(chain, live, standbys(t, next, 1), 50); err != nil {
 			t.Fatal(err)
 		}
 		var b plugins.Batch

@@ -137,14 +137,16 @@ func (d *difference) compare() {
 	var sum Drift
 	var sample *DriftSample
 	liveEmits, shadowEmits := d.live.emits[d.emits:], m.batch.emits
+	own, other := d.live.Subscriptions[d.subscriptions:], m.batch.Subscriptions
 	for n, i := range m.of {
 		la, lb := take(&liveEmits, i), take(&shadowEmits, int32(n))
+		sa, sb := take(&own, i), take(&other, int32(n))
 		a, b := &d.live.Outcomes[i], &m.batch.Outcomes[n]
 		if a.Cause > CausePlugin || b.Cause > CausePlugin {
 			continue
 		}
 		f := differs(&d.live.Messages[i], &m.batch.Messages[n], a, b)
-		if !slices.EqualFunc(la, lb, sameEmit) {
+		if !slices.EqualFunc(la, lb, sameEmit) || !slices.EqualFunc(sa, sb, sameSubscription) {
 			f |= inEffects
 		}
 		sum.count(f)
@@ -152,26 +154,28 @@ func (d *difference) compare() {
 			sample = d.sample(n, f, len(la), len(lb))
 		}
 	}
-	own := slices.DeleteFunc(slices.Clone(d.live.Subscriptions[d.subscriptions:]), func(s Subscription) bool { return !d.hop.onTrial(s.Session) })
-	if !slices.EqualFunc(own, m.batch.Subscriptions, sameSubscription) {
-		sum.Effects++
-	}
 	d.hop.candidate.plugin.drifted(&sum, sample)
 }
 
-// take cuts off the emits that message after has caused; those before it belong to
+// effectOf is an effect that waits, with the message that caused it.
+type effectOf interface{ cause() int32 }
+
+func (e emit) cause() int32         { return e.after }
+func (s Subscription) cause() int32 { return s.after }
+
+// take cuts off the effects that message after has caused; those before it belong to
 // messages that were not compared.
-func take(emits *[]emit, after int32) []emit {
+func take[E effectOf](effects *[]E, after int32) []E {
 	from := 0
-	for from < len(*emits) && (*emits)[from].after < after {
+	for from < len(*effects) && (*effects)[from].cause() < after {
 		from++
 	}
 	to := from
-	for to < len(*emits) && (*emits)[to].after == after {
+	for to < len(*effects) && (*effects)[to].cause() == after {
 		to++
 	}
-	mine := (*emits)[from:to]
-	*emits = (*emits)[to:]
+	mine := (*effects)[from:to]
+	*effects = (*effects)[to:]
 	return mine
 }
 
