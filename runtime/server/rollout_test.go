@@ -650,4 +650,40 @@ func (c *client) inOrder(senders int, window <-chan struct{}) (count int, err er
 	return count, nil
 }
 
+// TestAnEndDuringSwaps ends the server while generations come and go.
+func TestAnEndDuringSwaps(t *testing.T) {
+	each(t, func(t *testing.T, driver string) {
+		for range 3 {
+			s := open(t, driver)
+			begun := make(chan struct{}, 4)
+			var asking sync.WaitGroup
+			for k := range 2 {
+				asking.Go(func() {
+					for i := 0; ; i++ {
+						w := module(t, [2]string{inAssemblyScript, inRust}[(i+k)%2])
+						mode := weftv1.RolloutMode(1 + i%3)
+						_, err := s.Rollouts().Swap(t.Context(), &weftv1.PluginsSwapRequest{Name: "guest", Wasm: w, Mode: mode})
+						switch {
+						case errors.Is(err, admin.ErrDraining):
+							return
+						case err != nil:
+							t.Errorf("%v", err)
+							return
+						}
+						select {
+						case begun <- struct{}{}:
+						default:
+						}
+					}
+				})
+			}
+			for range cap(begun) {
+				<-begun
+			}
+			s.end()
+			asking.Wait()
+		}
+	})
+}
+
 func sumOf(b []byte) string { return fmt.Sprintf("%x", sha256.Sum256(b)) }
