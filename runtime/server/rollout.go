@@ -82,7 +82,7 @@ func (r *rollouts) stop() {
 }
 
 // judgeEvery is how often the generations that are watched are judged.
-const judgeEvery = 50 * time.Millisecond
+const judgeEvery = 10 * time.Millisecond
 
 // run takes steps and judges until the server ends.
 func (r *rollouts) run() {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/weftrun/weft/plugins"
 	"github.com/weftrun/weft/runtime/admin"
@@ -86,7 +87,7 @@ func (r *rollouts) metrics() []admin.Metric {
 			}
 		}
 		for what, n := range g.results {
-			swaps.add(n, name, what)
+			swaps.add(n, name, strings.ReplaceAll(what, "-", "_"))
 		}
 		for cause, n := range g.causes {
 			rollbacks.add(n, name, cause)
