@@ -76,6 +76,7 @@ type Outcome struct {
 
 	hook    abi.Hook // what the next plugins are called with
 	pauses  uint8    // times that it was paused
+	since   int64    // Clock.Monotonic when the plugin paused it for the first time
 	again   bool     // it was held, and Resume has brought it back
 	next    int16    // the first plugin that has not seen it
 	only    int16    // tick and resume: the one plugin that is called
@@ -97,17 +98,18 @@ type Cause uint8
 
 // The causes.
 const (
-	CauseNone    Cause = iota // nothing happened
-	CausePlugin               // the plugin's own verdict
-	CauseTrap                 // the plugin trapped on the message twice; its policy answered
-	CauseFault                // the plugin's answer broke the contract twice; its policy answered
-	CauseBackOff              // the plugin fails too often and is resting; its policy answered
-	CauseBuffer               // the plugin had no buffer for so large a message; its policy answered
-	CauseFuel                 // the plugin used up its CPU budget on the message; its policy answered
-	CauseDepth                // the plugin nested its calls too deep on the message; its policy answered
-	CauseLost                 // the instance that had paused the message is gone; its policy answered
-	CauseHeld                 // the chain holds as much as it may: the plugin's policy answered, or the message could not wait and was dropped
-	CauseEnded                // the message was held when its session ended
+	CauseNone     Cause = iota // nothing happened
+	CausePlugin                // the plugin's own verdict
+	CauseTrap                  // the plugin trapped on the message twice; its policy answered
+	CauseFault                 // the plugin's answer broke the contract twice; its policy answered
+	CauseBackOff               // the plugin fails too often and is resting; its policy answered
+	CauseBuffer                // the plugin had no buffer for so large a message; its policy answered
+	CauseFuel                  // the plugin used up its CPU budget on the message; its policy answered
+	CauseDepth                 // the plugin nested its calls too deep on the message; its policy answered
+	CauseLost                  // the instance that had paused the message is gone; its policy answered
+	CauseHeld                  // the chain holds as much as it may: the plugin's policy answered, or the message could not wait and was dropped
+	CauseDeadline              // the plugin wanted to wait longer than the message may; its policy answered
+	CauseEnded                 // the message was held when its session ended
 )
 
 // String is the cause's name as it appears in logs and metrics.
@@ -131,6 +133,8 @@ func (c Cause) String() string {
 		return "depth"
 	case CauseLost:
 		return "lost"
+	case CauseDeadline:
+		return "deadline"
 	case CauseHeld:
 		return "held"
 	case CauseEnded:

@@ -192,7 +192,7 @@ func (c *Chain) call(h *seat, b *Batch, hook abi.Hook, indices []int32, p *plan)
 		return err
 	}
 	if timed {
-		h.counters.busy.add(16 * uint64(time.Since(began)))
+		h.took(time.Since(began), p.count)
 	}
 	if uint32(count) != uint32(p.count) {
 		return countFault(hook, p.count, uint32(count))

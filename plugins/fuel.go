@@ -3,6 +3,7 @@ package plugins
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -95,6 +96,20 @@ func (h *seat) paid(fuel int64, messages int) {
 		h.counters.fuelMost.set(uint64(each))
 	}
 	h.average = max(each, h.average-(h.average-each)/16)
+}
+
+// A call that took overrun times its budget by the clock is one too many: something
+// that fuel does not measure kept it, a host function or the machine.
+const overrun = 20
+
+// took takes note of a call's time by the clock; one call of sixteen is timed.
+func (h *seat) took(d time.Duration, messages int) {
+	h.counters.busy.add(16 * uint64(d))
+	if d > overrun*h.plugin.env.cfg.CallBudget {
+		h.counters.overruns.add(1)
+		h.log(slog.LevelWarn, "a call of the plugin took far longer than its CPU budget: the machine is overloaded, or a host function waits",
+			slog.Duration("took", d), slog.Int("messages", messages))
+	}
 }
 
 // duration is how long so much fuel lasts, for people.

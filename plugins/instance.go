@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/tetratelabs/wazero"
@@ -130,12 +131,20 @@ func (in *instance) trapped(err error, name string, fuel int64) error {
 	in.spent = min(fuel-left, fuel)
 	switch cause {
 	case meter.CauseFuel:
-		return fmt.Errorf("%w: %w: %s took more than its %d units of fuel, which are %v: does it loop for ever? %w",
-			ErrTrap, ErrFuel, name, fuel, in.plugin.duration(fuel), err)
+		return fmt.Errorf("%w: %w: %s took more than its %d units of fuel, which are %v: does it loop for ever? If not, raise %s: %w",
+			ErrTrap, ErrFuel, name, fuel, in.plugin.duration(fuel), budgetKey(name), err)
 	case meter.CauseDepth:
 		return fmt.Errorf("%w: %w: in %s: more than %d nested calls: %w", ErrTrap, ErrDepth, name, maxDepth, err)
 	}
 	return fmt.Errorf("%w: in %s: %w", ErrTrap, name, err)
+}
+
+// budgetKey is the key of the configuration that bounds a call of the export.
+func budgetKey(export string) string {
+	if strings.HasPrefix(export, "weft_on_") || export == abi.ExportBuffer {
+		return "cpu"
+	}
+	return "start_cpu"
 }
 
 func (in *instance) callOptional(name string) error {

@@ -80,6 +80,16 @@ type pausing struct {
 	token    uint64
 }
 
+// inTime counts the pause and reports whether the message may still begin to wait.
+func (one *pausing) inTime(o *Outcome) bool {
+	now := one.seat.now()
+	if o.pauses == 0 || o.only != one.seat.index {
+		o.since = now
+	}
+	o.pauses++
+	return now-o.since <= int64(one.seat.plugin.spec.Deadline)
+}
+
 func (c *Chain) holds() *pauses {
 	if c.pauses == nil {
 		c.pauses = &pauses{
@@ -196,13 +206,16 @@ func (c *Chain) hold(b *Batch, next int16) {
 		case o.Verdict == abi.VerdictPause:
 			one := paused[0]
 			paused = paused[1:]
-			o.pauses++
-			if h = p.take(b, i); h != nil {
-				p.pause(h, one)
-				break
+			cause := CauseDeadline
+			if one.inTime(o) {
+				if h = p.take(b, i); h != nil {
+					p.pause(h, one)
+					break
+				}
+				cause = CauseHeld
 			}
 			o.Verdict = abi.VerdictContinue
-			c.answerByPolicy(one.seat, b, []int32{int32(i)}, CauseHeld)
+			c.answerByPolicy(one.seat, b, []int32{int32(i)}, cause)
 		case blocked && (o.hook == abi.HookMessages || o.hook == abi.HookResume):
 			o.next = max(o.next, next)
 			if h = p.take(b, i); h == nil {

@@ -286,6 +286,18 @@ func TestAnAnswerThatNobodyWaitsFor(t *testing.T) {
 	w.awaitCalls(0)
 }
 
+// TestDeadlineOfAMessage: a message does not begin to wait once more after its
+// plugin's deadline.
+func TestDeadlineOfAMessage(t *testing.T) {
+	w := newWaiting(t, plugins.Spec{Deadline: time.Nanosecond, OnFailure: plugins.FailQuarantine}, `{"resume": "http GET http://web/a - 0\nawait"}`)
+	w.send("1 " + ask("/a"))
+	w.open(0, "/a")
+	w.expect("1 route dead-letter (deadline)")
+	if s := w.list[0].Stats(); s.Paused != 1 || s.Policy != 1 || s.Traps+s.Faults != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
 func TestFaultyPauses(t *testing.T) {
 	w := newWaiting(t, plugins.Spec{}, `{"resume": "http GET http://web/again - 0\nawait", "open": "await"}`)
 	w.send("1 pause 7")

@@ -153,6 +153,9 @@ type Stats struct {
 	Paused    uint64 // times that it paused a message
 	Resumed   uint64 // times that one was brought back to it
 	Waiting   int    // messages that it has paused now
+	// Overruns is calls, of those that are timed, that took 20 times what a call
+	// may take, by the clock.
+	Overruns uint64
 	// FuelTraps and DepthTraps are those of Traps that used up their CPU budget
 	// or nested their calls too deep.
 	FuelTraps, DepthTraps uint64
@@ -186,7 +189,7 @@ func (p *Plugin) Stats() Stats {
 type counters struct {
 	messages, calls, drops, replies, routes, closes, emitted, discarded, denied counter
 	traps, faults, rebuilds, backOffs, policy, busy, resting                    counter
-	fuelTraps, depthTraps, fuel, fuelMost, given, answered                      counter
+	fuelTraps, depthTraps, fuel, fuelMost, overruns, given, answered            counter
 	paused, resumed, waiting                                                    counter
 }
 
@@ -212,6 +215,7 @@ func (c *counters) addTo(s *Stats) {
 	s.BackOffs += c.backOffs.v.Load()
 	s.Policy += c.policy.v.Load()
 	s.FuelTraps += c.fuelTraps.v.Load()
+	s.Overruns += c.overruns.v.Load()
 	s.DepthTraps += c.depthTraps.v.Load()
 	s.Fuel += c.fuel.v.Load()
 	s.FuelMost = max(s.FuelMost, c.fuelMost.v.Load())

@@ -40,6 +40,10 @@ type Spec struct {
 	// StartCPU is how much time each step of an instance's life beside its hooks
 	// may take, 0 for DefaultStartCPU.
 	StartCPU time.Duration
+	// Deadline is how long a message may wait in the plugin for asynchronous
+	// calls, all of them together, 0 for DefaultDeadline: no wait begins after
+	// it. What a single call may take the grant says.
+	Deadline time.Duration
 	// Generation tells the plugins of one name apart that come one after another.
 	Generation uint64
 	// Shadow keeps the plugin from doing anything that can be seen outside: for
@@ -52,6 +56,8 @@ const (
 	DefaultMemory = 16 << 20
 	MaxMemory     = 4 << 30
 	DefaultTick   = time.Second
+	// DefaultDeadline is how long a message may wait for asynchronous calls.
+	DefaultDeadline = 30 * time.Second
 	// MaxFile is how large a plugin's binary may be.
 	MaxFile = 64 << 20
 )
@@ -84,6 +90,9 @@ func (s *Spec) setDefaults() {
 	}
 	if s.StartCPU == 0 {
 		s.StartCPU = DefaultStartCPU
+	}
+	if s.Deadline == 0 {
+		s.Deadline = DefaultDeadline
 	}
 	if len(s.Config) == 0 {
 		s.Config = json.RawMessage("{}")

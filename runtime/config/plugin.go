@@ -22,6 +22,12 @@ type Plugin struct {
 	// CPU is what the plugin may spend on one message. It is metered as fuel; a
 	// call that has spent it for all of its messages traps.
 	CPU Duration `koanf:"cpu" yaml:"cpu" default:"50us" min:"1us" max:"1s"`
+	// StartCPU is what the plugin may spend on each step of an instance's life
+	// beside messages: its init, and handing over its state.
+	StartCPU Duration `koanf:"start_cpu" yaml:"start_cpu" default:"20ms" min:"1us" max:"1s"`
+	// Deadline is how long a message may wait in the plugin for asynchronous
+	// calls, all of them together: no wait begins after it.
+	Deadline Duration `koanf:"deadline" yaml:"deadline" default:"30s" min:"1ms" max:"1h"`
 	// OnFailure is what becomes of a message that the plugin could not handle:
 	// closed drops it, open lets it pass unchanged, quarantine sends it to the
 	// dead letters. A session that such a plugin could not judge when it began

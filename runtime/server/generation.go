@@ -158,6 +158,7 @@ func addStats(sum *plugins.Stats, st plugins.Stats) {
 	sum.Policy += st.Policy
 	sum.FuelTraps += st.FuelTraps
 	sum.DepthTraps += st.DepthTraps
+	sum.Overruns += st.Overruns
 	sum.Paused += st.Paused
 	sum.Resumed += st.Resumed
 	sum.Waiting += st.Waiting

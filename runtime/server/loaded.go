@@ -121,6 +121,7 @@ func pluginSpec(name string, c config.Plugin, own config.PluginConfig) (plugins.
 	spec := plugins.Spec{
 		Name: name, File: c.Path, SHA256: c.SHA256, SignedBy: c.SignedBy, Config: json.RawMessage(own), Grants: grants(name, c.Grants),
 		Memory: int64(c.Memory), OnFailure: policy, Tick: c.Tick.Std(), CPU: c.CPU.Std(),
+		StartCPU: c.StartCPU.Std(), Deadline: c.Deadline.Std(),
 	}
 	if stdName, ok := c.Std(); ok {
 		spec.File, spec.Shipped = c.File, true

@@ -157,6 +157,7 @@ func (s *Server) pluginMetrics() []admin.Metric {
 	fuelMost := newFamily("weft_plugin_fuel_per_message_most", "The most that the messages of one call have spent each.", admin.Gauge, "plugin")
 	resting := newFamily("weft_plugin_resting", "Places in which the plugin rests because it failed too often.", admin.Gauge, "plugin")
 	busy := newFamily("weft_plugin_busy_seconds_total", "Time spent in the plugin, estimated from one call in sixteen.", admin.Counter, "plugin")
+	overruns := newFamily("weft_plugin_overruns_total", "Calls of the plugin that took 20 times what a call may take, by the clock; one call of sixteen is timed.", admin.Counter, "plugin")
 	instances := newFamily("weft_plugin_instances", "Instances that live.", admin.Gauge, "plugin")
 	logs := newFamily("weft_plugin_log_lines_total", "Log lines of the plugin, written or over its rate.", admin.Counter, "plugin", "result")
 	paused := newFamily("weft_plugin_paused_total", "Times that the plugin paused a message.", admin.Counter, "plugin")
@@ -181,6 +182,7 @@ func (s *Server) pluginMetrics() []admin.Metric {
 		failures.add(st.DepthTraps, name, "depth")
 		failures.add(st.Faults, name, "fault")
 		rebuilds.add(st.Rebuilds, name)
+		overruns.add(st.Overruns, name)
 		policy.add(st.Policy, name)
 		emitted.add(st.Emitted, name)
 		discarded.add(st.Discarded, name)
@@ -193,7 +195,7 @@ func (s *Server) pluginMetrics() []admin.Metric {
 		logs.add(st.Host.LogLines, name, "written")
 		logs.add(st.Host.LogLimited, name, "limited")
 	}
-	return []admin.Metric{messages.Metric, verdicts.Metric, failures.Metric, rebuilds.Metric, policy.Metric, emitted.Metric,
+	return []admin.Metric{messages.Metric, verdicts.Metric, failures.Metric, rebuilds.Metric, overruns.Metric, policy.Metric, emitted.Metric,
 		discarded.Metric, denied.Metric, fuel.Metric, fuelMost.Metric, resting.Metric, busy.Metric, instances.Metric, logs.Metric,
 		paused.Metric, waiting.Metric, calls.Metric, open.Metric}
 }

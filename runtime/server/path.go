@@ -491,7 +491,7 @@ func dropReason(cause plugins.Cause) delivery.Reason {
 		return delivery.PluginTrap
 	case plugins.CauseHeld:
 		return delivery.HoldFull
-	case plugins.CauseBackOff, plugins.CauseBuffer:
+	case plugins.CauseBackOff, plugins.CauseBuffer, plugins.CauseDeadline:
 		return delivery.PluginUnavailable
 	}
 	return delivery.PluginDrop
