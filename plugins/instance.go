@@ -134,7 +134,7 @@ func (in *instance) trapped(err error, name string, fuel int64) error {
 		return fmt.Errorf("%w: %w: %s took more than its %d units of fuel, which are %v: does it loop for ever? If not, raise %s: %w",
 			ErrTrap, ErrFuel, name, fuel, in.plugin.duration(fuel), budgetKey(name), err)
 	case meter.CauseDepth:
-		return fmt.Errorf("%w: %w: in %s: more than %d nested calls: %w", ErrTrap, ErrDepth, name, maxDepth, err)
+		return fmt.Errorf("%w: %w: in %s: more than %d nested calls, or fewer of large functions: %w", ErrTrap, ErrDepth, name, maxDepth, err)
 	}
 	return fmt.Errorf("%w: in %s: %w", ErrTrap, name, err)
 }
