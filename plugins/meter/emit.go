@@ -177,8 +177,8 @@ func (e *emitter) bulk(ev *event, most uint32) {
 	e.sum(-ev.cost)
 	e.b = uleb(append(e.b, opLocalGet), e.size)
 	switch ev.kind {
-	case bytes8:
-		e.b = append(e.b, opI64ExtendU, opI64Const, 3, opI64ShrU)
+	case bytes4:
+		e.b = append(e.b, opI64ExtendU, opI64Const, 2, opI64ShrU)
 	case pages: // nothing for what will fail
 		e.b = append(e.b, opI32Const, 0)
 		e.b = uleb(append(e.b, opLocalGet), e.size)

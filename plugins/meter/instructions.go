@@ -375,17 +375,17 @@ func (s *scanner) misc() {
 	case 8: // memory.init
 		segment()
 		s.memoryIndex()
-		s.bulk(s.at-before+1, bytes8, costInit)
+		s.bulk(s.at-before+1, bytes4, costInit)
 	case 9: // data.drop
 		segment()
 		s.pay(costDrop)
 	case 10: // memory.copy
 		s.memoryIndex()
 		s.memoryIndex()
-		s.bulk(at+2, bytes8, costBulk)
+		s.bulk(at+2, bytes4, costBulk)
 	case 11: // memory.fill
 		s.memoryIndex()
-		s.bulk(at+1, bytes8, costFill)
+		s.bulk(at+1, bytes4, costFill)
 	case 12: // table.init
 		s.index(s.w.elements, "element segment")
 		table()

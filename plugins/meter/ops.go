@@ -79,10 +79,10 @@ const (
 	costEntry    = 4    // a function's entry, and a quarter for each local
 	costRefFunc  = 800  // ref.func asks the run-time
 	costPage     = 4000 // a page of memory grown
-	costBulk     = 30   // memory.copy, table.copy, table.fill; 1 more for each 8 bytes or element
+	costBulk     = 30   // memory.copy, table.copy, table.fill; 1 more for each 4 bytes or element
 	costInit     = 40   // memory.init, table.init
 	costFill     = 150  // memory.fill
-	costGrow     = 60   // memory.grow, beyond its pages
+	costGrow     = 250  // memory.grow, beyond its pages
 	costTable    = 600  // table.grow, beyond its elements
 	costDrop     = 10   // data.drop, elem.drop
 

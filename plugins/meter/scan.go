@@ -39,7 +39,7 @@ type eventKind uint8
 const (
 	debit   eventKind = iota // take cost
 	check                    // take cost and look
-	bytes8                   // a bulk instruction: cost, and 1 for each 8 of the length on the stack
+	bytes4                   // a bulk instruction: cost, and 1 for each 4 of the length on the stack
 	each                     // cost, and 1 for each of the length
 	pages                    // memory.grow
 	returns                  // a return of a function that counts the depth
