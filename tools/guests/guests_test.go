@@ -3,8 +3,8 @@ package main
 import (
 	"errors"
 	"io"
-	"os/exec"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
