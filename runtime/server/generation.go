@@ -75,6 +75,7 @@ type event struct {
 	generation uint64
 	cause      string
 	text       string
+	drift      *plugins.Drift // of a shadow that it ended
 }
 
 // What events say, and the label result of the swaps.

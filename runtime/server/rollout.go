@@ -181,11 +181,16 @@ func (r *rollouts) group(name string) (*group, error) {
 
 // note keeps, logs and counts a step of a plugin's generations.
 func (r *rollouts) note(level slog.Level, g *group, what string, generation uint64, cause, text string) {
+	r.noteEvent(level, g, event{what: what, generation: generation, cause: cause, text: text})
+}
+
+func (r *rollouts) noteEvent(level slog.Level, g *group, e event) {
+	e.time = time.Now()
 	r.mu.Lock()
-	g.last = event{time.Now(), what, generation, cause, text}
-	g.results[what]++
+	g.last = e
+	g.results[e.what]++
 	r.mu.Unlock()
-	r.log.Log(r.ctx, level, "plugin generation "+what, "plugin", g.name, "generation", generation, "cause", cause, "text", text)
+	r.log.Log(r.ctx, level, "plugin generation "+e.what, "plugin", g.name, "generation", e.generation, "cause", e.cause, "text", e.text)
 }
 
 // refuse notes that a generation did not come to be, and gives the error its class.

@@ -124,6 +124,9 @@ func (r *rollouts) show(g *group) *weftv1.Plugin {
 	}
 	if e := g.last; !e.time.IsZero() {
 		p.Last = &weftv1.RolloutEvent{Time: timestamppb.New(e.time), What: e.what, Generation: e.generation, Cause: e.cause, Text: utf8(e.text)}
+		if e.drift != nil {
+			p.Last.Drift = showDrift(*e.drift)
+		}
 	}
 	return p
 }

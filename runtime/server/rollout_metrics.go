@@ -98,16 +98,23 @@ func (r *rollouts) metrics() []admin.Metric {
 			weight.add(0, name)
 		}
 		compared.add(d.Compared, name)
-		for _, f := range []struct {
-			field string
-			n     uint64
-		}{{"any", d.Differed}, {"verdict", d.Verdict}, {"topic", d.Topic}, {"attributes", d.Attributes},
-			{"payload", d.Payload}, {"header", d.Header}, {"effects", d.Effects}} {
-			drift.add(f.n, name, f.field)
+		drift.add(d.Differed, name, "any")
+		for _, f := range driftFields(d) {
+			drift.add(f.count, name, f.name)
 		}
 	}
 	return append(r.reloads.metrics(), number.Metric, swaps.Metric, rollbacks.Metric, weight.Metric, drift.Metric, compared.Metric,
 		messages.Metric, traps.Metric, failed.Metric, fuel.Metric)
+}
+
+type driftField struct {
+	name  string
+	count uint64
+}
+
+// driftFields are the fields in which a shadow's answers can differ.
+func driftFields(d plugins.Drift) []driftField {
+	return []driftField{{"verdict", d.Verdict}, {"topic", d.Topic}, {"attributes", d.Attributes}, {"payload", d.Payload}, {"header", d.Header}, {"effects", d.Effects}}
 }
 
 // metrics are about the configuration.

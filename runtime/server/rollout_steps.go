@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/weftrun/weft/plugins"
 	"github.com/weftrun/weft/runtime/admin"
 	"github.com/weftrun/weft/runtime/config"
 	"github.com/weftrun/weft/runtime/rollout"
@@ -82,6 +83,10 @@ func (r *rollouts) settleIn(g *group, next *generation) {
 func (r *rollouts) withdraw(g *group, what, cause, text string) {
 	candidate := g.candidate
 	r.everywhere(func(p *path) { p.withdraw(g) })
+	e := event{what: what, generation: candidate.number, cause: cause, text: text}
+	if candidate.shadow {
+		e.differed(candidate.drift())
+	}
 	r.mu.Lock()
 	g.retire(candidate)
 	g.candidate, g.trial = nil, nil
@@ -91,7 +96,22 @@ func (r *rollouts) withdraw(g *group, what, cause, text string) {
 	if what == didRollBack {
 		level = slog.LevelWarn
 	}
-	r.note(level, g, what, candidate.number, cause, text)
+	r.noteEvent(level, g, e)
+}
+
+// differed keeps what a shadow that is over answered otherwise: who reads why it is
+// over wants to see that, and the shadow is gone.
+func (e *event) differed(d plugins.Drift) {
+	e.drift = &d
+	if d.Differed == 0 {
+		return
+	}
+	e.text += "; it differed in"
+	for _, f := range driftFields(d) {
+		if f.count > 0 {
+			e.text += fmt.Sprintf(" %s %d", f.name, f.count)
+		}
+	}
 }
 
 // keep ends a trial because what runs is what was asked for.
@@ -143,13 +163,16 @@ func (r *rollouts) replaceShadow(g *group, shadow, next *generation, all seating
 	g.retire(shadow)
 	g.candidate, g.trial = nil, nil
 	r.mu.Unlock()
+	drift := shadow.drift()
 	r.put(shadow)
 	from := g.live
 	if err := r.exchange(func(p *path, loop int) (swapped, error) { return p.swap(from, all[loop]) }); err != nil {
 		return err
 	}
 	r.settleIn(g, next)
-	r.note(slog.LevelInfo, g, didPromote, next.number, cause, fmt.Sprintf("in the place of generation %d", from.number))
+	e := event{what: didPromote, generation: next.number, cause: cause, text: fmt.Sprintf("in the place of generation %d", from.number)}
+	e.differed(drift)
+	r.noteEvent(slog.LevelInfo, g, e)
 	return nil
 }
 

@@ -427,8 +427,12 @@ func TestAShadowThatDriftsIsTakenBack(t *testing.T) {
 			t.Fatalf("a shadow was obeyed: %q", got)
 		}
 	}
-	if p := s.plugin(); p.Last.Cause != "drift" || p.Live.Number != 1 {
+	p := s.plugin()
+	if p.Last.Cause != "drift" || p.Live.Number != 1 || !strings.Contains(p.Last.Text, "; it differed in verdict ") {
 		t.Errorf("it is %v", p)
+	}
+	if d := p.Last.Drift; d.GetVerdict() < 1 || len(d.GetSamples()) == 0 || d.Samples[0].Shadow.Out != "two" {
+		t.Errorf("what it answered otherwise is gone with it: %v", d)
 	}
 	if s.MetricOf("weft_plugin_drift_total", "verdict") < 1 || s.MetricOf("weft_plugin_drift_total", "payload") != 0 {
 		t.Errorf("%v messages are counted", s.MetricOf("weft_plugin_drift_total", "verdict"))

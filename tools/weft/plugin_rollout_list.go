@@ -89,6 +89,8 @@ type shownEvent struct {
 	Generation uint64    `json:"generation"`
 	Cause      string    `json:"cause"`
 	Text       string    `json:"text"`
+	// Drift is that of a shadow that the event ended.
+	Drift *shownDrift `json:"drift,omitempty"`
 }
 
 func pluginListCommand(sys system) *cobra.Command {
@@ -155,7 +157,7 @@ func toShown(p *weftv1.Plugin) shownPlugin {
 		s.Trial = &shownTrial{mode, t.Weight, t.Manual, t.Window.AsDuration().Seconds(), t.Messages, t.Progress}
 	}
 	if e := p.Last; e != nil {
-		s.Last = &shownEvent{asTime(e.Time), e.What, e.Generation, e.Cause, e.Text}
+		s.Last = &shownEvent{asTime(e.Time), e.What, e.Generation, e.Cause, e.Text, toShownDrift(e.Drift)}
 	}
 	return s
 }
@@ -166,18 +168,23 @@ func toShownGeneration(role string, g *weftv1.Generation) shownGeneration {
 		Number: g.Number, Role: role, SHA256: g.Sha256, Source: g.Source, Since: asTime(g.Since),
 		Messages: st.GetMessages(), Failed: st.GetFailed(), Traps: st.GetTraps(), FuelTraps: st.GetFuelTraps(), DepthTraps: st.GetDepthTraps(),
 		Faults: st.GetFaults(), Denied: st.GetDenied(), Fuel: st.GetFuel(), FuelMost: st.GetFuelMost(), Busy: st.GetBusySeconds(),
-		Instances: st.GetInstances(), Resting: st.GetResting(),
+		Instances: st.GetInstances(), Resting: st.GetResting(), Drift: toShownDrift(g.Drift),
 	}
-	if d := g.Drift; d != nil {
-		s.Drift = &shownDrift{Compared: d.Compared, Differed: d.Differed, Fields: map[string]uint64{
-			"verdict": d.Verdict, "topic": d.Topic, "attributes": d.Attributes, "payload": d.Payload, "header": d.Header, "effects": d.Effects,
-		}}
-		for _, sample := range d.Samples {
-			s.Drift.Samples = append(s.Drift.Samples, shownSample{
-				Time: asTime(sample.Time), Session: sample.Session, Fields: sample.Fields, Topic: sample.Topic, Payload: sample.Payload,
-				Live: toShownAnswer(sample.Live), Shadow: toShownAnswer(sample.Shadow),
-			})
-		}
+	return s
+}
+
+func toShownDrift(d *weftv1.Drift) *shownDrift {
+	if d == nil {
+		return nil
+	}
+	s := &shownDrift{Compared: d.Compared, Differed: d.Differed, Fields: map[string]uint64{
+		"verdict": d.Verdict, "topic": d.Topic, "attributes": d.Attributes, "payload": d.Payload, "header": d.Header, "effects": d.Effects,
+	}}
+	for _, sample := range d.Samples {
+		s.Samples = append(s.Samples, shownSample{
+			Time: asTime(sample.Time), Session: sample.Session, Fields: sample.Fields, Topic: sample.Topic, Payload: sample.Payload,
+			Live: toShownAnswer(sample.Live), Shadow: toShownAnswer(sample.Shadow),
+		})
 	}
 	return s
 }
@@ -233,16 +240,19 @@ func printDetails(w io.Writer, s *shownPlugin, p *weftv1.Plugin) {
 	}
 	if e := s.Last; e != nil {
 		fmt.Fprintf(w, "last: %s generation %d %s (%s): %s\n", clockText(e.Time), e.Generation, e.What, e.Cause, printable(e.Text))
+		if e.Drift != nil {
+			printDrift(w, fmt.Sprintf("the shadow, generation %d, differed", e.Generation), e.Drift)
+		}
 	}
 	for _, g := range s.Generations {
 		if g.Drift != nil {
-			printDrift(w, g.Drift)
+			printDrift(w, "differs", g.Drift)
 		}
 	}
 }
 
-func printDrift(w io.Writer, d *shownDrift) {
-	fmt.Fprintf(w, "differs in %d of %d messages:", d.Differed, d.Compared)
+func printDrift(w io.Writer, what string, d *shownDrift) {
+	fmt.Fprintf(w, "%s in %d of %d messages:", what, d.Differed, d.Compared)
 	for _, field := range []string{"verdict", "topic", "attributes", "payload", "header", "effects"} {
 		fmt.Fprintf(w, " %s %d", field, d.Fields[field])
 	}

@@ -1460,13 +1460,16 @@ func (x *SampleAnswer) GetEmitted() uint32 {
 type RolloutEvent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Time  *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
-	// swapped, canary, shadow, weight, promoted, settled, rolled-back, withdrawn,
+	// swapped, on-trial, weight, promoted, settled, rolled-back, withdrawn,
 	// superseded, refused.
 	What       string `protobuf:"bytes,2,opt,name=what,proto3" json:"what,omitempty"`
 	Generation uint64 `protobuf:"varint,3,opt,name=generation,proto3" json:"generation,omitempty"`
-	// Why: file, config, api, rule: the trigger, or the rule that was broken.
-	Cause         string `protobuf:"bytes,4,opt,name=cause,proto3" json:"cause,omitempty"`
-	Text          string `protobuf:"bytes,5,opt,name=text,proto3" json:"text,omitempty"`
+	// Why: file, config, api, hand, rules, or the rule that was broken: traps, fuel,
+	// latency, drift.
+	Cause string `protobuf:"bytes,4,opt,name=cause,proto3" json:"cause,omitempty"`
+	Text  string `protobuf:"bytes,5,opt,name=text,proto3" json:"text,omitempty"`
+	// Of a shadow that it ended: how its answers differed.
+	Drift         *Drift `protobuf:"bytes,6,opt,name=drift,proto3" json:"drift,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1534,6 +1537,13 @@ func (x *RolloutEvent) GetText() string {
 		return x.Text
 	}
 	return ""
+}
+
+func (x *RolloutEvent) GetDrift() *Drift {
+	if x != nil {
+		return x.Drift
+	}
+	return nil
 }
 
 var File_weft_v1_plugins_proto protoreflect.FileDescriptor
@@ -1651,7 +1661,7 @@ const file_weft_v1_plugins_proto_rawDesc = "" +
 	"\aemitted\x18\x06 \x01(\rR\aemitted\x1a=\n" +
 	"\x0fAttributesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x9c\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xc2\x01\n" +
 	"\fRolloutEvent\x12.\n" +
 	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x12\n" +
 	"\x04what\x18\x02 \x01(\tR\x04what\x12\x1e\n" +
@@ -1659,7 +1669,8 @@ const file_weft_v1_plugins_proto_rawDesc = "" +
 	"generation\x18\x03 \x01(\x04R\n" +
 	"generation\x12\x14\n" +
 	"\x05cause\x18\x04 \x01(\tR\x05cause\x12\x12\n" +
-	"\x04text\x18\x05 \x01(\tR\x04text*\x90\x01\n" +
+	"\x04text\x18\x05 \x01(\tR\x04text\x12$\n" +
+	"\x05drift\x18\x06 \x01(\v2\x0e.weft.v1.DriftR\x05drift*\x90\x01\n" +
 	"\vPluginState\x12\x1c\n" +
 	"\x18PLUGIN_STATE_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13PLUGIN_STATE_STEADY\x10\x01\x12\x18\n" +
@@ -1743,21 +1754,22 @@ var file_weft_v1_plugins_proto_depIdxs = []int32{
 	18, // 22: weft.v1.DriftSample.shadow:type_name -> weft.v1.SampleAnswer
 	20, // 23: weft.v1.SampleAnswer.attributes:type_name -> weft.v1.SampleAnswer.AttributesEntry
 	21, // 24: weft.v1.RolloutEvent.time:type_name -> google.protobuf.Timestamp
-	2,  // 25: weft.v1.Plugins.List:input_type -> weft.v1.PluginsListRequest
-	4,  // 26: weft.v1.Plugins.Swap:input_type -> weft.v1.PluginsSwapRequest
-	6,  // 27: weft.v1.Plugins.SetWeight:input_type -> weft.v1.PluginsSetWeightRequest
-	8,  // 28: weft.v1.Plugins.Promote:input_type -> weft.v1.PluginsPromoteRequest
-	10, // 29: weft.v1.Plugins.Rollback:input_type -> weft.v1.PluginsRollbackRequest
-	3,  // 30: weft.v1.Plugins.List:output_type -> weft.v1.PluginsListResponse
-	5,  // 31: weft.v1.Plugins.Swap:output_type -> weft.v1.PluginsSwapResponse
-	7,  // 32: weft.v1.Plugins.SetWeight:output_type -> weft.v1.PluginsSetWeightResponse
-	9,  // 33: weft.v1.Plugins.Promote:output_type -> weft.v1.PluginsPromoteResponse
-	11, // 34: weft.v1.Plugins.Rollback:output_type -> weft.v1.PluginsRollbackResponse
-	30, // [30:35] is the sub-list for method output_type
-	25, // [25:30] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	16, // 25: weft.v1.RolloutEvent.drift:type_name -> weft.v1.Drift
+	2,  // 26: weft.v1.Plugins.List:input_type -> weft.v1.PluginsListRequest
+	4,  // 27: weft.v1.Plugins.Swap:input_type -> weft.v1.PluginsSwapRequest
+	6,  // 28: weft.v1.Plugins.SetWeight:input_type -> weft.v1.PluginsSetWeightRequest
+	8,  // 29: weft.v1.Plugins.Promote:input_type -> weft.v1.PluginsPromoteRequest
+	10, // 30: weft.v1.Plugins.Rollback:input_type -> weft.v1.PluginsRollbackRequest
+	3,  // 31: weft.v1.Plugins.List:output_type -> weft.v1.PluginsListResponse
+	5,  // 32: weft.v1.Plugins.Swap:output_type -> weft.v1.PluginsSwapResponse
+	7,  // 33: weft.v1.Plugins.SetWeight:output_type -> weft.v1.PluginsSetWeightResponse
+	9,  // 34: weft.v1.Plugins.Promote:output_type -> weft.v1.PluginsPromoteResponse
+	11, // 35: weft.v1.Plugins.Rollback:output_type -> weft.v1.PluginsRollbackResponse
+	31, // [31:36] is the sub-list for method output_type
+	26, // [26:31] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_weft_v1_plugins_proto_init() }
