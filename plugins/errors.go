@@ -3,6 +3,8 @@ package plugins
 import (
 	"errors"
 	"fmt"
+
+	"github.com/weftrun/weft/plugins/module"
 )
 
 // The classes of errors. Everything that Load and NewChain return wraps one.
@@ -19,7 +21,7 @@ var (
 	// ErrNotWasm: the file is no WebAssembly module.
 	ErrNotWasm = errors.New("not a WebAssembly module")
 	// ErrMalformed: the module is damaged.
-	ErrMalformed = errors.New("malformed module")
+	ErrMalformed = module.ErrMalformed
 	// ErrVersion: built for a version of the ABI that this host does not run.
 	ErrVersion = errors.New("ABI version does not fit")
 	// ErrExport: an export is missing, unknown, or has the wrong signature.

@@ -42,7 +42,7 @@ func parse(wasm []byte) (*module.Module, error) {
 	}
 	m, err := module.Parse(wasm)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w; was the file cut off while it was copied?", ErrMalformed, err)
+		return nil, fmt.Errorf("%w; was the file cut off while it was copied?", err)
 	}
 	return m, nil
 }

@@ -98,7 +98,14 @@ func (r *rollouts) apply(ctx context.Context, to *config.Config, changes config.
 	r.applied = to
 	r.mu.Unlock()
 	r.reloaded(func(c *reloads) { c.applied++ })
-	r.log.Info("the configuration was read again", "file", to.File(), "plugins", strings.Join(changes.Plugins, " "), "rules", strings.Join(changes.Rules, " "))
+	about := []any{"file", to.File()}
+	if len(changes.Plugins) > 0 {
+		about = append(about, "plugins", strings.Join(changes.Plugins, " "))
+	}
+	if len(changes.Rules) > 0 {
+		about = append(about, "rules", strings.Join(changes.Rules, " "))
+	}
+	r.log.Info("the configuration was read again", about...)
 	r.watchAll()
 	return nil
 }

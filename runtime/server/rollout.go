@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/weftrun/weft/abi/spelling"
 	"github.com/weftrun/weft/plugins/watch"
 	"github.com/weftrun/weft/runtime/admin"
 	"github.com/weftrun/weft/runtime/config"
@@ -176,7 +177,11 @@ func (r *rollouts) group(name string) (*group, error) {
 	if g := r.groups[name]; g != nil {
 		return g, nil
 	}
-	return nil, fmt.Errorf("%w %.80q: weft plugin list shows those that the configuration declares", admin.ErrUnknownPlugin, name)
+	hint := "weft plugin list shows those that the configuration declares"
+	if near := spelling.Nearest(name, sortedKeys(r.groups)); near != "" {
+		hint = "did you mean " + near + "?"
+	}
+	return nil, fmt.Errorf("%w %.80q: %s", admin.ErrUnknownPlugin, name, hint)
 }
 
 // note keeps, logs and counts a step of a plugin's generations.

@@ -147,6 +147,9 @@ func (r *rollouts) build(ctx context.Context, g *group, b blueprint) (_ *generat
 		if module != nil {
 			spec.Wasm, spec.Shipped = module, false // whatever it replaces: these bytes came from outside
 		}
+		if b.module != nil {
+			spec.File = "" // errors are not about that file
+		}
 		spec.Generation, spec.Shadow = number, b.shadow
 		p, err := r.server.plugins.env.Load(ctx, spec)
 		if err != nil {

@@ -140,6 +140,10 @@ func (b *Builder) cargo(ctx context.Context, compiler *rustc, p *Plugin, out str
 	env := []string{"RUSTC=" + compiler.path, "RUSTFLAGS=", "CARGO_ENCODED_RUSTFLAGS=" + strings.Join(flags, "\x1f"), "CARGO_TERM_COLOR=never"}
 	said, err := command(ctx, p.Folder, env, compiler.cargo,
 		"build", "--release", "--lib", "--quiet", "--target", rustTarget, "--message-format=json-render-diagnostics")
+	var refused *CompileError
+	if errors.As(err, &refused) {
+		refused.Said = withoutMessages(refused.Said)
+	}
 	if err != nil {
 		return err
 	}
@@ -148,6 +152,17 @@ func (b *Builder) cargo(ctx context.Context, compiler *rustc, p *Plugin, out str
 		return err
 	}
 	return copyFile(made, out)
+}
+
+// withoutMessages leaves out what cargo says to programs.
+func withoutMessages(said string) string {
+	var text strings.Builder
+	for line := range strings.Lines(said) {
+		if !strings.HasPrefix(line, `{"reason":`) {
+			text.WriteString(line)
+		}
+	}
+	return strings.TrimSpace(text.String())
 }
 
 // artifact is the module among what cargo says it has made; the last one is that

@@ -107,11 +107,14 @@ func (r *letterReplay) run(cmd *cobra.Command, args []string) error {
 	}
 	defer func() { _ = stream.Close() }()
 	counts := map[string]int{}
-	stayed := 0
+	stayed, gone := 0, 0
 	for stream.Receive() {
 		m := stream.Msg()
 		counts[m.Outcome]++
-		if !m.Removed {
+		switch {
+		case m.Outcome == "gone":
+			gone++
+		case !m.Removed:
 			stayed++
 		}
 		if err := r.print(cmd.OutOrStdout(), m); err != nil {
@@ -125,8 +128,12 @@ func (r *letterReplay) run(cmd *cobra.Command, args []string) error {
 		}
 		return letterFailed(&r.api, err)
 	}
-	if stayed > 0 && !r.dryRun {
+	switch {
+	case r.dryRun:
+	case stayed > 0:
 		return fail(exitRuntime, fmt.Errorf("not delivered, and kept: %s", plural(stayed, "letter")), "weft deadletter list shows them.")
+	case gone > 0:
+		return fail(exitRuntime, fmt.Errorf("not there any more: %s", plural(gone, "letter")), "weft deadletter list shows those that are kept.")
 	}
 	return nil
 }

@@ -116,6 +116,9 @@ func TestDeadLetters(t *testing.T) {
 	if got = weft(t, "deadletter", "show", id, api); got.code != exitRuntime || !strings.Contains(got.errOut, "no such dead letter") {
 		t.Errorf("a delivered letter: %+v", got)
 	}
+	if got = weft(t, "deadletter", "replay", id, api); got.code != exitRuntime || !strings.Contains(got.errOut, "not there any more: 1 letter") || strings.Contains(got.errOut, "and kept") {
+		t.Errorf("a replay of a delivered letter: %+v", got)
+	}
 	r.letters(t, 1)
 	if got = weft(t, "deadletter", "purge", "--plugin", "guest", api); got.code != 0 || !strings.Contains(got.out, "1 letter would be deleted") {
 		t.Errorf("a purge without --yes: %+v", got)

@@ -39,6 +39,9 @@ func (r *rolling) context(cmd *cobra.Command) (context.Context, context.CancelFu
 // of what weft does not do.
 func (r *rolling) failed(err error, refused int) error {
 	said := r.api.said(err)
+	if errors.Is(err, context.Canceled) || connect.CodeOf(err) == connect.CodeCanceled {
+		return fail(exitRuntime, errors.New("interrupted"), "weft plugin list shows whether anything has changed.")
+	}
 	var e *connect.Error
 	switch {
 	case !errors.As(err, &e) || !connect.IsWireError(err):
@@ -67,7 +70,9 @@ func after(w io.Writer, sys system, p *weftv1.Plugin) {
 	next("list "+name, "how it does")
 	switch p.State {
 	case weftv1.PluginState_PLUGIN_STATE_CANARY:
-		next(fmt.Sprintf("canary %s --weight %d", name, min(p.Trial.GetWeight()*2, 100)), "more sessions")
+		if weight := p.Trial.GetWeight(); weight < 100 {
+			next(fmt.Sprintf("canary %s --weight %d", name, min(weight*2, 100)), "more sessions")
+		}
 		fallthrough
 	case weftv1.PluginState_PLUGIN_STATE_SHADOW:
 		next("promote "+name, fmt.Sprintf("generation %d for everybody", p.Candidate.GetNumber()))

@@ -49,7 +49,9 @@ func pluginCanaryCommand(sys system) *cobra.Command {
 		Long: `Lets a new generation of a plugin serve some of the sessions beside the running one. A session stays on its side.
 It is promoted by itself when it has kept the plugin's rules for their window, and taken back when it breaks one.
 
-With --weight alone, while a canary runs, its share changes. ` + modulePlace,
+With --weight alone, while a canary runs, its share changes.
+
+` + modulePlace,
 		Example: `weft plugin canary filter                 # as many sessions as the configuration says
 weft plugin canary filter v2.wasm --weight 5
 weft plugin canary filter --weight 50     # more of them
@@ -66,7 +68,9 @@ func pluginShadowCommand(sys system) *cobra.Command {
 		Long: `Lets a new generation of a plugin see the messages of some sessions beside the running one. Nothing of what it does
 is seen outside; its answers are compared, and weft plugin list shows what differs.
 
-With --weight alone, while a shadow runs, its share changes. ` + modulePlace,
+With --weight alone, while a shadow runs, its share changes.
+
+` + modulePlace,
 		Example: `weft plugin shadow filter v2.wasm
 weft plugin shadow filter v2.wasm --weight 100 --manual
 weft plugin list filter                   # what differs`,
@@ -149,6 +153,9 @@ func (s *swapping) print(cmd *cobra.Command, r *weftv1.PluginsSwapResponse) {
 	case r.Unchanged:
 		fmt.Fprintf(w, "%s: nothing to do, it runs already; %s\n", r.Plugin.Name, stateText(r.Plugin))
 	default:
+		if s.mode != weftv1.RolloutMode_ROLLOUT_MODE_AT_ONCE && len(r.Plugin.Places) == 0 {
+			note(cmd, "%s stands in no chain: no session can try it, so it took the place at once", r.Plugin.Name)
+		}
 		after(w, s.sys, r.Plugin)
 	}
 }

@@ -66,10 +66,14 @@ func (r *rolledOut) plugin(code int, says string, args ...string) result {
 func TestGenerationsFromTheCommandLine(t *testing.T) {
 	r := startRollout(t)
 	r.plugin(exitOK, "guest   1           live", "list")
-	r.plugin(exitUsage, "unknown plugin", "list", "gest")
+	r.plugin(exitUsage, `unknown plugin "gest": did you mean guest?`, "list", "gest")
+	r.plugin(exitUsage, `unknown plugin "filter": weft plugin list shows`, "list", "filter")
 	r.plugin(exitOK, "nothing to do, it runs already; generation 1 is live", "swap", "guest")
 	r.plugin(exitOK, "would be generation 2; generation 1 is live", "swap", "guest", r.other, "--dry-run")
-	r.plugin(exitConfig, "Nothing has changed.", "swap", "guest", r.config)
+	got := r.plugin(exitConfig, "swap: plugin guest: not a WebAssembly module: it is text\nNothing has changed.", "swap", "guest", r.config)
+	if strings.Contains(got.errOut, r.rust) {
+		t.Errorf("it blames the plugin's file for the one that was sent: %s", got.errOut)
+	}
 	r.plugin(exitUsage, "no such file", "swap", "guest", r.other+".none")
 	r.plugin(exitUsage, "1 to 100", "canary", "guest", "--weight", "101")
 }
