@@ -15,6 +15,7 @@ import (
 // asynchronous call of a plugin is answered.
 type waiting struct {
 	due    atomic.Bool // a call of resume is on its way
+	missed atomic.Bool // the loop had no room for it: the next tick does it
 	resume func()
 	batch  plugins.Batch // of Resume and of dropping
 	lanes  int           // messages that the lanes' chains hold; at least 1 if there is one
@@ -54,15 +55,13 @@ func (p *path) wake() {
 	}
 	if err := p.server.engine.Do(p.loop.Index(), p.waiting.resume); err != nil {
 		p.waiting.due.Store(false)
+		p.waiting.missed.Store(true)
 	}
 }
 
 // resume goes on with the messages that need not wait any more.
 func (p *path) resume() {
 	p.waiting.due.Store(false)
-	if p.waiting.lanes+p.waiting.stages == 0 {
-		return
-	}
 	for i := range p.lanes {
 		p.resumeLane(&p.lanes[i])
 	}
@@ -130,11 +129,12 @@ func (p *path) Pending() bool { return p.waiting.lanes+p.waiting.stages > 0 }
 
 // resumeLane settles the messages that come back from a listener's chain.
 func (p *path) resumeLane(l *lane) {
-	if n, _ := l.chain.Held(); n == 0 {
-		return
-	}
 	b := &p.waiting.batch
 	defer b.Reset()
+	if n, _ := l.chain.Held(); n == 0 {
+		l.chain.Resume(b) // nobody waits: answers to calls that need none make room for others
+		return
+	}
 	p.begin()
 	l.chain.Resume(b)
 	p.remember(b)
@@ -186,6 +186,7 @@ func (p *path) resumeStage(s *stage) {
 		return
 	}
 	if n, _ := s.chain.Held(); n == 0 {
+		s.chain.Resume(&p.waiting.batch) // as of a lane
 		return
 	}
 	b := &plugins.Batch{}

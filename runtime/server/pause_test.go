@@ -260,3 +260,18 @@ func TestASenderOfHeldMessagesWaits(t *testing.T) {
 		}
 	})
 }
+
+// A plugin need not wait for what it sends: its calls end by themselves.
+func TestCallsThatNobodyWaitsForEnd(t *testing.T) {
+	each(t, func(t *testing.T, driver string) {
+		w := newWeb(t)
+		f := start(t, driver, w.yaml("20s", "continue"))
+		in := f.dial("in")
+		for range 3 * 64 { // three times as many as may be under way
+			in.say(text("http GET " + w.URL + "/open - 0"))
+			in.hear()
+			<-w.arrived
+			f.await("weft_plugin_http_open", 0)
+		}
+	})
+}

@@ -154,7 +154,7 @@ func (p *path) Idle(c *engine.Conn) {
 // Tick lets the plugins that want it know that time has passed, and ends the
 // requests that nobody has answered.
 func (p *path) Tick(now time.Time) {
-	if p.Pending() {
+	if p.Pending() || p.waiting.missed.Swap(false) {
 		p.resume() // should the loop have had no room for it
 	}
 	for i := range p.lanes {
