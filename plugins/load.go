@@ -144,7 +144,7 @@ func checkPin(s *Spec, sum [sha256.Size]byte) error {
 	pin := strings.TrimPrefix(strings.ToLower(strings.TrimSpace(s.SHA256)), "sha256:")
 	found := hex.EncodeToString(sum[:])
 	switch {
-	case pin == "" || pin == found:
+	case s.SHA256 == "" || pin == found:
 		return nil
 	case len(pin) != len(found):
 		return fmt.Errorf("%w: sha256 is %q: expected 64 hexadecimal digits", ErrSpec, s.SHA256)

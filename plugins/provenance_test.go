@@ -63,6 +63,7 @@ func TestProvenance(t *testing.T) {
 		{wasm: plain, trust: trust(a), require: true, err: sign.ErrUnsigned, says: "it is not signed: sign it with `weft plugin sign"},
 		{wasm: plain, require: true, err: sign.ErrUnsigned},
 		{wasm: plain, trust: trust(a), require: true, spec: plugins.Spec{Shipped: true}},
+		{wasm: plain, trust: trust(a), spec: plugins.Spec{Shipped: true, SignedBy: []string{idA}}, err: sign.ErrUnsigned},
 		{wasm: with(plain, a), trust: trust(a), signers: []string{idA}},
 		{wasm: with(plain, a), trust: trust(a), require: true, signers: []string{idA}},
 		{wasm: with(plain, a), trust: trust(b)},
@@ -105,5 +106,10 @@ func TestPinIsOfTheWholeFile(t *testing.T) {
 	}
 	if _, err := env.Load(t.Context(), plugins.Spec{Name: "guest", Wasm: signed, SHA256: pin}); !errors.Is(err, plugins.ErrPin) {
 		t.Errorf("the pin of the unsigned file: %v", err)
+	}
+	for _, none := range []string{"sha256:", " ", pin[:63]} { // what was to be pinned and is not
+		if _, err := env.Load(t.Context(), plugins.Spec{Name: "guest", Wasm: plain, SHA256: none}); !errors.Is(err, plugins.ErrSpec) {
+			t.Errorf("the pin %q: %v", none, err)
+		}
 	}
 }

@@ -21,7 +21,7 @@ type Spec struct {
 	// the binary.
 	SignedBy []string
 	// Shipped says that the binary is a part of weft itself: it needs no
-	// signature.
+	// signature but those of SignedBy.
 	Shipped bool
 	// Config is handed to the plugin's weft_init; empty for {}.
 	Config json.RawMessage
