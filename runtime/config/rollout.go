@@ -36,7 +36,8 @@ type Rollback struct {
 	// Fuel is how many times the fuel a message of the running generation it may
 	// use, in a canary or shadow; 0 permits any.
 	Fuel Factor `koanf:"fuel" yaml:"fuel" default:"1.5" min:"0" max:"1000"`
-	// Latency is the same for the time spent in it.
+	// Latency is the same for the time spent in it, once both have handled 1000
+	// messages: the time is estimated.
 	Latency Factor `koanf:"latency" yaml:"latency" default:"2" min:"0" max:"1000"`
 	// Drift is the share of messages that a shadow may answer otherwise than the
 	// running generation, for each of verdict, topic, attributes, payload and

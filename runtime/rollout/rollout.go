@@ -129,9 +129,10 @@ func New(mode Mode, rules Rules, now time.Time, live, candidate Counts) *Judge {
 // A ratio counts only where it is made of enough messages and the difference is one
 // that somebody could notice: small guests double their fuel by a single line.
 const (
-	enough     = 100
-	leastFuel  = 500                       // units a message
-	leastDelay = float64(time.Microsecond) // a message
+	enough      = 100
+	enoughTimed = 1000                      // one call that the system interrupted must not decide
+	leastFuel   = 500                       // units a message
+	leastDelay  = float64(time.Microsecond) // a message
 )
 
 // Judge decides by what both have done until now.
@@ -176,8 +177,8 @@ func (j *Judge) compare(c, live Counts) (Judgement, bool) {
 	if mine, its := c.fuel(), l.fuel(); r.Fuel > 0 && its > 0 && mine > r.Fuel*its && mine-its > leastFuel {
 		return bad(Fuel, "it uses %.0f fuel a message, the running generation %.0f, allowed are %g times as much", mine, its, r.Fuel), true
 	}
-	if c.Messages < r.Messages {
-		return Judgement{}, false // the time is an estimate from some of the calls
+	if c.Messages < max(r.Messages, enoughTimed) || l.Messages < enoughTimed {
+		return Judgement{}, false // the time is an estimate from one call in sixteen
 	}
 	if mine, its := c.latency(), l.latency(); r.Latency > 0 && its > 0 && mine > r.Latency*its && mine-its > leastDelay {
 		return bad(Latency, "it takes %v a message, the running generation %v, allowed are %g times as much",

@@ -103,7 +103,7 @@ func (k *keeper) metrics() []admin.Metric {
 	displaced.add(k.lost(), "flood")
 	return []admin.Metric{
 		single("weft_dead_letters", "Dead letters that are kept.", admin.Gauge, uint64(st.Count)),
-		single("weft_dead_letter_bytes", "Memory that they take.", admin.Gauge, uint64(max(st.Bytes, 0))),
+		single("weft_dead_letter_bytes", "Memory that the dead letters take.", admin.Gauge, uint64(max(st.Bytes, 0))),
 		single("weft_dead_letters_stored_total", "Dead letters that reached the store.", admin.Counter, st.Stored),
 		displaced.Metric,
 	}

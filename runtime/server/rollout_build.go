@@ -44,7 +44,7 @@ func (r *rollouts) swap(ctx context.Context, w wish) (granted, error) {
 		return granted{}, err
 	}
 	defer done()
-	next, err := r.build(ctx, g, blueprint{made: w.made, module: w.module, shadow: r.shadows(g, w)})
+	next, err := r.build(ctx, g, blueprint{made: w.made, module: w.module, sent: w.module != nil && w.source == sourceAPI, shadow: r.shadows(g, w)})
 	if err != nil {
 		return granted{}, r.refuse(g, r.next(g), w.source, err)
 	}
@@ -110,6 +110,7 @@ type blueprint struct {
 	made   *section // nil: what the plugin is made of
 	module []byte   // nil: the file, as it is now
 	number uint64   // 0: the next
+	sent   bool     // the module came through the API
 	shadow bool
 }
 
@@ -147,7 +148,7 @@ func (r *rollouts) build(ctx context.Context, g *group, b blueprint) (_ *generat
 		if module != nil {
 			spec.Wasm, spec.Shipped = module, false // whatever it replaces: these bytes came from outside
 		}
-		if b.module != nil {
+		if b.sent {
 			spec.File = "" // errors are not about that file
 		}
 		spec.Generation, spec.Shadow = number, b.shadow

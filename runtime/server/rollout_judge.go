@@ -119,7 +119,7 @@ func (r *rollouts) promoteShadow(ctx context.Context, g *group, cause string) er
 	if shadow == nil || !shadow.shadow {
 		return errOvertaken
 	}
-	next, err := r.build(ctx, g, blueprint{made: shadow.section, module: shadow.module, number: shadow.number})
+	next, err := r.build(ctx, g, blueprint{made: shadow.section, module: shadow.module, sent: shadow.source == sourceAPI, number: shadow.number})
 	if err != nil {
 		return r.refuse(g, shadow.number, cause, err)
 	}

@@ -217,6 +217,9 @@ func TestAGenerationComesByItsFile(t *testing.T) {
 		whole := module(t, inRust)
 		s.write("guest.wasm", []byte("no module at all"))
 		s.until("a refusal", func(p *weftv1.Plugin) bool { return p.Last.What == "refused" })
+		if p = s.plugin(); !strings.Contains(p.Last.Text, "plugin guest (file ") {
+			t.Errorf("it does not say which file: %q", p.Last.Text)
+		}
 		s.write("guest.wasm", whole[:len(whole)/2])
 		s.awaitOf("weft_plugin_swaps_total", "refused", 2)
 		if p = s.plugin(); p.Live.Number != 2 || p.Candidate != nil || c.ask("x") != "one" {
