@@ -55,7 +55,9 @@ func (r *rollouts) swap(ctx context.Context, w wish) (granted, error) {
 		return granted{group: g, checked: next}, nil
 	case r.same(g, next):
 		defer r.put(next)
-		return granted{group: g, unchanged: true}, r.do(ctx, func() error { r.keep(g, w.source); return nil })
+		kept := granted{group: g}
+		err := r.do(ctx, func() error { kept.unchanged = r.keep(g, w.source); return nil })
+		return kept, err
 	}
 	return granted{group: g}, r.bring(ctx, g, next, w)
 }

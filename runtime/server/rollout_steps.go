@@ -114,11 +114,14 @@ func (e *event) differed(d plugins.Drift) {
 	}
 }
 
-// keep ends a trial because what runs is what was asked for.
-func (r *rollouts) keep(g *group, cause string) {
-	if g.candidate != nil {
-		r.withdraw(g, didSupersede, cause, fmt.Sprintf("generation %d is what is wanted again", g.live.number))
+// keep ends a trial because what runs is what was asked for. It tells whether there
+// was none, so that nothing has changed.
+func (r *rollouts) keep(g *group, cause string) (unchanged bool) {
+	if g.candidate == nil {
+		return true
 	}
+	r.withdraw(g, didSupersede, cause, fmt.Sprintf("generation %d is what is wanted again", g.live.number))
+	return false
 }
 
 // setWeight changes how many sessions a trial sees.

@@ -65,6 +65,9 @@ func (r *rolling) one(ctx context.Context, name string) (*weftv1.Plugin, error) 
 // after prints the new state of a plugin and what can be done next.
 func after(w io.Writer, sys system, p *weftv1.Plugin) {
 	fmt.Fprintf(w, "%s: %s\n", p.Name, stateText(p))
+	if p.Last.GetWhat() == "superseded" {
+		fmt.Fprintf(w, "generation %d is not on trial any more: %s\n", p.Last.Generation, printable(p.Last.Text))
+	}
 	name := p.Name
 	next := func(command, what string) { fmt.Fprintf(w, "  %-44s %s\n", sys.program+" plugin "+command, what) }
 	next("list "+name, "how it does")

@@ -7,7 +7,6 @@ import (
 	"connectrpc.com/connect"
 	"github.com/spf13/cobra"
 
-	"github.com/weftrun/weft/plugins"
 	"github.com/weftrun/weft/runtime/admin/weftv1"
 )
 
@@ -20,6 +19,10 @@ type swapping struct {
 	manual bool
 	dryRun bool
 }
+
+// maxSent is the largest module that the API takes, with room for the rest of the
+// request.
+const maxSent = 16<<20 - 4<<10
 
 const modulePlace = `Without FILE, weft reads the plugin's own file again. A FILE is sent to it and lives until weft ends: at the next
 start the plugin's own file decides.`
@@ -104,8 +107,12 @@ func (s *swapping) run(cmd *cobra.Command, args []string) error {
 		if err != nil {
 			return fail(exitUsage, err, "")
 		}
-		if len(module) == 0 || len(module) > plugins.MaxFile {
-			return fail(exitUsage, fmt.Errorf("%s has %d bytes: expected a WebAssembly module", args[1], len(module)), "")
+		if len(module) == 0 {
+			return fail(exitUsage, fmt.Errorf("%s is empty: expected a WebAssembly module", args[1]), "")
+		}
+		if len(module) > maxSent {
+			return fail(exitUsage, fmt.Errorf("%s has %d bytes: the API takes at most %d", args[1], len(module), maxSent),
+				"Put it in the place of the plugin's own file, then: "+cmd.CommandPath()+" "+args[0])
 		}
 		request.Wasm = module
 	} else if cmd.Flags().Changed("weight") && !s.dryRun {

@@ -75,6 +75,15 @@ func TestGenerationsFromTheCommandLine(t *testing.T) {
 		t.Errorf("it blames the plugin's file for the one that was sent: %s", got.errOut)
 	}
 	r.plugin(exitUsage, "no such file", "swap", "guest", r.other+".none")
+	large := filepath.Join(r.dir, "large.wasm")
+	if err := os.WriteFile(large, make([]byte, maxSent+1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.plugin(exitUsage, "Put it in the place of the plugin's own file, then: weft plugin swap guest", "swap", "guest", large)
+	if err := os.Truncate(large, maxSent); err != nil {
+		t.Fatal(err)
+	}
+	r.plugin(exitConfig, "not a WebAssembly module", "swap", "guest", large) // it was sent whole
 	r.plugin(exitUsage, "1 to 100", "canary", "guest", "--weight", "101")
 }
 
@@ -96,7 +105,10 @@ func TestACanaryFromTheCommandLine(t *testing.T) {
 	if p := list[0]; p.State != "canary" || p.Generations[1].Number != 2 || p.Generations[1].Role != "candidate" || p.Trial.Weight != 50 || p.Trial.Mode != "canary" || !p.Trial.Manual {
 		t.Errorf("got %+v", p)
 	}
-	r.plugin(exitOK, "generation 2 is live, watched for 30s and 1000 messages", "promote", "guest")
+	r.plugin(exitOK, "generation 2 is not on trial any more: generation 1 is what is wanted again", "shadow", "guest", "--weight", "5")
+	r.plugin(exitOK, "nothing to do", "shadow", "guest", "--weight", "5")
+	r.plugin(exitOK, "generation 3 serves 5% of the sessions", "canary", "guest", r.other, "--weight", "5", "--manual")
+	r.plugin(exitOK, "generation 3 is live, watched for 30s and 1000 messages", "promote", "guest")
 	r.plugin(exitOK, "generation 1 is live\n", "rollback", "guest")
 	r.plugin(exitRuntime, "has none before it", "rollback", "guest")
 	r.plugin(exitRuntime, "no canary of guest is on trial", "promote", "guest")

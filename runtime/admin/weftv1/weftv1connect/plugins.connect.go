@@ -51,7 +51,8 @@ type PluginsClient interface {
 	List(context.Context, *connect.Request[weftv1.PluginsListRequest]) (*connect.Response[weftv1.PluginsListResponse], error)
 	// Swap loads a new generation beside the running one and puts it in its place,
 	// or on trial. A generation that is on trial already is withdrawn first. A new
-	// generation that is the running one answers unchanged.
+	// generation that is the running one only ends a trial; without one it answers
+	// unchanged.
 	Swap(context.Context, *connect.Request[weftv1.PluginsSwapRequest]) (*connect.Response[weftv1.PluginsSwapResponse], error)
 	// SetWeight changes how many sessions the generation on trial sees.
 	SetWeight(context.Context, *connect.Request[weftv1.PluginsSetWeightRequest]) (*connect.Response[weftv1.PluginsSetWeightResponse], error)
@@ -146,7 +147,8 @@ type PluginsHandler interface {
 	List(context.Context, *connect.Request[weftv1.PluginsListRequest]) (*connect.Response[weftv1.PluginsListResponse], error)
 	// Swap loads a new generation beside the running one and puts it in its place,
 	// or on trial. A generation that is on trial already is withdrawn first. A new
-	// generation that is the running one answers unchanged.
+	// generation that is the running one only ends a trial; without one it answers
+	// unchanged.
 	Swap(context.Context, *connect.Request[weftv1.PluginsSwapRequest]) (*connect.Response[weftv1.PluginsSwapResponse], error)
 	// SetWeight changes how many sessions the generation on trial sees.
 	SetWeight(context.Context, *connect.Request[weftv1.PluginsSetWeightRequest]) (*connect.Response[weftv1.PluginsSetWeightResponse], error)
