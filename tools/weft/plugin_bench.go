@@ -121,16 +121,19 @@ func (b *pluginBench) run(cmd *cobra.Command, sys system, file string) error {
 			rows = append(rows, row)
 		}
 	}
+	show := printBench
 	if b.json {
-		return json.NewEncoder(cmd.OutOrStdout()).Encode(rows)
+		show = func(w io.Writer, rows []benchRow) error { return json.NewEncoder(w).Encode(rows) }
 	}
-	if err := printBench(cmd.OutOrStdout(), rows); err != nil {
+	if err := show(cmd.OutOrStdout(), rows); err != nil {
 		return err
 	}
+	var failed, messages uint64
 	for _, r := range rows {
-		if r.Failed > 0 {
-			note(cmd, "%d of %d messages failed in batches of %d: the figures are those of failing (weft plugin test shows why)", r.Failed, r.Messages, r.Batch)
-		}
+		failed, messages = failed+r.Failed, messages+r.Messages
+	}
+	if failed > 0 {
+		return fail(exitRuntime, fmt.Errorf("%d of %d messages failed: the figures are those of failing", failed, messages), "weft plugin test shows why.")
 	}
 	return nil
 }

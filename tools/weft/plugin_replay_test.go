@@ -166,7 +166,7 @@ func TestBench(t *testing.T) {
 	if r = weft(t, "plugin", "bench", passGuest, "--sample", "testdata/sample.yaml", "--batch", "3", "--time", "5ms"); r.code != exitOK || !strings.Contains(r.out, "sample") {
 		t.Errorf("%+v", r)
 	}
-	if r = weft(t, "plugin", "bench", conformanceGuest, "--plugin-config", `{"messages":"trap"}`, "--batch", "1", "--payload", "9", "--time", "5ms"); r.code != exitOK || !strings.Contains(r.errOut, "failed in batches of 1") {
+	if r = weft(t, "plugin", "bench", conformanceGuest, "--plugin-config", `{"messages":"trap"}`, "--batch", "1", "--payload", "9", "--time", "5ms"); r.code != exitRuntime || !strings.Contains(r.errOut, "messages failed: the figures are those of failing") {
 		t.Errorf("%+v", r)
 	}
 	for _, c := range []struct{ flag, value, says string }{
