@@ -49,6 +49,9 @@ func (c *Chain) readAnswers(h *seat, b *Batch, hook abi.Hook, indices []int32) e
 		}
 		effects += int(le.Uint32(r[abi.RecordEffects+4:]))
 		c.dirty = append(c.dirty, int32(n))
+		if !h.instance.affords(size, effects) {
+			break
+		}
 	}
 	if err := h.instance.payForAnswers(size, effects); err != nil {
 		return err

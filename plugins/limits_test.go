@@ -1,9 +1,11 @@
 package plugins_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"testing"
 
 	"github.com/weftrun/weft/abi"
@@ -53,4 +55,27 @@ func TestRefusedLoadsLeaveNothing(t *testing.T) {
 		}
 	}
 	t.Errorf("%d bytes of code are left", left-before)
+}
+
+// TestReadingStopsWhereFuelDoes: a guest whose answers cannot be paid for does not
+// have all of them checked first. The fault in the last one is not reached.
+func TestReadingStopsWhereFuelDoes(t *testing.T) {
+	env := newEnv(t, plugins.EnvConfig{FuelPerMicrosecond: 5000})
+	const block, at = 65530, 1 << 19
+	guest := wasmtest.New()
+	guest.MemoryMin = 20
+	guest.Data(at, bytes.Repeat([]byte("\x01\x00\x00\x00a"), block/5)).Hook(abi.ExportOnMessages, wasmtest.EachRecord(
+		wasmtest.PutSpan(abi.RecordAttrs, at, block), wasmtest.Put32(abi.RecordChanges, int32(abi.ChangedAttrs)),
+		wasmtest.WhenFirstByte('!', wasmtest.Put32(abi.RecordVerdict, 99)),
+	))
+	p := load(t, env, guest, plugins.Spec{})
+	c := newChain(t, p)
+	list := slices.Repeat([]string{"x"}, 300)
+	list[299] = "!"
+	b := ofSessions(messages(list...))
+	c.Messages(b)
+	// The batch fails for its fuel; run again one by one, the last message is at fault.
+	if s := p.Stats(); s.FuelTraps != 1 || s.Faults != 1 || b.Outcomes[298].Cause != plugins.CauseNone || b.Outcomes[299].Cause != plugins.CauseFault {
+		t.Errorf("%+v; %v, %v", s, b.Outcomes[298].Cause, b.Outcomes[299].Cause)
+	}
 }

@@ -33,14 +33,25 @@ const (
 	freeAnswering = 2
 )
 
+// price is what the host's work on answers of so many bytes and effects costs.
+func (in *instance) price(bytes, effects int) int64 {
+	return answerByte*int64(max(0, bytes-freeAnswer-freeAnswering*in.given)) + answerEffect*int64(effects)
+}
+
+// affords tells whether the call's fuel pays for such answers: who reads them stops
+// where it does not.
+func (in *instance) affords(bytes, effects int) bool {
+	return in.fuel == nil || in.price(bytes, effects) <= int64(in.fuel.Get())
+}
+
 // payForAnswers takes fuel for what the host is about to do with a call's answers: a
 // guest that answers a word with MiBs takes its neighbours' time without running.
 func (in *instance) payForAnswers(bytes, effects int) error {
-	units := answerByte*int64(max(0, bytes-freeAnswer-freeAnswering*in.given)) + answerEffect*int64(effects)
+	units := in.price(bytes, effects)
 	if units == 0 || in.fuel == nil || in.Pay(units) {
 		return nil
 	}
-	return fmt.Errorf("%w: %w: its answers have %d bytes and %d effects for the %d bytes that it was given, and its fuel does not pay for them: raise cpu, or answer less",
+	return fmt.Errorf("%w: %w: its answers have %d bytes and %d effects or more for the %d bytes that it was given, and its fuel does not pay for them: raise cpu, or answer less",
 		ErrTrap, ErrFuel, bytes, effects, in.given)
 }
 
