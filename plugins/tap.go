@@ -1,6 +1,10 @@
 package plugins
 
-import "github.com/weftrun/weft/abi"
+import (
+	"slices"
+
+	"github.com/weftrun/weft/abi"
+)
 
 // Tap is shown the messages that reach a place of a chain, and what became of
 // them there.
@@ -53,7 +57,8 @@ type tapPoint struct {
 	seen          []Seen
 	emitted       []abi.Message
 	subscriptions []Subscription
-	subscribed    int // subscriptions of the batch before the call
+	first         map[uint64]int // of each session, its first message
+	subscribed    int            // subscriptions of the batch before the call
 }
 
 // before notes the messages that a plugin is about to get. Until after, the
@@ -153,28 +158,29 @@ func (t *tapPoint) assign(list []Subscription) {
 	if len(list) == 0 {
 		return
 	}
-	t.subscriptions = t.subscriptions[:0]
+	if t.first == nil {
+		t.first = make(map[uint64]int)
+	}
+	clear(t.first)
 	for n := range t.seen {
-		s := &t.seen[n]
-		if s.Before.Session == 0 || t.earlier(n, s.Before.Session) {
-			continue
-		}
-		from := len(t.subscriptions)
-		for _, sub := range list {
-			if sub.Session == s.Before.Session {
-				t.subscriptions = append(t.subscriptions, sub)
-			}
-		}
-		s.Subscriptions = t.subscriptions[from:len(t.subscriptions):len(t.subscriptions)]
-	}
-}
-
-// earlier tells whether the session has a message before the nth.
-func (t *tapPoint) earlier(n int, session uint64) bool {
-	for i := range n {
-		if t.seen[i].Before.Session == session {
-			return true
+		session := t.seen[n].Before.Session
+		if _, there := t.first[session]; !there && session != 0 {
+			t.first[session] = n
 		}
 	}
-	return false
+	t.subscriptions = t.subscriptions[:0]
+	for _, sub := range list {
+		if _, there := t.first[sub.Session]; there {
+			t.subscriptions = append(t.subscriptions, sub)
+		}
+	}
+	slices.SortStableFunc(t.subscriptions, func(x, y Subscription) int { return t.first[x.Session] - t.first[y.Session] })
+	for rest := t.subscriptions; len(rest) > 0; {
+		session, n := rest[0].Session, 1
+		for n < len(rest) && rest[n].Session == session {
+			n++
+		}
+		t.seen[t.first[session]].Subscriptions = rest[:n:n]
+		rest = rest[n:]
+	}
 }

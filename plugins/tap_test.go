@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/weftrun/weft/abi"
 	"github.com/weftrun/weft/plugins"
@@ -132,5 +133,30 @@ func TestTapsDoNotAllocate(t *testing.T) {
 	}
 	if seen == 0 {
 		t.Error("the taps saw nothing")
+	}
+}
+
+// TestTapOfManySubscriptions: what is shown costs in proportion to what there is.
+func TestTapOfManySubscriptions(t *testing.T) {
+	env := newEnv(t, plugins.EnvConfig{})
+	p := load(t, env, effectGuest(abi.ExportOnMessages, abi.EffectSubscribe, "pattern"), plugins.Spec{Grants: effectGrants("#")})
+	c := newChain(t, p)
+	seen := 0
+	c.Tap(plugins.Whole, tapFunc(func(_ abi.Hook, list []plugins.Seen) {
+		for _, s := range list {
+			if len(s.Subscriptions) == 2 && s.Subscriptions[1].Session == s.Before.Session {
+				seen++
+			}
+		}
+	}))
+	const sessions = 16000
+	b := &plugins.Batch{}
+	for i := range uint64(2 * sessions) {
+		b.Messages = append(b.Messages, abi.Message{Session: 1 + i%sessions, Topic: []byte("t"), Payload: []byte("x")})
+	}
+	began := time.Now()
+	c.Messages(b)
+	if took := time.Since(began); seen != sessions || took > 600*time.Millisecond {
+		t.Errorf("%d sessions were shown with their subscriptions, in %v", seen, took)
 	}
 }
