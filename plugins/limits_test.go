@@ -16,7 +16,7 @@ import (
 // TestLargestMemory: a guest that takes all memory there is gets its messages as
 // before; it has one page less than there are numbers for.
 func TestLargestMemory(t *testing.T) {
-	env := newEnv(t, plugins.EnvConfig{})
+	env := newEnv(t, plugins.EnvConfig{FuelPerMicrosecond: 8000})
 	left := wasmtest.Code([]byte{0x3f, 0, 0x6b, 0x40, 0}) // memory.size, i32.sub, memory.grow
 	for pages, refuse := range map[int32]bool{1 << 16: true, 1<<16 - 1: false} {
 		grow := wasmtest.Code(wasmtest.I32(pages), left, wasmtest.I32(0), []byte{0x48}, // is it negative?
