@@ -26,7 +26,7 @@ const service = "weft"
 
 func runCommand(sys system) *cobra.Command {
 	var s source
-	var driver string
+	var driver, cache string
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Runs weft until it is told to stop",
@@ -39,6 +39,7 @@ says about plugins takes effect without a restart; the log names what else has c
 Without -c it runs a built-in example on the loopback interface: trucks, a person with netcat, alarms.`,
 		Example: `weft run                                  # the built-in example
 weft run -c weft.yaml                     # a configuration of your own
+weft run -c weft.yaml --cache /var/cache/weft        # the next start need not compile the plugins
 weft run --set api.address=127.0.0.1:0    # one key overridden
 weft run --example >weft.yaml             # the built-in example, to begin a file of your own with`,
 		Args: arguments(0, 0, "no argument"),
@@ -47,6 +48,7 @@ weft run --example >weft.yaml             # the built-in example, to begin a fil
 	cmd.Flags().SortFlags = false
 	s.flags(cmd, sys)
 	cmd.Flags().StringVar(&driver, "driver", "auto", "how sockets are served: auto, epoll (Linux) or net (portable)")
+	cmd.Flags().StringVar(&cache, "cache", "", "keep compiled plugins in this `FOLDER`, to which nobody else may write; it may be emptied at any time")
 	cmd.Flags().BoolVar(&example, "example", false, "print the built-in example's configuration and end")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if example {
@@ -55,13 +57,16 @@ weft run --example >weft.yaml             # the built-in example, to begin a fil
 		if err := oneOf("driver", driver, "auto", "epoll", "net"); err != nil {
 			return err
 		}
-		return s.serve(cmd, sys, driver)
+		return s.serve(cmd, sys, driver, cache)
 	}
 	return cmd
 }
 
 // serve runs the configuration until the command's context ends.
-func (s *source) serve(cmd *cobra.Command, sys system, driver string) error {
+func (s *source) serve(cmd *cobra.Command, sys system, driver, cache string) error {
+	if err := ownFolder(cache); err != nil {
+		return err
+	}
 	cfg, err := s.load(sys)
 	if err != nil {
 		return err
@@ -70,7 +75,7 @@ func (s *source) serve(cmd *cobra.Command, sys system, driver string) error {
 	if err != nil {
 		return fail(exitConfig, err, "")
 	}
-	o := server.Options{Config: cfg, Logger: log, Driver: driver}
+	o := server.Options{Config: cfg, Logger: log, Driver: driver, CacheDir: cache}
 	if !s.example() {
 		o.Reload = func(context.Context) (*config.Config, error) { return s.load(sys) }
 	}
@@ -93,6 +98,25 @@ func (s *source) serve(cmd *cobra.Command, sys system, driver string) error {
 		return errors.Join(err, <-ended)
 	}
 	return <-ended
+}
+
+// ownFolder makes the cache's folder. What lies in it is run as machine code, outside
+// of any sandbox, so nobody else may write to it.
+func ownFolder(path string) error {
+	if path == "" {
+		return nil
+	}
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return fail(exitConfig, fmt.Errorf("--cache: %w", err), "")
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return fail(exitConfig, fmt.Errorf("--cache: %w", err), "")
+	}
+	if info.Mode().Perm()&0o022 != 0 {
+		return fail(exitConfig, fmt.Errorf("--cache: others may write to %s, whose content is run", path), "chmod go-w "+path+", once it is empty.")
+	}
+	return nil
 }
 
 // reloadOnHangup reads the configuration again whenever SIGHUP comes, until the
