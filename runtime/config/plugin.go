@@ -145,7 +145,9 @@ type KVGrant struct {
 type HTTPGrant struct {
 	// Hosts is where requests may go: api.example.org (https), with a port
 	// api.example.org:8443, *.example.org for every name below, and
-	// http://10.0.0.7:8080 where it is to be plain HTTP.
+	// http://10.0.0.7:8080 where it is to be plain HTTP. A name other than
+	// localhost does not lead to the machine itself or to its link: whoever
+	// owns it decides where it leads. Name such an address.
 	Hosts []string `koanf:"hosts" yaml:"hosts" required:"true"`
 	// Concurrency is how many requests the plugin may have under way at once.
 	Concurrency int `koanf:"concurrency" yaml:"concurrency" default:"16" min:"1" max:"1024"`
