@@ -193,7 +193,15 @@ func (e *Env) compile(ctx context.Context, p *Plugin, wasm []byte) (rt wazero.Ru
 	if err = p.host.Register(ctx, rt); err != nil {
 		return rt, nil, err
 	}
-	if code, err = rt.CompileModule(ctx, wasm); err != nil {
+	quietly(func() {
+		defer func() {
+			if r := recover(); r != nil {
+				err = fmt.Errorf("the compiler failed: %v", r)
+			}
+		}()
+		code, err = rt.CompileModule(ctx, wasm)
+	})
+	if err != nil {
 		err = fmt.Errorf("%w: %w; threads, tail calls and exceptions are not supported", ErrCompile, err)
 	}
 	return rt, code, err
