@@ -286,3 +286,15 @@ func FuzzLoad(f *testing.F) {
 		}
 	})
 }
+
+// TestPrefixedSum: a pin may be pasted as weft prints it.
+func TestPrefixedSum(t *testing.T) {
+	sum := strings.Repeat("ab", 32)
+	for pin, good := range map[string]bool{sum: true, "sha256:" + sum: true, "sha256:ab": false, "md5:" + sum: false} {
+		c := config.Config{Plugins: map[string]config.Plugin{"p": {File: "std:x", SHA256: pin, OnFailure: "closed"}}}
+		err := c.Validate()
+		if named := err != nil && strings.Contains(err.Error(), "SHA-256"); named == good {
+			t.Errorf("%s: %v", pin, err)
+		}
+	}
+}

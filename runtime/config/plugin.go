@@ -35,8 +35,8 @@ type Plugin struct {
 	OnFailure string `koanf:"on_failure" yaml:"on_failure" default:"closed" enum:"closed,open,quarantine"`
 	// Tick is how often the plugin's tick is called, if it has one.
 	Tick Duration `koanf:"tick" yaml:"tick" default:"1s" min:"10ms" max:"24h"`
-	// SHA256 is the expected SHA-256 of the module in hexadecimal. Empty: not
-	// checked.
+	// SHA256 is the expected SHA-256 of the module in hexadecimal, with or without
+	// "sha256:" before it. Empty: not checked.
 	SHA256 string `koanf:"sha256" yaml:"sha256"`
 	// SignedBy are the ids of keys in trust.keys that must all have signed the
 	// module.

@@ -112,7 +112,7 @@ func (k *checker) plugin(path, name string, p Plugin) {
 		k.module(join(path, "file"), p.Path)
 	}
 	if p.SHA256 != "" {
-		if sum, err := hex.DecodeString(p.SHA256); err != nil || len(sum) != 32 {
+		if sum, err := hex.DecodeString(strings.TrimPrefix(p.SHA256, "sha256:")); err != nil || len(sum) != 32 {
 			k.add(join(path, "sha256"), Problem{Cause: "not a SHA-256", Value: show(p.SHA256), Expected: "64 hexadecimal digits"})
 		}
 	}
