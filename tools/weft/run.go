@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -23,6 +24,16 @@ import (
 
 // service is the name under which weft logs.
 const service = "weft"
+
+// sparePlace lets one more goroutine run than there are processors, unless the
+// environment says how many. A plugin's new generation is compiled on a thread that
+// gives way to the loops; while it does, it keeps its place in Go's scheduler, and
+// without a spare one a loop would wait for that place and not for a processor.
+func sparePlace() {
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
+	}
+}
 
 func runCommand(sys system) *cobra.Command {
 	var s source
@@ -86,6 +97,7 @@ func (s *source) serve(cmd *cobra.Command, sys system, driver, cache string) err
 	case err != nil:
 		return fail(exitConfig, err, "weft check groups what is wrong and tells how to mend it.")
 	}
+	sparePlace()
 	ended := make(chan error, 1)
 	go func() { ended <- srv.Run(cmd.Context()) }()
 	if err := awaitRunning(srv, ended); err != nil {
