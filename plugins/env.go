@@ -53,8 +53,9 @@ type Env struct {
 	cache wazero.CompilationCache
 
 	compiling sync.Mutex // wazero compiles one module at a time into a shared cache
-	mu        sync.Mutex // guards the two below
+	mu        sync.Mutex // guards what follows
 	plugins   map[*Plugin]struct{}
+	states    map[string]int // by name: how large the last state was that was handed over
 	closed    bool
 }
 
@@ -78,7 +79,7 @@ func NewEnv(cfg EnvConfig) (*Env, error) {
 	if cfg.CallBudget == 0 {
 		cfg.CallBudget = DefaultCallBudget
 	}
-	e := &Env{cfg: cfg, plugins: make(map[*Plugin]struct{})}
+	e := &Env{cfg: cfg, plugins: make(map[*Plugin]struct{}), states: make(map[string]int)}
 	if cfg.CacheDir == "" {
 		e.cache = wazero.NewCompilationCache()
 		return e, nil
@@ -112,6 +113,20 @@ func (e *Env) Close(ctx context.Context) error {
 		idle.CloseIdleConnections()
 	}
 	return errors.Join(append(errs, e.cache.Close(ctx))...)
+}
+
+// noteState remembers how much state a plugin had.
+func (e *Env) noteState(name string, size int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.states[name] = size
+}
+
+// lastState is what noteState has remembered.
+func (e *Env) lastState(name string) int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.states[name]
 }
 
 func (e *Env) add(p *Plugin) error {

@@ -19,7 +19,18 @@ func (p *Plugin) Standby(ctx context.Context) (*Standby, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", p.spec.source(), err)
 	}
+	p.expectState(in)
 	return &Standby{plugin: p, instance: in}, nil
+}
+
+// expectState makes room for as much state as plugins of this name last had, so that
+// handing it over is a copy and nothing else: it is done on the loop.
+func (p *Plugin) expectState(in *instance) {
+	size := p.env.lastState(p.spec.Name)
+	if size == 0 || !p.description.Snapshot || in.reserve(uint32(size)) != nil {
+		return
+	}
+	clear(in.view()[in.pointer : in.pointer+uint32(size)]) // so that the pages are there
 }
 
 // Close gives back what the instance holds, if nobody has used it.
@@ -145,6 +156,7 @@ func handOver(from *seat, to *Standby) error {
 		from.discarded("weft_snapshot", err)
 		return fmt.Errorf("the state of generation %d: %w", from.plugin.spec.Generation, err)
 	}
+	from.plugin.env.noteState(to.plugin.spec.Name, len(state))
 	return to.instance.restore(state)
 }
 

@@ -1,7 +1,6 @@
 package plugins
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -183,7 +182,8 @@ func (in *instance) refused(answer uint64, name string, class error) error {
 	return fmt.Errorf("%w: %s", class, printable(text, abi.MaxError))
 }
 
-// snapshot copies the instance's state; nil if it has none or hands out none.
+// snapshot is the instance's state, nil if it has none or hands out none: a view of
+// its memory until the guest runs again.
 func (in *instance) snapshot() ([]byte, error) {
 	f := in.module.ExportedFunction(abi.ExportSnapshot)
 	if f == nil {
@@ -197,7 +197,7 @@ func (in *instance) snapshot() ([]byte, error) {
 	if !ok || len(state) > abi.MaxSnapshot {
 		return nil, fmt.Errorf("%w: the state that %s answered does not lie in its memory or is over %s", ErrFault, abi.ExportSnapshot, size(abi.MaxSnapshot))
 	}
-	return bytes.Clone(state), nil
+	return state, nil
 }
 
 // restore hands the state of a former generation to the instance.
