@@ -208,7 +208,7 @@ func TestSame(t *testing.T) {
 	m.Export("work", Sig("i:i"), EachRecord(Get(2), Load8(0), Drop), Get(0))
 	m2, err := start(t, m.Bytes(), meter.Options{})
 	if err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	_, _, first, _ := m2.call(t, "work", 1<<30, 0)
 	for range 3 {
