@@ -33,6 +33,8 @@ type Listener struct {
 	Heartbeat Heartbeat `koanf:"heartbeat" yaml:"heartbeat"`
 	// Outbox is what a connection may have waiting to be written.
 	Outbox Outbox `koanf:"outbox" yaml:"outbox"`
+	// MQTT is what a listener whose frame is "mqtt" offers; nil for any other.
+	MQTT *MQTT `koanf:"mqtt" yaml:"mqtt"`
 }
 
 // ChainEntry is one step of a chain: a plugin, and optionally the configuration

@@ -67,10 +67,11 @@ func (k *checker) listener(path string, l *Listener) {
 	}
 	k.address(join(path, "address"), l.Address)
 	if l.Frame != "" && k.c.origin != nil && k.c.origin.presets != nil {
-		known := slices.Concat(k.c.origin.presets, sortedKeys(k.c.Frames))
+		known := slices.Concat(k.c.origin.presets, []string{FrameMQTT}, sortedKeys(k.c.Frames))
 		k.oneOf(join(path, "frame"), l.Frame, known, "unknown frame", "a preset or a key of frames")
 	}
 	k.chain(path, l.Chain)
+	k.mqtt(path, l)
 	if l.Topic != "" {
 		k.topic(join(path, "topic"), l.Topic)
 	} else if l.Frame != "" {
