@@ -1,4 +1,5 @@
-//! Authenticates sessions by a JSON Web Token in their first message.
+//! Authenticates sessions by a JSON Web Token: the password of a protocol that has
+//! one, or else the session's first message.
 
 mod base64;
 mod config;
@@ -18,6 +19,12 @@ use weft::{Message, Needs, Plugin, Verdict, Writer};
 /// the second since 1970 at which it ends.
 const IDENTITY: &str = "identity";
 const EXPIRES: &str = "exp";
+/// What a session's beginning says: the protocol, and the password if there is one.
+const PROTOCOL: &str = "protocol";
+const PASSWORD: &str = "password";
+/// The protocol that has a place for the token, so that nobody need wait for a
+/// message: until then its clients could subscribe.
+const MQTT: &str = "mqtt";
 /// Dates are kept in ten digits; token.rs sees to it that they fit.
 const DIGITS: usize = 10;
 const LONGEST_CONTEXT: usize = 4 << 10;
@@ -35,7 +42,23 @@ impl Plugin for JwtAuth {
 
     fn needs(&self) -> Needs {
         // One byte more than a token may have shows what is too long.
-        Needs::none().context().payload(self.config.max_token + 1)
+        Needs::none().context().attributes().payload(self.config.max_token + 1)
+    }
+
+    fn open(&mut self, session: &mut Message) -> Verdict {
+        let password = match session.attribute(PASSWORD) {
+            Some(password) => trim(password),
+            None if self.config.required && session.attribute_str(PROTOCOL) == Some(MQTT) => return Verdict::close(token::MISSING),
+            None => return Verdict::Continue,
+        };
+        let text = announced(password).unwrap_or(password);
+        if text.len() > self.config.max_token as usize {
+            return Verdict::close(token::TOO_LONG);
+        }
+        match self.establish(session, text, None) {
+            Ok(_) => Verdict::Continue,
+            Err(reason) => Verdict::close(reason),
+        }
     }
 
     #[inline]
@@ -88,21 +111,25 @@ impl JwtAuth {
         if m.payload_total() > self.config.max_token as usize {
             return self.refuse(token::TOO_LONG);
         }
+        match self.establish(m, text, identity) {
+            Ok(verdict) => verdict,
+            Err(reason) => self.refuse(reason),
+        }
+    }
+
+    /// Verifies a token and remembers what it says; answers what becomes of a
+    /// message that brought it.
+    fn establish(&mut self, m: &mut Message, text: &[u8], identity: Option<&[u8]>) -> Result<Verdict, &'static str> {
         let now = Some(m.time()).filter(|t| *t != 0).map(|t| t / SECOND);
-        let claims = match token::verify(&self.config, text, now, &mut self.parts) {
-            Ok(claims) => claims,
-            Err(reason) => return refusal(&self.config, reason),
-        };
+        let claims = token::verify(&self.config, text, now, &mut self.parts)?;
         if matches!(identity, Some(is) if is != claims.subject.as_bytes()) {
-            return refusal(&self.config, "token: another identity");
+            return Err("token: another identity");
         }
-        if remember(&self.config, m, &claims).is_none() {
-            return refusal(&self.config, "token: claims too long");
-        }
+        remember(&self.config, m, &claims).ok_or("token: claims too long")?;
         for pattern in &claims.subscribe {
             m.subscribe(pattern.as_ref(), 0);
         }
-        answer(&self.config, &claims.subject)
+        Ok(answer(&self.config, &claims.subject))
     }
 
     fn refuse(&self, reason: &'static str) -> Verdict {
@@ -202,4 +229,4 @@ fn in_time(expires: &[u8], time: i64, leeway: i64) -> Result<(), &'static str> {
     Ok(())
 }
 
-weft::plugin!(JwtAuth);
+weft::plugin!(JwtAuth, hooks: [open]);
