@@ -22,6 +22,9 @@ type Message struct {
 	Priority uint8
 	// QoS is 0, 1 or 2: at most once, at least once, exactly once.
 	QoS uint8
+	// Receipt is by what the protocol that brought the message knows it, where its
+	// sender is to be told what became of it; 0: nobody waits. Guests never see it.
+	Receipt uint32
 	// FrameStale: Frame is what was received, and no longer what the message says.
 	FrameStale bool
 

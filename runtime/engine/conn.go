@@ -8,13 +8,16 @@ import (
 )
 
 // ConnID names a connection for as long as the process lives: bits 56 to 63 the
-// loop, 24 to 55 a generation, 0 to 23 the loop's slot. 0 names none.
+// loop, 24 to 54 a generation, 0 to 23 the loop's slot. 0 names none. Bit 55 is never
+// set: it is the handler's, to tell names of its own from these.
 type ConnID uint64
 
 const (
 	slotBits  = 24
 	loopShift = 56
 	slotMask  = 1<<slotBits - 1
+
+	maxGeneration = 1<<31 - 1
 )
 
 // Loop is the index of the loop that the connection lives on.

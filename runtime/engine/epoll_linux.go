@@ -215,6 +215,16 @@ func (p *epoll) interest(c *Conn) {
 	c.interest = want
 }
 
+// forget implements transport. The descriptor is another loop's from now on.
+func (p *epoll) forget(c *Conn) {
+	if c.interest != 0 {
+		if err := p.control(unix.EPOLL_CTL_DEL, int(c.fd), 0, c.id); err != nil {
+			p.loop.log().Error("a connection cannot be released", "connection", c.id.String(), "error", err)
+		}
+	}
+	c.interest, c.fd = 0, -1
+}
+
 func (p *epoll) shutWrite(c *Conn) {
 	_ = unix.Shutdown(int(c.fd), unix.SHUT_WR) // a socket that is broken says so when read
 }

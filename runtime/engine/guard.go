@@ -22,6 +22,22 @@ func (l *Loop) callOpen(c *Conn) {
 	l.handler.Open(c)
 }
 
+func (l *Loop) callMoved(c *Conn) {
+	defer l.guard(c, "Moved")
+	if m, ok := l.handler.(Mover); ok {
+		m.Moved(c)
+	} else {
+		c.Close(ReasonDenied)
+	}
+}
+
+func (l *Loop) callPosted(id ConnID, unit []byte) {
+	defer l.guard(nil, "Posted")
+	if r, ok := l.handler.(Receiver); ok {
+		r.Posted(uint64(id), unit)
+	}
+}
+
 func (l *Loop) callIdle(c *Conn) {
 	defer l.guard(c, "Idle")
 	l.handler.Idle(c)

@@ -38,3 +38,15 @@ type TurnRecoverer interface {
 type Pender interface {
 	Pending() bool
 }
+
+// Receiver may be implemented by a Handler: Posted is called for each unit that
+// another loop has posted. The unit is valid until the turn ends.
+type Receiver interface {
+	Posted(id uint64, unit []byte)
+}
+
+// Mover may be implemented by a Handler: Moved is called instead of Open for a
+// connection that Loop.Move has brought here. Its Value is as it was, its id is new.
+type Mover interface {
+	Moved(c *Conn)
+}

@@ -30,6 +30,8 @@ type transport interface {
 	interest(c *Conn)
 	// shutWrite closes our sending side.
 	shutWrite(c *Conn)
+	// forget stops watching the connection, which goes on elsewhere.
+	forget(c *Conn)
 	// close closes the connection and, if calm, takes care that unread input
 	// does not make it a reset.
 	close(c *Conn, calm bool)

@@ -22,6 +22,7 @@ type item struct {
 	id       ConnID
 	from, to uint32
 	priority uint8
+	posted   bool // it is for the handler, not for a connection
 }
 
 // route is the way from one loop to another: parcels go forth and come back by
@@ -101,7 +102,7 @@ func (l *Loop) SendTo(id ConnID, unit []byte, priority uint8) Sent {
 		return Dropped
 	}
 	r := &l.routes[id.Loop()]
-	if !l.pack(r, id, unit, priority) {
+	if !l.pack(r, item{id: id, priority: priority}, unit) {
 		s.flight.Add(-cost)
 		l.count[countDrops+int(DropQueueFull)]++
 		return Dropped
@@ -112,8 +113,26 @@ func (l *Loop) SendTo(id ConnID, unit []byte, priority uint8) Sent {
 	return Accepted
 }
 
+// Post hands a unit to another loop's handler, which must be a Receiver: it travels
+// as what SendTo sends to that loop's connections does, in order with it, and is
+// copied. The id is the handler's own. Pressed means that the way to the loop is half
+// full, Dropped that a bound was reached, Closed that there is no such loop.
+func (l *Loop) Post(loop int, id uint64, unit []byte) Sent {
+	if loop < 0 || loop >= len(l.engine.loops) || loop == l.index {
+		return Closed
+	}
+	if !l.pack(&l.routes[loop], item{id: ConnID(id), posted: true}, unit) {
+		l.count[countDrops+int(DropQueueFull)]++
+		return Dropped
+	}
+	if !l.routeCalm(l.engine.loops[loop]) {
+		return Pressed
+	}
+	return Accepted
+}
+
 // pack copies a unit into the open parcel of a route.
-func (l *Loop) pack(r *route, id ConnID, unit []byte, priority uint8) bool {
+func (l *Loop) pack(r *route, it item, unit []byte) bool {
 	p := r.open
 	if p == nil || len(p.buf)+len(unit) > max(parcelSize, cap(p.buf)) {
 		if r.away >= routeParcels || r.away > 0 && r.bytes+len(unit) > l.engine.cfg.CrossBytes {
@@ -123,7 +142,8 @@ func (l *Loop) pack(r *route, id ConnID, unit []byte, priority uint8) bool {
 	}
 	from := len(p.buf)
 	p.buf = append(p.buf, unit...)
-	p.items = append(p.items, item{id, uint32(from), uint32(len(p.buf)), priority})
+	it.from, it.to = uint32(from), uint32(len(p.buf))
+	p.items = append(p.items, it)
 	r.bytes += len(unit)
 	l.count[countCrossed]++
 	return true
@@ -222,8 +242,13 @@ func (l *Loop) unpack() {
 // one connection are looked up once.
 func (l *Loop) sendItems(p *parcel) {
 	for at := 0; at < len(p.items); {
+		if it := &p.items[at]; it.posted {
+			l.callPosted(it.id, p.buf[it.from:it.to:it.to])
+			at++
+			continue
+		}
 		id, cost, end := p.items[at].id, int64(0), at
-		for ; end < len(p.items) && p.items[end].id == id; end++ {
+		for ; end < len(p.items) && p.items[end].id == id && !p.items[end].posted; end++ {
 			cost += int64(p.items[end].to-p.items[end].from) + unitCost
 		}
 		s := l.slots.at(id.slot())

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -23,7 +24,7 @@ const (
 // while there is something to write. It is the transport of its connection.
 type netConn struct {
 	c    *Conn
-	loop *Loop
+	loop atomic.Pointer[Loop] // changes when the connection moves
 	conn net.Conn
 
 	// The reader's, and from its post until resume the loop's.
@@ -44,6 +45,7 @@ type netEvent struct {
 	accepted net.Conn
 	listener int
 	err      error
+	moved    *moving
 }
 
 type netKind uint8
@@ -53,6 +55,7 @@ const (
 	netRefused          // an accept failed for want of descriptors
 	netRead
 	netWrote
+	netMoved // a connection of another loop comes here
 )
 
 // netQueue holds a loop's events. It is bounded by the number of connections: each
@@ -75,8 +78,13 @@ func (l *Loop) postNet(ev netEvent) {
 	l.net.mu.Unlock()
 	if !closed {
 		l.wake()
-	} else if ev.kind == netAccepted {
+		return
+	}
+	switch ev.kind {
+	case netAccepted:
 		_ = ev.accepted.Close()
+	case netMoved:
+		ev.moved.drop(l)
 	}
 }
 
@@ -103,7 +111,16 @@ func (l *Loop) netEvents() (more bool) {
 
 // netEvent answers false if the turn has no room for the event.
 func (l *Loop) netEvent(ev netEvent) bool {
+	if ev.conn != nil {
+		if at := ev.conn.loop.Load(); at != l { // it has moved meanwhile
+			at.postNet(ev)
+			return true
+		}
+	}
 	switch ev.kind {
+	case netMoved:
+		l.worked.Add(1)
+		l.adopt(ev.moved)
 	case netAccepted:
 		<-l.engine.listeners[ev.listener].seat
 		l.admitNet(ev.accepted, ev.listener)
@@ -129,7 +146,8 @@ func (l *Loop) admitNet(conn net.Conn, listener int) {
 	if wrap := e.listeners[listener].cfg.Wrap; wrap != nil {
 		conn = wrap(conn)
 	}
-	nc := &netConn{loop: l, conn: conn, resume: make(chan struct{}, 1)}
+	nc := &netConn{conn: conn, resume: make(chan struct{}, 1)}
+	nc.loop.Store(l)
 	nc.c = &Conn{net: nc, fd: -1}
 	if !l.open(nc.c, listener, remote) {
 		e.admission.leave(listener, remote.Addr())
@@ -156,7 +174,7 @@ func (nc *netConn) readLoop() {
 		nc.at = 0
 		nc.n, nc.err = nc.conn.Read(nc.buf)
 		failed := nc.err != nil
-		nc.loop.postNet(netEvent{kind: netRead, conn: nc})
+		nc.loop.Load().postNet(netEvent{kind: netRead, conn: nc})
 		if failed {
 			return
 		}
@@ -210,14 +228,14 @@ func (nc *netConn) write(c *Conn, runs [][]byte) (n int, full bool, err error) {
 	for _, run := range runs {
 		total += len(run)
 	}
-	nc.out = nc.loop.pool.get(min(total, netWriteSize))
+	nc.out = nc.loop.Load().pool.get(min(total, netWriteSize))
 	for _, run := range runs {
 		k := min(len(run), netWriteSize-len(nc.out))
 		nc.out = append(nc.out, run[:k]...)
 	}
 	nc.writing = true
-	deadline := nc.loop.limits[c.listener].writeDeadline
-	nc.loop.engine.helpers.Go(func() { nc.writeOut(time.Duration(deadline) * time.Millisecond) })
+	deadline := nc.loop.Load().limits[c.listener].writeDeadline
+	nc.loop.Load().engine.helpers.Go(func() { nc.writeOut(time.Duration(deadline) * time.Millisecond) })
 	return len(nc.out), true, nil
 }
 
@@ -232,7 +250,7 @@ func (nc *netConn) writeOut(deadline time.Duration) {
 		}
 		_, err = nc.conn.Write(step)
 	}
-	nc.loop.postNet(netEvent{kind: netWrote, conn: nc, err: err})
+	nc.loop.Load().postNet(netEvent{kind: netWrote, conn: nc, err: err})
 }
 
 func (l *Loop) netWrote(nc *netConn, err error) {
@@ -252,21 +270,24 @@ func (l *Loop) netWrote(nc *netConn, err error) {
 
 // interest implements transport: what was read and waits is served again.
 func (nc *netConn) interest(c *Conn) {
-	if nc.parked && (nc.loop.wantsInput(c) || c.state != stateOpen) {
+	if nc.parked && (nc.loop.Load().wantsInput(c) || c.state != stateOpen) {
 		nc.parked = false
-		nc.loop.postNet(netEvent{kind: netRead, conn: nc})
+		nc.loop.Load().postNet(netEvent{kind: netRead, conn: nc})
 	}
 }
+
+// forget implements transport: the goroutines find the new loop by themselves.
+func (nc *netConn) forget(*Conn) {}
 
 // shutWrite implements transport. TLS says goodbye, which may block.
 func (nc *netConn) shutWrite(*Conn) {
 	if half, ok := nc.conn.(interface{ CloseWrite() error }); ok {
-		nc.loop.engine.helpers.Go(func() { _ = half.CloseWrite() })
+		nc.loop.Load().engine.helpers.Go(func() { _ = half.CloseWrite() })
 	}
 }
 
 // close implements transport.
 func (nc *netConn) close(*Conn, bool) {
 	close(nc.resume)
-	nc.loop.engine.helpers.Go(func() { _ = nc.conn.Close() })
+	nc.loop.Load().engine.helpers.Go(func() { _ = nc.conn.Close() })
 }

@@ -68,8 +68,11 @@ func (l *Loop) refuseNet() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, ev := range append(q.todo[q.at:], q.posted...) {
-		if ev.kind == netAccepted {
+		switch ev.kind {
+		case netAccepted:
 			_ = ev.accepted.Close()
+		case netMoved:
+			ev.moved.drop(l)
 		}
 	}
 	q.todo, q.posted, q.at, q.closed = nil, nil, 0, true

@@ -66,10 +66,7 @@ func (t *table) put(c *Conn, loop int) bool {
 		t.conns = append(t.conns, nil)
 		t.gens = append(t.gens, 0)
 	}
-	t.gens[slot]++
-	if t.gens[slot] == 0 {
-		t.gens[slot] = 1
-	}
+	t.gens[slot] = t.gens[slot]%maxGeneration + 1
 	t.conns[slot] = c
 	c.id = ConnID(loop)<<loopShift | ConnID(t.gens[slot])<<slotBits | ConnID(slot)
 	return true

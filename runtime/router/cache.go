@@ -53,6 +53,7 @@ type Cache[T comparable] struct {
 	rules    Candidates
 	recent   Candidates // what was found last: most topics have the same
 	seen     map[T]struct{}
+	order    func(a, b T) int
 }
 
 // slot remembers one topic.
@@ -98,6 +99,13 @@ func NewCache[T comparable](trie *Trie[T], table *Table, limits CacheLimits) *Ca
 // SetTable puts other rules into force.
 func (c *Cache[T]) SetTable(table *Table) {
 	c.table = table
+	clear(c.slots)
+	c.last, c.bytes, c.stats.Topics = nil, 0, 0
+}
+
+// OrderBy has every entry's subscribers in that order from now on.
+func (c *Cache[T]) OrderBy(order func(a, b T) int) {
+	c.order = order
 	clear(c.slots)
 	c.last, c.bytes, c.stats.Topics = nil, 0, 0
 }
@@ -180,6 +188,9 @@ func (c *Cache[T]) match(topic []byte) Entry[T] {
 	c.found = c.trie.MatchUnique(topic, c.found[:0], c.seen)
 	if len(c.found) > 0 {
 		e.Subscribers = append(make([]T, 0, len(c.found)), c.found...)
+		if c.order != nil && len(e.Subscribers) > 1 {
+			slices.SortFunc(e.Subscribers, c.order)
+		}
 	}
 	if c.table != nil {
 		c.rules = c.table.Candidates(topic, c.rules[:0])

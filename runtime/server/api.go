@@ -104,7 +104,7 @@ func (b *bus) Subscribe(_ context.Context, patterns []string, buffer int) (admin
 	next[s.id] = s
 	b.active.Store(&next)
 	for _, pattern := range patterns {
-		if _, err := b.server.topics.Add(pattern, s.id); err != nil {
+		if _, err := b.server.topics.Add(pattern, router.Subscriber{Session: s.id}); err != nil {
 			return nil, fmt.Errorf("%w: %w", admin.ErrInvalidPattern, err)
 		}
 	}
@@ -217,7 +217,7 @@ func (s *apiSubscription) Close() {
 	s.removed.Do(func() {
 		b := s.bus
 		for _, pattern := range s.patterns {
-			b.server.topics.Remove(pattern, s.id)
+			b.server.topics.Remove(pattern, router.Subscriber{Session: s.id})
 		}
 		b.mu.Lock()
 		defer b.mu.Unlock()

@@ -19,7 +19,7 @@ const (
 // deliver takes the message to one destination and says how many receivers took
 // it; if none, p.why says why. found is what the cache knows of the message's own
 // topic; name is empty or belongs to the destination.
-func (p *path) deliver(m *abi.Message, kind abi.DestinationKind, name []byte, found *router.Entry[uint64]) int {
+func (p *path) deliver(m *abi.Message, kind abi.DestinationKind, name []byte, found *router.Entry[router.Subscriber]) int {
 	switch kind {
 	case abi.ToSubscribers:
 		if len(name) > 0 {
@@ -41,7 +41,7 @@ func (p *path) deliver(m *abi.Message, kind abi.DestinationKind, name []byte, fo
 	return 0
 }
 
-func (p *path) toSubscribers(m *abi.Message, found *router.Entry[uint64]) int {
+func (p *path) toSubscribers(m *abi.Message, found *router.Entry[router.Subscriber]) int {
 	if found.Err != nil {
 		p.why = delivery.BadTopic
 		return 0
@@ -51,12 +51,49 @@ func (p *path) toSubscribers(m *abi.Message, found *router.Entry[uint64]) int {
 		return 0
 	}
 	copies := 0
-	for _, id := range found.Subscribers {
-		if p.send(m, id) {
+	for by := found.Subscribers; len(by) > 0; {
+		if n, sessions := p.elsewhere(by); n > 0 {
+			if p.took(p.postTo(m, loopOf(by[0].Session), by[:n], false)) {
+				copies += sessions
+				p.ledger.Copies += uint64(sessions - 1)
+			}
+			by = by[n:]
+			continue
+		}
+		n := 1
+		for n < len(by) && by[n].Session == by[0].Session {
+			n++
+		}
+		if p.sendBy(m, by[0].Session, by[:n]) {
 			copies++
 		}
+		by = by[n:]
 	}
 	return copies
+}
+
+// elsewhere counts the subscriptions at the front that belong to sessions of one other
+// loop which outlive their connections, and these sessions: they get one copy together.
+func (p *path) elsewhere(by []router.Subscriber) (subscriptions, sessions int) {
+	if p.single || !isStay(by[0].Session) {
+		return 0, 0
+	}
+	at := loopOf(by[0].Session)
+	if at == p.loop.Index() {
+		return 0, 0
+	}
+	last := uint64(0)
+	for _, s := range by {
+		if !isStay(s.Session) || loopOf(s.Session) != at {
+			break
+		}
+		subscriptions++
+		if s.Session != last {
+			sessions++
+			last = s.Session
+		}
+	}
+	return subscriptions, sessions
 }
 
 // toTopic delivers the message under another topic than its own.
@@ -139,6 +176,7 @@ func (p *path) bury(m *abi.Message) bool {
 		return p.kept
 	}
 	letter := *m
+	letter.Receipt = 0
 	grown, ok := p.setup.dead.Build(p.scratch, p.letter, &letter)
 	p.scratch = grown
 	if !ok {
@@ -152,7 +190,7 @@ func (p *path) bury(m *abi.Message) bool {
 	own := p.encoded
 	p.encoded.reset(abi.ChangesKnown)
 	p.ledger.Emitted++
-	p.settled(p.toSubscribers(&letter, &found))
+	p.settled(&letter, p.toSubscribers(&letter, &found))
 	p.encoded = own
 	return true
 }
@@ -162,7 +200,7 @@ func (p *path) bury(m *abi.Message) bool {
 // In a format without sequence ids responses name the node that they are for.
 func (p *path) sendOne(m *abi.Message, id uint64) bool {
 	to := p.receiver(id)
-	if m.Type != abi.TypeRequest || m.Session == 0 || to == nil || to.format.SeqBits() == 0 {
+	if m.Type != abi.TypeRequest || m.Session == 0 || to == nil || to.format == nil || to.format.SeqBits() == 0 {
 		return p.send(m, id)
 	}
 	p.begin()
@@ -200,7 +238,7 @@ func (p *path) answers(m *abi.Message) bool {
 	case delivery.Unknown:
 		return false
 	case delivery.Late:
-		p.ledger.Drop(delivery.LateResponse)
+		p.drop(m, delivery.LateResponse)
 		return true
 	}
 	p.goPast()
@@ -213,40 +251,51 @@ func (p *path) answers(m *abi.Message) bool {
 	if p.send(m, origin.Session) {
 		copies = 1
 	}
-	p.settled(copies)
+	p.settled(m, copies)
 	return true
 }
 
 // respondsBySeq tells whether only its sequence id says that the message is a
 // response.
 func (p *path) respondsBySeq(m *abi.Message) bool {
-	return int(m.Listener) < len(p.setup.listeners) && p.setup.listeners[m.Listener].format.RespondsBySeq()
+	return int(m.Listener) < len(p.setup.listeners) && p.setup.listeners[m.Listener].format != nil && p.setup.listeners[m.Listener].format.RespondsBySeq()
 }
 
 // reply sends what a plugin answered to the message's session.
 func (p *path) reply(m *abi.Message, payload []byte) {
 	if m.Session == 0 {
-		p.ledger.Drop(delivery.NoReply)
+		p.drop(m, delivery.NoReply)
 		return
 	}
 	m.Type, m.Payload, m.Frame = abi.TypeResponse, payload, nil
 	p.encoded.reset(abi.ChangesKnown)
 	if !p.send(m, m.Session) {
-		p.ledger.Drop(p.why)
+		p.drop(m, p.why)
 		return
 	}
+	p.tell(m, taken)
 	p.ledger.Replied++
 }
 
-// send encodes the message for one receiver and puts it into its outbox. It
-// counts the copy.
-func (p *path) send(m *abi.Message, id uint64) bool {
+// send takes the message to one receiver, which it is addressed to.
+func (p *path) send(m *abi.Message, id uint64) bool { return p.sendBy(m, id, nil) }
+
+// sendBy takes the message to one receiver through subscriptions of its own: it is
+// encoded and put into the receiver's outbox, or handed to who speaks for it. It counts
+// the copy.
+func (p *path) sendBy(m *abi.Message, id uint64, by []router.Subscriber) bool {
 	if isAPI(id) {
 		return p.took(p.server.bus.offer(m, id, p.setup.names[m.Listener]))
+	}
+	if isStay(id) {
+		return p.took(p.spoken(m, id, by))
 	}
 	to := p.receiver(id)
 	if to == nil {
 		return p.took(delivery.Closed)
+	}
+	if p.speakers[to.index] != nil {
+		return p.took(p.spoken(m, id, by))
 	}
 	unit, err := p.encode(m, to.format)
 	if err != nil {
@@ -257,9 +306,7 @@ func (p *path) send(m *abi.Message, id uint64) bool {
 	}
 	switch p.loop.SendTo(engine.ConnID(id), unit, m.Priority) {
 	case engine.Pressed:
-		if m.Session != 0 {
-			p.loop.Hold(engine.ConnID(m.Session), engine.ConnID(id))
-		}
+		p.hold(m, engine.ConnID(id))
 	case engine.Dropped:
 		return p.took(delivery.OutboxFull)
 	case engine.Closed:
@@ -268,9 +315,31 @@ func (p *path) send(m *abi.Message, id uint64) bool {
 	return p.took(taken)
 }
 
+// hold stops reading from who sent the message until the receiver has room again.
+func (p *path) hold(m *abi.Message, until engine.ConnID) {
+	if from := p.sender(m); from != 0 {
+		p.loop.Hold(from, until)
+	}
+}
+
+// sender is the connection that the message came by; 0 if it came by none, or that
+// is gone.
+func (p *path) sender(m *abi.Message) engine.ConnID {
+	switch {
+	case p.foreign != 0:
+		return p.foreign
+	case !isStay(m.Session):
+		return engine.ConnID(m.Session)
+	}
+	if from := p.peer(m.Session); from != nil {
+		return from.conn.ID()
+	}
+	return 0
+}
+
 // receiver is the listener whose connection the session is; nil if it is gone.
 func (p *path) receiver(id uint64) *listener {
-	if isAPI(id) {
+	if isAPI(id) || isStay(id) {
 		return nil
 	}
 	index, ok := p.loop.ListenerOf(engine.ConnID(id))

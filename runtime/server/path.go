@@ -25,18 +25,23 @@ import (
 //
 // Sessions come and go in session.go.
 type path struct {
-	server *Server
-	loop   *engine.Loop
-	setup  *setup
-	lanes  []lane  // by listener
-	stages []stage // by route
-	open   int     // the stage in which messages wait; noStage if none does
-	cache  *router.Cache[uint64]
+	server   *Server
+	loop     *engine.Loop
+	single   bool // there is no other loop
+	setup    *setup
+	lanes    []lane    // by listener
+	speakers []speaker // by listener; nil for those of frames
+	stays    stays     // sessions that outlive their connections
+	stages   []stage   // by route
+	open     int       // the stage in which messages wait; noStage if none does
+	cache    *router.Cache[router.Subscriber]
 
 	now     int64                                   // of this turn, nanoseconds since 1970-01-01 UTC; 0 between turns
 	scratch []byte                                  // this turn's attributes, topics and encoded frames
 	encoded encoded                                 // of the message that is being delivered
 	why     delivery.Reason                         // why the last place did not take the message
+	foreign engine.ConnID                           // the connection of another loop that a posted message came by
+	by      []router.Subscriber                     // of a posted message
 	letter  delivery.Letter                         // what a dead letter of the message would say
 	letters *delivery.Handover[delivery.DeadLetter] // dead letters to be kept; nil for none
 	kept    bool                                    // the last dead letter was kept
@@ -76,8 +81,9 @@ const maxLane = 1024
 
 // newPath makes a loop's path, with an instance of every plugin.
 func newPath(s *Server, l *engine.Loop) (*path, error) {
-	p := &path{server: s, loop: l, setup: s.setup, lanes: make([]lane, len(s.setup.listeners)), open: noStage}
+	p := &path{server: s, loop: l, single: l.Loops() == 1, setup: s.setup, lanes: make([]lane, len(s.setup.listeners)), open: noStage}
 	p.cache = router.NewCache(s.topics, s.setup.table, router.CacheLimits{})
+	p.cache.OrderBy(router.BySession)
 	for i := range p.lanes {
 		chain, err := plugins.NewChain(s.ctx, s.setup.names, s.plugins.chains[i]...)
 		if err != nil {
@@ -87,6 +93,7 @@ func newPath(s *Server, l *engine.Loop) (*path, error) {
 		p.lanes[i].carry()
 		p.wakeOnAnswers(chain)
 	}
+	p.makeSpeakers()
 	if err := p.makeStages(); err != nil {
 		return nil, errors.Join(err, p.close(s.ctx))
 	}
@@ -123,15 +130,28 @@ func (p *path) publish() {
 	}
 }
 
-// Data cuts frames off b and collects their messages in the listener's lane.
+// Data cuts what the listener's protocol has put into b.
 func (p *path) Data(c *engine.Conn, b []byte) (consumed, need int) {
 	from := c.Value.(*peer)
-	l := from.listener
-	lane := &p.lanes[l.index]
 	p.begin()
 	if p.waiting.lanes+p.waiting.stages > 0 {
-		p.calm(c)
+		p.calm(from)
 	}
+	return p.cut(from, b)
+}
+
+// cut collects the messages in b, whatever carried it, in the listener's lane.
+func (p *path) cut(from *peer, b []byte) (consumed, need int) {
+	if s := p.speakers[from.listener.index]; s != nil {
+		return s.data(from, b)
+	}
+	return p.frames(from, b)
+}
+
+// frames cuts frames off b.
+func (p *path) frames(from *peer, b []byte) (consumed, need int) {
+	l := from.listener
+	lane := &p.lanes[l.index]
 	for consumed < len(b) && !from.refused {
 		messages := append(lane.batch.Messages, abi.Message{})
 		m := &messages[len(messages)-1]
@@ -162,11 +182,11 @@ func (p *path) Data(c *engine.Conn, b []byte) (consumed, need int) {
 		}
 		lane.counts.bad(err)
 		if p.server.debugging() {
-			p.server.log.Debug("not a frame", "listener", l.name, "remote", c.Remote(), "skipped", n, "error", err)
+			p.server.log.Debug("not a frame", "listener", l.name, "remote", from.conn.Remote(), "skipped", n, "error", err)
 		}
 		if from.faults++; n == 0 || from.faults > maxFaults {
 			from.refused = true
-			c.CloseAfterFlush(engine.ReasonProtocol)
+			from.conn.CloseAfterFlush(engine.ReasonProtocol)
 		}
 		consumed += n
 	}
@@ -249,7 +269,7 @@ func (p *path) answerHeartbeat(from *peer, m *abi.Message) {
 // answer sends weft's own answer to what the connection sent. Who does not read its
 // answers is not read from until it does.
 func (p *path) answer(to *peer, unit []byte, priority uint8) {
-	if to.conn.Send(unit, priority) == engine.Pressed {
+	if p.write(to, unit, priority) == engine.Pressed {
 		p.loop.Hold(to.conn.ID(), to.conn.ID())
 	}
 }
@@ -261,7 +281,7 @@ func (p *path) makeTopic(l *listener, m *abi.Message) bool {
 	grown, err := l.topic.Append(p.scratch, &p.values)
 	p.scratch = grown
 	if err != nil {
-		p.ledger.Drop(topicReason(err))
+		p.drop(m, topicReason(err))
 		if p.server.debugging() {
 			p.server.log.Debug("no topic", "listener", l.name, "session", m.Session, "error", err)
 		}
@@ -291,7 +311,7 @@ func (p *path) address(from *peer, m *abi.Message) bool {
 	own := from.session.Name()
 	if own == "" {
 		if !p.named(from, m, number) {
-			p.ledger.Drop(delivery.Closed)
+			p.drop(m, delivery.Closed)
 			return false
 		}
 		return true
@@ -431,7 +451,7 @@ func (p *path) settleAs(l *lane, m *abi.Message, o *plugins.Outcome, payload []b
 	}
 	p.encoded.reset(o.Changes)
 	if p.refusals && !o.Emitted && p.isRefused(m.Session) {
-		p.ledger.Drop(delivery.Closed)
+		p.drop(m, delivery.Closed)
 		return
 	}
 	if o.Verdict == abi.VerdictContinue || o.Verdict == abi.VerdictRoute {
@@ -455,16 +475,16 @@ func (p *path) decided(chain *plugins.Chain, m *abi.Message, o *plugins.Outcome)
 	case abi.VerdictReply:
 		p.reply(m, o.Out)
 	case abi.VerdictDrop:
-		p.ledger.Drop(dropReason(o.Cause))
+		p.drop(m, dropReason(o.Cause))
 		if p.server.debugging() {
 			p.server.log.Debug("message dropped", "listener", p.setup.names[m.Listener], "session", m.Session, "topic", string(m.Topic),
 				"plugin", pluginName(chain, o), "cause", o.Cause, "reason", string(o.Out))
 		}
 	case abi.VerdictClose:
-		p.ledger.Drop(delivery.PluginClose)
+		p.drop(m, delivery.PluginClose)
 		p.closeSession(m.Session, o.Out)
 	default:
-		p.ledger.Drop(delivery.PluginFault)
+		p.drop(m, delivery.PluginFault)
 	}
 	return false
 }

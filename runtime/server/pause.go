@@ -20,7 +20,7 @@ type waiting struct {
 	batch  plugins.Batch // of Resume and of dropping
 	lanes  int           // messages that the lanes' chains hold; at least 1 if there is one
 	stages int           // and the stages'
-	quiet  map[engine.ConnID]*engine.Conn
+	quiet  map[engine.ConnID]*peer
 }
 
 // A session that has maxSessionWaiting messages in a chain is not read from until half of
@@ -42,7 +42,7 @@ type chosen struct {
 func (p *path) wakeOnAnswers(c *plugins.Chain) {
 	if p.waiting.resume == nil {
 		p.waiting.resume = p.resume
-		p.waiting.quiet = map[engine.ConnID]*engine.Conn{}
+		p.waiting.quiet = map[engine.ConnID]*peer{}
 	}
 	c.OnWake(p.wake)
 }
@@ -94,9 +94,9 @@ func (p *path) count() {
 			w.stages += n
 		}
 	}
-	for id, c := range w.quiet {
-		if p.heldOf(uint64(id)) <= maxSessionWaiting/2 {
-			c.Suspend(false)
+	for id, from := range w.quiet {
+		if p.heldOf(from.session.ID()) <= maxSessionWaiting/2 {
+			from.conn.Suspend(false)
 			delete(w.quiet, id)
 		}
 	}
@@ -117,15 +117,33 @@ func (p *path) heldOf(session uint64) int {
 }
 
 // calm stops reading from a connection of which many messages wait.
-func (p *path) calm(c *engine.Conn) {
-	if _, there := p.waiting.quiet[c.ID()]; !there && p.heldOf(uint64(c.ID())) >= maxSessionWaiting {
-		p.waiting.quiet[c.ID()] = c
+func (p *path) calm(from *peer) {
+	c := from.conn
+	if from.session == nil {
+		return
+	}
+	if _, there := p.waiting.quiet[c.ID()]; !there && p.heldOf(from.session.ID()) >= maxSessionWaiting {
+		p.waiting.quiet[c.ID()] = from
 		c.Suspend(true)
 	}
 }
 
-// Pending implements engine.Pender: a drain waits for the messages that are held.
-func (p *path) Pending() bool { return p.waiting.lanes+p.waiting.stages > 0 }
+// Pending implements engine.Pender: a drain waits for the messages that are held, and
+// for what speakers still have to do.
+func (p *path) Pending() bool {
+	if p.holding() {
+		return true
+	}
+	for _, s := range p.speakers {
+		if s != nil && s.pending() {
+			return true
+		}
+	}
+	return false
+}
+
+// holding tells whether a chain holds messages.
+func (p *path) holding() bool { return p.waiting.lanes+p.waiting.stages > 0 }
 
 // resumeLane settles the messages that come back from a listener's chain.
 func (p *path) resumeLane(l *lane) {
@@ -171,7 +189,7 @@ func (p *path) park(l *lane, m *abi.Message, o *plugins.Outcome, payload []byte)
 			if o.Emitted {
 				p.ledger.Emitted++
 			}
-			p.ledger.Drop(delivery.HoldFull)
+			p.drop(m, delivery.HoldFull)
 		}
 		p.waiting.stages++
 		return true
@@ -220,12 +238,12 @@ func (p *path) resumeStage(s *stage) {
 }
 
 // dropHeld ends what the chains hold of a session that has ended.
-func (p *path) dropHeld(session uint64, why delivery.Reason) {
-	if !p.Pending() {
+func (p *path) dropHeld(from *peer, why delivery.Reason) {
+	if !p.holding() {
 		return
 	}
-	p.eachChain(func(c *plugins.Chain, b *plugins.Batch) { c.DropHeld(session, b) }, why)
-	delete(p.waiting.quiet, engine.ConnID(session))
+	p.eachChain(func(c *plugins.Chain, b *plugins.Batch) { c.DropHeld(from.session.ID(), b) }, why)
+	delete(p.waiting.quiet, from.conn.ID())
 }
 
 // dropAllHeld ends what the chains still hold when the engine has ended.
@@ -246,7 +264,7 @@ func (p *path) eachChain(drop func(*plugins.Chain, *plugins.Batch), why delivery
 			if b.Outcomes[i].Emitted {
 				p.ledger.Emitted++
 			}
-			p.ledger.Drop(why)
+			p.drop(&b.Messages[i], why)
 		}
 		b.Reset()
 	}

@@ -127,7 +127,7 @@ func (p *path) replay(l *delivery.DeadLetter, way admin.ReplayWay) admin.ReplayR
 // revive makes of a letter's message one of this moment. It is its session's as
 // long as that lasts; afterwards it is nobody's, with what was known about it.
 func (p *path) revive(m *abi.Message, index int, way admin.ReplayWay) {
-	m.Time = p.now
+	m.Time, m.Receipt = p.now, 0
 	m.Flags |= abi.FlagRedelivered
 	m.Frame, m.FrameStale = nil, false
 	m.Listener = uint32(max(index, 0))

@@ -108,12 +108,12 @@ func (p *path) route(m *abi.Message) {
 	}
 	entry := p.cache.Lookup(m.Topic)
 	if entry.Err != nil {
-		p.ledger.Drop(delivery.BadTopic)
+		p.drop(m, delivery.BadTopic)
 		return
 	}
 	if len(entry.Rules) == 0 && p.setup.direct {
 		p.goPast()
-		p.settled(p.toSubscribers(m, &entry))
+		p.settled(m, p.toSubscribers(m, &entry))
 		return
 	}
 	p.input.Message = m
@@ -130,17 +130,17 @@ func (p *path) route(m *abi.Message) {
 }
 
 // toChoice takes the message to every destination of a route.
-func (p *path) toChoice(m *abi.Message, choice *router.Choice, found *router.Entry[uint64]) {
+func (p *path) toChoice(m *abi.Message, choice *router.Choice, found *router.Entry[router.Subscriber]) {
 	p.why = delivery.NoRoute
 	copies := 0
 	for i := range choice.To {
 		copies += p.toDestination(m, &choice.To[i], found)
 	}
-	p.settled(copies)
+	p.settled(m, copies)
 }
 
 // toDestination takes the message to one destination of the rules.
-func (p *path) toDestination(m *abi.Message, d *router.Destination, found *router.Entry[uint64]) int {
+func (p *path) toDestination(m *abi.Message, d *router.Destination, found *router.Entry[router.Subscriber]) int {
 	if d.Template == nil {
 		return p.deliver(m, d.Kind, d.Name, found)
 	}
@@ -167,13 +167,13 @@ func (p *path) routeTo(m *abi.Message, o *plugins.Outcome) {
 			p.why = delivery.BadDestination
 			continue
 		}
-		var found router.Entry[uint64]
+		var found router.Entry[router.Subscriber]
 		if d.Kind == abi.ToSubscribers && d.Name == nil {
 			found = p.cache.Lookup(m.Topic)
 		}
 		copies += p.deliver(m, d.Kind, d.Name, &found)
 	}
-	p.settled(copies)
+	p.settled(m, copies)
 }
 
 // addressed takes a frame that names its node there; false for any other.
@@ -190,12 +190,17 @@ func (p *path) addressed(m *abi.Message) bool {
 	if string(to) == everybody {
 		kind = abi.ToAll
 	}
-	p.settled(p.deliver(m, kind, to, nil))
+	p.settled(m, p.deliver(m, kind, to, nil))
 	return true
 }
 
 // settled ends a message of which so many copies were taken.
-func (p *path) settled(copies int) {
+func (p *path) settled(m *abi.Message, copies int) {
+	why := taken
+	if copies == 0 {
+		why = p.why
+	}
+	p.tell(m, why)
 	switch {
 	case copies == 0:
 		p.ledger.Drop(p.why)

@@ -46,7 +46,7 @@ type Server struct {
 	setup    *setup
 	plugins  *loaded
 	rollouts *rollouts
-	topics   *router.Trie[uint64]
+	topics   *router.Trie[router.Subscriber]
 	sessions *session.Registry
 	requests *delivery.Requests
 	engine   *engine.Engine
@@ -66,7 +66,7 @@ type Server struct {
 func New(ctx context.Context, opts Options) (*Server, error) {
 	s := &Server{
 		log: opts.Logger, cfg: opts.Config, ctx: context.WithoutCancel(ctx),
-		topics:   router.NewTrie[uint64](),
+		topics:   router.NewTrie[router.Subscriber](),
 		requests: delivery.NewRequests(delivery.RequestLimits{}),
 		life:     life.New(),
 		seed:     maphash.MakeSeed(),
@@ -207,7 +207,7 @@ type Address struct {
 func (s *Server) Addresses() []Address {
 	var list []Address
 	for i, a := range s.engine.Addrs() {
-		list = append(list, Address{s.setup.listeners[i].name, s.setup.listeners[i].format.Name(), a})
+		list = append(list, Address{s.setup.listeners[i].name, s.setup.listeners[i].protocol, a})
 	}
 	if s.admin != nil && s.admin.Addr() != nil {
 		list = append(list, Address{apiName, "http", s.admin.Addr()})

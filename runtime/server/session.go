@@ -19,36 +19,68 @@ const queuePrefix = "queue:"
 
 // peer is what a connection is to the path: the engine keeps it with each.
 type peer struct {
-	session  *session.Session
+	session  *session.Session // nil until it begins
 	conn     *engine.Conn
 	listener *listener
 	waiting  []*router.Template // subscriptions whose placeholders are not known yet
 	faults   uint8              // in a row: what came was no frame
 	refused  bool               // it is being closed; nothing more is read from it
+	attrs    abi.Attributes     // what its transport knows of it: what the open hook sees beside
+	said     any                // its speaker's
 }
 
-// Open makes the connection a session and asks the chain whether it may be here.
+// Open takes note of a connection.
 func (p *path) Open(c *engine.Conn) {
 	l := p.setup.listeners[c.Listener()]
-	s := session.New(uint64(c.ID()), l.index, time.Now().UnixNano(), c.Remote())
-	from := &peer{session: s, conn: c, listener: l, waiting: l.subscribe}
+	from := &peer{conn: c, listener: l, waiting: l.subscribe}
 	c.Value = from
-	lane := &p.lanes[l.index]
-	if lane.chain.Len() > 0 {
-		p.opened(lane, from)
+	p.connected(from)
+}
+
+// Moved implements engine.Mover.
+func (p *path) Moved(c *engine.Conn) { c.Value.(*peer).conn = c }
+
+// connected begins with a connection as soon as its bytes are those of the
+// listener's protocol. One of frames is a session at once.
+func (p *path) connected(from *peer) {
+	if s := p.speakers[from.listener.index]; s != nil {
+		s.opened(from)
+		return
 	}
-	if !from.refused {
-		p.introduce(from, &abi.Message{})
+	c := from.conn
+	s := session.New(uint64(c.ID()), from.listener.index, time.Now().UnixNano(), c.Remote())
+	admitted, reason := p.join(from, s, nil)
+	if !admitted {
+		p.server.log.Info("session refused", "listener", from.listener.name, "remote", c.Remote(), "reason", string(reason))
+		c.CloseAfterFlush(engine.ReasonDenied)
 	}
 }
 
-// opened runs the chain's open hooks.
-func (p *path) opened(l *lane, from *peer) {
+// join makes the session the connection's and asks the chain whether it may be here.
+// Plugins see the attributes beside those that every connection has. If it may not,
+// the reason is what a plugin says about it and belongs to the turn; the caller
+// closes the connection.
+func (p *path) join(from *peer, s *session.Session, attrs abi.Attributes) (admitted bool, reason []byte) {
+	from.session, from.waiting = s, from.listener.subscribe
+	lane := &p.lanes[from.listener.index]
+	if lane.chain.Len() > 0 {
+		if reason = p.opened(lane, from, attrs); from.refused {
+			return false, reason
+		}
+	}
+	p.introduce(from, &abi.Message{})
+	return !from.refused, reason
+}
+
+// opened runs the chain's open hooks, and answers what a plugin says about a session
+// that it refuses.
+func (p *path) opened(l *lane, from *peer, more abi.Attributes) (reason []byte) {
 	attrs := abi.Attributes(nil).
-		AppendString("peer", from.session.Remote().String()).
-		AppendString("protocol", from.listener.format.Name())
+		AppendString("peer", from.conn.Remote().String()).
+		AppendString("protocol", from.listener.protocol)
+	attrs = append(append(attrs, from.attrs...), more...)
 	p.events.Messages = append(p.events.Messages, abi.Message{
-		Session: from.session.ID(), Listener: from.listener.index, Time: from.session.Since(), Attrs: attrs,
+		Session: from.session.ID(), Listener: from.listener.index, Time: time.Now().UnixNano(), Attrs: attrs,
 	})
 	l.chain.Open(&p.events)
 	p.waiting.note(&p.waiting.lanes, l.chain)
@@ -66,12 +98,14 @@ func (p *path) opened(l *lane, from *peer) {
 		case abi.VerdictDrop, abi.VerdictClose, abi.VerdictRoute:
 			from.refused = true
 			p.keepSession(l.chain, m, o)
-			p.server.log.Info("session refused", "listener", from.listener.name, "remote", from.session.Remote(), "reason", string(o.Out))
-			from.conn.CloseAfterFlush(engine.ReasonDenied)
+			start := len(p.scratch)
+			p.scratch = append(p.scratch, o.Out...)
+			reason = p.scratch[start:len(p.scratch):len(p.scratch)]
 		}
 	}
 	p.flush()
 	p.events.Reset()
+	return reason
 }
 
 // greet sends what a plugin says to a session that begins.
@@ -81,21 +115,36 @@ func (p *path) greet(m *abi.Message, text []byte) {
 	p.send(m, m.Session)
 }
 
-// Closed takes back what the session held and tells the chain and those who wait
-// for its answers.
+// Closed ends the session of a connection of frames, and tells who speaks for any
+// other.
 func (p *path) Closed(c *engine.Conn, reason engine.Reason) {
 	from, ok := c.Value.(*peer)
 	if !ok {
 		return
 	}
+	if s := p.speakers[from.listener.index]; s != nil {
+		s.closed(from, reason)
+		return
+	}
+	if from.session != nil {
+		defer p.server.sessions.Close(from.session) // whatever plugins still do
+		p.leave(from, reason, true)
+	}
+}
+
+// leave takes the session from its connection: its last messages go their way, and
+// the chain and those who wait for its answers are told. A session that ends loses
+// what it held.
+func (p *path) leave(from *peer, reason engine.Reason, ends bool) {
 	s := from.session
 	lane := &p.lanes[from.listener.index]
-	defer p.server.sessions.Close(s) // whatever plugins still do
 	if lane.chain.Len() > 0 && len(lane.batch.Messages) > 0 {
 		p.runNow(lane) // its last messages may be among them
 	}
-	p.dropHeld(s.ID(), heldReason(reason))
-	p.server.sessions.Close(s)
+	p.dropHeld(from, heldReason(reason))
+	if ends {
+		p.server.sessions.Close(s)
+	}
 	p.server.lost.Add(uint64(len(p.server.requests.Drop(s.ID(), nil))))
 	if lane.chain.Len() == 0 {
 		return
@@ -146,15 +195,20 @@ func (p *path) routeEmitted(s *stage) {
 
 // Idle sends a heartbeat to a connection that has been silent.
 func (p *path) Idle(c *engine.Conn) {
-	if beat, ok := c.Value.(*peer).listener.format.Heartbeat(); ok {
-		c.Send(beat, abi.MaxPriority)
+	from := c.Value.(*peer)
+	if s := p.speakers[from.listener.index]; s != nil {
+		s.idle(from)
+		return
+	}
+	if beat, ok := from.listener.format.Heartbeat(); ok {
+		p.write(from, beat, abi.MaxPriority)
 	}
 }
 
 // Tick lets the plugins that want it know that time has passed, and ends the
 // requests that nobody has answered.
 func (p *path) Tick(now time.Time) {
-	if p.Pending() || p.waiting.missed.Swap(false) {
+	if p.holding() || p.waiting.missed.Swap(false) {
 		p.resume() // should the loop have had no room for it
 	}
 	for i := range p.lanes {
@@ -166,6 +220,11 @@ func (p *path) Tick(now time.Time) {
 		if s := &p.stages[i]; s.chain != nil {
 			s.chain.Tick(&p.events, now, uint32(len(p.setup.listeners)))
 			p.routeEmitted(s)
+		}
+	}
+	for _, s := range p.speakers {
+		if s != nil {
+			s.tick(now)
 		}
 	}
 	if p.loop.Index() == 0 {
@@ -273,27 +332,28 @@ func (p *path) claim(from *peer, name []byte, policy session.Policy) bool {
 		return false
 	}
 	if former != 0 {
-		p.replace(engine.ConnID(former))
+		p.replace(former)
 	}
 	return true
 }
 
 // replace closes a connection, of whichever loop, whose name another has taken.
-func (p *path) replace(former engine.ConnID) {
-	if former.Loop() == p.loop.Index() {
+func (p *path) replace(former uint64) {
+	at := loopOf(former)
+	if at == p.loop.Index() {
 		p.replaced(former)
 		return
 	}
-	owner := p.server.paths[former.Loop()]
-	if err := p.server.engine.Do(former.Loop(), func() { owner.replaced(former) }); err != nil {
-		p.server.log.Warn("a replaced connection was not closed", "connection", former, "error", err)
+	owner := p.server.paths[at]
+	if err := p.server.engine.Do(at, func() { owner.replaced(former) }); err != nil {
+		p.server.log.Warn("a replaced connection was not closed", "session", former, "error", err)
 	}
 }
 
-func (p *path) replaced(former engine.ConnID) {
-	if from := p.peer(uint64(former)); from != nil {
+func (p *path) replaced(former uint64) {
+	if from := p.peer(former); from != nil {
 		from.refused = true
-		p.server.log.Info("session replaced by a newer one", "listener", from.listener.name, "remote", from.session.Remote())
+		p.server.log.Info("session replaced by a newer one", "listener", from.listener.name, "remote", from.conn.Remote())
 		from.conn.CloseAfterFlush(engine.ReasonReplaced)
 	}
 }
@@ -303,12 +363,18 @@ var errEverybody = errors.New("the node number " + everybody + " stands for ever
 
 func (p *path) refuse(from *peer, err error) {
 	from.refused, p.refusals = true, true
-	p.server.log.Warn("session refused", "listener", from.listener.name, "remote", from.session.Remote(), "error", err)
+	p.server.log.Warn("session refused", "listener", from.listener.name, "remote", from.conn.Remote(), "error", err)
 	from.conn.CloseAfterFlush(engine.ReasonDenied)
 }
 
-// peer finds a session of this loop; nil if it is gone.
+// peer finds the connection of a session of this loop; nil if it is gone.
 func (p *path) peer(id uint64) *peer {
+	if isStay(id) {
+		if s := p.stays.get(id); s != nil {
+			return s.peer
+		}
+		return nil
+	}
 	c := p.loop.Conn(engine.ConnID(id))
 	if c == nil {
 		return nil
@@ -330,7 +396,7 @@ func (p *path) closeSession(id uint64, reason []byte) {
 		return
 	}
 	from.refused, p.refusals = true, true
-	p.server.log.Info("session closed by a plugin", "listener", from.listener.name, "remote", from.session.Remote(), "reason", string(reason))
+	p.server.log.Info("session closed by a plugin", "listener", from.listener.name, "remote", from.conn.Remote(), "reason", string(reason))
 	from.conn.CloseAfterFlush(engine.ReasonVerdict)
 }
 

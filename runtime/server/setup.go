@@ -26,13 +26,15 @@ type setup struct {
 
 // listener is one listener's part of a setup.
 type listener struct {
-	index  uint32
-	name   string
-	format *frame.Format
+	index    uint32
+	name     string
+	protocol string        // what it speaks: the name of the frame format, say
+	format   *frame.Format // nil where a speaker takes its place
 	// nodeAttr is the attribute by which the frame itself names nodes.
 	nodeAttr    string
 	topic       *router.Template
-	fixedTopic  []byte // the topic, if the template has no placeholder
+	speak       func(*path, *listener) speaker // makes the speaker; nil for frames
+	fixedTopic  []byte                         // the topic, if the template has no placeholder
 	node        *router.Template
 	subscribe   []*router.Template
 	acknowledge *router.Template
@@ -87,23 +89,14 @@ func compileFrames(cfg *config.Config) (map[string]*frame.Format, error) {
 func newListener(cfg *config.Config, i int, formats map[string]*frame.Format) (*listener, error) {
 	c := &cfg.Listeners[i]
 	l := &listener{index: uint32(i), name: c.Name}
-	f, ok := formats[c.Frame]
-	if !ok {
-		f, ok = frame.Preset(c.Frame)
+	make, err := speaking(cfg, i)
+	if err != nil {
+		return nil, err
 	}
-	if !ok {
-		return nil, fmt.Errorf("listeners.%s.frame: %q is neither a preset nor a key of frames (%s)", c.Name, c.Frame, cfg.Place("listeners."+c.Name+".frame"))
-	}
-	l.format = f.WithLimit(int(c.Limits.Frame))
-	l.nodeAttr = l.format.NodeAttr()
-	var beat []byte
-	if beat, l.beats = l.format.Heartbeat(); l.beats && l.nodeAttr != "" {
-		var m abi.Message
-		if _, _, err := l.format.Decode(beat, nil, &m); err != nil {
-			return nil, fmt.Errorf("listeners.%s.frame: its heartbeat cannot be read: %w", c.Name, err)
-		}
-		number, _ := m.Attrs.Get(l.nodeAttr)
-		l.beatNode = string(number)
+	if make != nil {
+		l.protocol, l.speak = c.Frame, make
+	} else if err := l.frames(cfg, c, formats); err != nil {
+		return nil, err
 	}
 	var faults []error
 	parse := func(key, text string, parser func(string) (*router.Template, error)) *router.Template {
@@ -128,6 +121,37 @@ func newListener(cfg *config.Config, i int, formats map[string]*frame.Format) (*
 	}
 	l.fixTopic()
 	return l, nil
+}
+
+// frames gives the listener its frame format.
+func (l *listener) frames(cfg *config.Config, c *config.Listener, formats map[string]*frame.Format) error {
+	f, ok := formats[c.Frame]
+	if !ok {
+		f, ok = frame.Preset(c.Frame)
+	}
+	if !ok {
+		return fmt.Errorf("listeners.%s.frame: %q is neither a preset nor a key of frames (%s)", c.Name, c.Frame, cfg.Place("listeners."+c.Name+".frame"))
+	}
+	l.format = f.WithLimit(int(c.Limits.Frame))
+	l.protocol, l.nodeAttr = l.format.Name(), l.format.NodeAttr()
+	var beat []byte
+	if beat, l.beats = l.format.Heartbeat(); l.beats && l.nodeAttr != "" {
+		var m abi.Message
+		if _, _, err := l.format.Decode(beat, nil, &m); err != nil {
+			return fmt.Errorf("listeners.%s.frame: its heartbeat cannot be read: %w", c.Name, err)
+		}
+		number, _ := m.Attrs.Get(l.nodeAttr)
+		l.beatNode = string(number)
+	}
+	return nil
+}
+
+// speaking is what makes the speaker of a listener's protocol, compiled from its
+// configuration; nil if it is a frame format.
+func speaking(cfg *config.Config, i int) (func(*path, *listener) speaker, error) {
+	switch cfg.Listeners[i].Frame {
+	}
+	return nil, nil
 }
 
 // fixTopic makes the topic once where no message has a say in it: all its

@@ -12,8 +12,8 @@
 //	(*Session).Context() abi.Attributes; SetContext(block abi.Attributes) error
 //	(*Session).Subscriptions() []string; Queues() []string
 //
-//	NewRegistry(topics *router.Trie[uint64], limits Limits) *Registry
-//	(*Registry).Topics() *router.Trie[uint64]
+//	NewRegistry(topics *router.Trie[router.Subscriber], limits Limits) *Registry
+//	(*Registry).Topics() *router.Trie[router.Subscriber]
 //	(*Registry).Claim(s *Session, name []byte, policy Policy) (holder uint64, err error)
 //	(*Registry).Lookup(name []byte) (id uint64, ok bool)
 //	(*Registry).Names(visit func(name string, id uint64) bool)

@@ -64,7 +64,7 @@ type Stats struct{ Names, Subscriptions, Queues int }
 // subscriptions in the trie.
 type Registry struct {
 	limits Limits
-	topics *router.Trie[uint64]
+	topics *router.Trie[router.Subscriber]
 	names  names
 
 	mu     sync.Mutex // queues: writers
@@ -72,7 +72,7 @@ type Registry struct {
 }
 
 // NewRegistry returns an empty registry whose sessions subscribe in the trie.
-func NewRegistry(topics *router.Trie[uint64], limits Limits) *Registry {
+func NewRegistry(topics *router.Trie[router.Subscriber], limits Limits) *Registry {
 	r := &Registry{limits: limits.withDefaults(), topics: topics}
 	r.names.init()
 	r.queues.init()
@@ -80,7 +80,7 @@ func NewRegistry(topics *router.Trie[uint64], limits Limits) *Registry {
 }
 
 // Topics is the trie of subscriptions: ids of sessions under patterns.
-func (r *Registry) Topics() *router.Trie[uint64] { return r.topics }
+func (r *Registry) Topics() *router.Trie[router.Subscriber] { return r.topics }
 
 // Stats returns how much the registry holds.
 func (r *Registry) Stats() Stats {
@@ -148,32 +148,53 @@ func (r *Registry) Names(visit func(name string, id uint64) bool) { r.names.all(
 // Subscribe subscribes the session to the pattern; added is false if it was
 // already. The error is that of router.ValidatePattern, ErrLimit or ErrClosed.
 func (r *Registry) Subscribe(s *Session, pattern string) (added bool, err error) {
+	if slices.ContainsFunc(s.subscriptions, is(router.Canonical(pattern))) && !s.closed {
+		return false, nil
+	}
+	return r.SubscribeAs(s, pattern, 0, 0)
+}
+
+// SubscribeAs is Subscribe with options and an identifier of the session's own. A
+// subscription to the same pattern is replaced; nothing is missed meanwhile.
+func (r *Registry) SubscribeAs(s *Session, pattern string, options router.Options, identifier uint32) (added bool, err error) {
 	if s.closed {
 		return false, ErrClosed
 	}
 	pattern = router.Canonical(pattern)
-	if slices.Contains(s.subscriptions, pattern) {
-		return false, nil
-	}
-	if len(s.subscriptions) >= r.limits.Subscriptions {
+	by := router.Subscriber{Session: s.id, Identifier: identifier, Options: options}
+	i := slices.IndexFunc(s.subscriptions, is(pattern))
+	if i < 0 && len(s.subscriptions) >= r.limits.Subscriptions {
 		return false, fmt.Errorf("%w: session %d has %d subscriptions", ErrLimit, s.id, len(s.subscriptions))
 	}
-	added, err = r.topics.Add(pattern, s.id)
-	if added {
-		s.subscriptions = append(s.subscriptions, pattern)
+	if i >= 0 && s.subscriptions[i].by == by {
+		return false, nil
 	}
-	return added, err
+	if _, err = r.topics.Add(pattern, by); err != nil {
+		return false, err
+	}
+	if i < 0 {
+		s.subscriptions = append(s.subscriptions, subscription{pattern, by})
+		return true, nil
+	}
+	r.topics.Remove(pattern, s.subscriptions[i].by)
+	s.subscriptions[i].by = by
+	return false, nil
+}
+
+// is finds a pattern in canonical spelling among subscriptions.
+func is(pattern string) func(subscription) bool {
+	return func(s subscription) bool { return s.pattern == pattern }
 }
 
 // Unsubscribe ends the session's subscription to the pattern; false if there was none.
 func (r *Registry) Unsubscribe(s *Session, pattern string) (removed bool) {
-	pattern = router.Canonical(pattern)
-	i := slices.Index(s.subscriptions, pattern)
+	i := slices.IndexFunc(s.subscriptions, is(router.Canonical(pattern)))
 	if i < 0 {
 		return false
 	}
+	gone := s.subscriptions[i]
 	s.subscriptions = slices.Delete(s.subscriptions, i, i+1)
-	return r.topics.Remove(pattern, s.id)
+	return r.topics.Remove(gone.pattern, gone.by)
 }
 
 // Close takes everything back that the session holds: its name (unless it was
@@ -183,8 +204,8 @@ func (r *Registry) Unsubscribe(s *Session, pattern string) (removed bool) {
 func (r *Registry) Close(s *Session) {
 	s.closed = true
 	r.release(s)
-	for _, pattern := range s.subscriptions {
-		r.topics.Remove(pattern, s.id)
+	for _, gone := range s.subscriptions {
+		r.topics.Remove(gone.pattern, gone.by)
 	}
 	s.subscriptions = nil
 	for _, g := range s.queues {

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/weftrun/weft/abi"
+	"github.com/weftrun/weft/runtime/router"
 )
 
 // Session is one connected client. It is kept small: most connections are idle
@@ -16,13 +17,19 @@ type Session struct {
 	since         int64
 	name          *holder
 	context       abi.Attributes
-	subscriptions []string
+	subscriptions []subscription
 	queues        []*Group
 	address       [16]byte
 	port          uint16
 	v4            bool
 	closed        bool
 	listener      uint32
+}
+
+// subscription is one pattern that the session is subscribed to, and how.
+type subscription struct {
+	pattern string
+	by      router.Subscriber
 }
 
 // New returns a session that holds nothing yet. The id is not 0 and names the
@@ -80,9 +87,23 @@ func (s *Session) SetContext(block abi.Attributes) error {
 }
 
 // Subscriptions lists the patterns that the session is subscribed to, in
-// canonical spelling, in the order in which they came. The slice is the
-// session's own.
-func (s *Session) Subscriptions() []string { return s.subscriptions }
+// canonical spelling, in the order in which they came.
+func (s *Session) Subscriptions() []string {
+	var patterns []string
+	for i := range s.subscriptions {
+		patterns = append(patterns, s.subscriptions[i].pattern)
+	}
+	return patterns
+}
+
+// Subscribed is how many subscriptions the session has.
+func (s *Session) Subscribed() int { return len(s.subscriptions) }
+
+// Reattach says that the session goes on with another connection.
+func (s *Session) Reattach(listener uint32, since int64, remote netip.AddrPort) {
+	s.listener, s.since = listener, since
+	s.address, s.port, s.v4 = remote.Addr().As16(), remote.Port(), remote.Addr().Is4()
+}
 
 // Queues lists the queue groups that the session belongs to.
 func (s *Session) Queues() []string {

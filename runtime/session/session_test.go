@@ -18,7 +18,7 @@ func newSession(id uint64) *session.Session {
 }
 
 func newRegistry(limits session.Limits) *session.Registry {
-	return session.NewRegistry(router.NewTrie[uint64](), limits)
+	return session.NewRegistry(router.NewTrie[router.Subscriber](), limits)
 }
 
 func TestSession(t *testing.T) {
@@ -101,7 +101,7 @@ func TestSubscriptions(t *testing.T) {
 	}
 	r.Close(s)
 	r.Close(s)
-	if got := r.Topics().Match([]byte("a/b"), nil); !slices.Equal(got, []uint64{2}) {
+	if got := r.Topics().Match([]byte("a/b"), nil); !slices.Equal(got, []router.Subscriber{{Session: 2}}) {
 		t.Errorf("after the close: %v", got)
 	}
 	if _, err := r.Subscribe(s, "x"); !errors.Is(err, session.ErrClosed) {
