@@ -29,12 +29,11 @@ func (l *Loop) Move(c *Conn, to int, rest []byte) bool {
 		c.box = nil
 		l.giveBox(o)
 	}
-	if c.net == nil {
-		l.sockets.forget(c)
-	} else {
-		c.net.loop.Store(l.engine.loops[to])
-	}
+	c.transport().forget(c)
 	l.leave(c)
+	if c.net != nil {
+		c.net.loop.Store(l.engine.loops[to]) // from here on it is not touched
+	}
 	l.engine.loops[to].postNet(netEvent{kind: netMoved, moved: m})
 	return true
 }
@@ -84,7 +83,7 @@ func (l *Loop) adopt(m *moving) {
 		l.batch++
 		l.deliver(c, m.rest)
 	}
-	if c.net != nil {
+	if c.net != nil && c.state != stateClosed { // it may have moved on
 		l.netRead(c.net)
 	}
 }

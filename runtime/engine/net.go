@@ -112,7 +112,8 @@ func (l *Loop) netEvents() (more bool) {
 // netEvent answers false if the turn has no room for the event.
 func (l *Loop) netEvent(ev netEvent) bool {
 	if ev.conn != nil {
-		if at := ev.conn.loop.Load(); at != l { // it has moved meanwhile
+		// It may have moved meanwhile, or be on its way: then its own event comes first.
+		if at := ev.conn.loop.Load(); at != l || ev.conn.c.loop != l {
 			at.postNet(ev)
 			return true
 		}
@@ -191,7 +192,7 @@ func (nc *netConn) readLoop() {
 // room for it.
 func (l *Loop) netRead(nc *netConn) bool {
 	c := nc.c
-	for nc.at < nc.n && c.state == stateOpen {
+	for c.state == stateOpen && nc.at < nc.n { // in this order: one that has moved is another loop's
 		if !l.wantsInput(c) {
 			nc.parked = true
 			return true
