@@ -28,6 +28,9 @@ func (f *Format) Decode(b, scratch []byte, m *abi.Message) (n int, grown []byte,
 		n, err = f.decodeLine(b, m)
 		return n, scratch, err
 	}
+	if f.modbus != nil {
+		return f.decodeModbus(b, scratch, m)
+	}
 	if len(b) < f.header {
 		n, err = f.incomplete(b)
 		return n, scratch, err
@@ -61,6 +64,9 @@ func (f *Format) Decode(b, scratch []byte, m *abi.Message) (n int, grown []byte,
 func (f *Format) Need(b []byte) int {
 	if f.text != nil || len(b) < f.header {
 		return 0
+	}
+	if f.modbus != nil {
+		return f.needModbus(b)
 	}
 	var sizes [maxParts]int
 	total, fault := f.measure(b, &sizes)

@@ -19,6 +19,10 @@ func (f *Format) Describe() string {
 		s.WriteByte('\n')
 		return s.String()
 	}
+	if f.modbus != nil {
+		f.describeModbus(&s)
+		return s.String()
+	}
 	offset := 0
 	for i := range f.declared.Fields {
 		d := &f.declared.Fields[i]

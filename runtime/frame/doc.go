@@ -4,5 +4,6 @@
 // one Format serves any number of connections on any number of goroutines.
 //
 // README.md beside this file describes the declaration language for users; the
-// presets are declarations in it and nothing more.
+// presets are declarations in it and nothing more, except Modbus (modbus.go), whose
+// frames end where their function code says.
 package frame

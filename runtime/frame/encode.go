@@ -19,6 +19,9 @@ func (f *Format) Append(dst []byte, m *abi.Message) ([]byte, error) {
 	if f.text != nil {
 		return f.appendLine(dst, m)
 	}
+	if f.modbus != nil {
+		return f.appendModbus(dst, m)
+	}
 	if f.quick && f.trailer == 0 && len(f.sums) == 0 {
 		return f.appendQuick(dst, m)
 	}

@@ -30,6 +30,8 @@ const (
 	BadAttribute Reason = "bad_attribute"
 	// EmbeddedDelimiter: the payload would read as more than one frame.
 	EmbeddedDelimiter Reason = "embedded_delimiter"
+	// Broadcast: the message would answer what nobody answers.
+	Broadcast Reason = "broadcast"
 )
 
 // Error is the reason itself.
@@ -39,7 +41,7 @@ func (r Reason) Error() string { return string(r) }
 func Reasons() []Reason {
 	return []Reason{
 		BadMagic, BadVersion, BadLength, TooLong, BadChecksum, BadField,
-		BadType, TooLarge, BadAttribute, EmbeddedDelimiter,
+		BadType, TooLarge, BadAttribute, EmbeddedDelimiter, Broadcast,
 	}
 }
 

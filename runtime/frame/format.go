@@ -19,6 +19,7 @@ type Format struct {
 	typ         abi.Type // of messages whose frame carries none
 	recover     recovery
 	text        *textRules // nil for binary frames
+	modbus      *modbus    // nil for declared frames
 
 	// quick: the header is at least 8 bytes long, has constants only in the first
 	// 8, and its other fields are big-endian; one length field counts one part,
@@ -175,12 +176,16 @@ func (f *Format) WithLimit(bytes int) *Format {
 
 func (f *Format) setLimit(bytes int) {
 	f.limit = min(bytes, f.header+f.trailer+abi.MaxPayload)
+	if f.modbus != nil {
+		f.limit = min(bytes, f.modbus.most)
+	}
 	f.tooLong = &Fault{TooLong, f.name, "", fmt.Sprintf("expected at most %d bytes a frame", f.limit)}
 }
 
-// Same reports whether both are one format, their limits apart: a frame of one
-// is then a frame of the other, byte for byte.
-func (f *Format) Same(g *Format) bool { return f.root == g.root }
+// Same reports whether both are one format, their limits apart: a frame that one
+// has read is then a frame that the other writes, byte for byte. A Modbus format
+// is not even the same as itself: who reads requests writes responses.
+func (f *Format) Same(g *Format) bool { return f.root == g.root && f.modbus == nil }
 
 // Carries tells which fields of a message the frame's bytes depend on. A message
 // in which none of them changed may be sent as its Frame.

@@ -14,7 +14,7 @@ import (
 // Any text is compiled or refused with a DeclarationError, and what was compiled
 // keeps the contract of Decode and Append.
 func FuzzParse(f *testing.F) {
-	for _, name := range frame.Presets() {
+	for _, name := range declaredPresets() {
 		doc, _ := frame.PresetSource(name)
 		f.Add(doc, []byte{0x55, 1, 1, 0, 0x5a, 0xff, '\n'})
 	}

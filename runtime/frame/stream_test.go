@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -81,12 +82,17 @@ func agree(t failer, got, want *connection) {
 	}
 }
 
-// formats are the presets and some declarations that use the rest of the
+// declaredPresets are the presets that are declarations.
+func declaredPresets() []string {
+	return slices.DeleteFunc(frame.Presets(), func(name string) bool { _, ok := frame.PresetSource(name); return !ok })
+}
+
+// formats are the declared presets and some declarations that use the rest of the
 // language.
 func formats(t testing.TB) map[string]*frame.Format {
 	t.Helper()
 	all := map[string]*frame.Format{}
-	for _, name := range frame.Presets() {
+	for _, name := range declaredPresets() {
 		all[name] = preset(t, name)
 	}
 	for name, doc := range declared {

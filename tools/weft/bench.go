@@ -147,6 +147,9 @@ func (b *benching) config(cmd *cobra.Command, sys system) (load.Config, error) {
 	if err != nil {
 		return load.Config{}, err
 	}
+	if format.Modbus() {
+		return load.Config{}, usageError("%s carries Modbus PDUs only, and no payload to measure with: choose another frame format", format.Name())
+	}
 	frames := &load.Frames{Codec: format, Type: abi.TypeRequest, Priority: b.priority}
 	switch {
 	case b.sign:

@@ -78,7 +78,10 @@ func showFrame(cmd *cobra.Command, name string, asJSON, declaration bool) error 
 	case asJSON:
 		return json.NewEncoder(cmd.OutOrStdout()).Encode(describe(f))
 	case declaration:
-		doc, _ := frame.PresetSource(name)
+		doc, ok := frame.PresetSource(name)
+		if !ok {
+			return usageError("%s has no declaration: its frames end where their function codes say, which no declaration can tell", name)
+		}
 		_, err = cmd.OutOrStdout().Write(doc)
 	default:
 		_, err = fmt.Fprintln(cmd.OutOrStdout(), strings.TrimRight(f.Describe(), "\n"))

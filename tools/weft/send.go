@@ -90,7 +90,7 @@ func (s *sending) run(cmd *cobra.Command, args []string) error {
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	x := &exchange{conn: conn, format: format}
+	x := &exchange{conn: conn, format: format.Peer()}
 	if s.preface != "" {
 		if err := s.introduce(cmd, x); err != nil {
 			return err
