@@ -57,7 +57,13 @@ type Env struct {
 	plugins   map[*Plugin]struct{}
 	states    map[string]int // by name: how large the last state was that was handed over
 	closed    bool
+
+	reapers sync.WaitGroup // instances that are being closed beside the loops
+	reaping chan struct{}
 }
+
+// maxReaping is how many instances are closed beside the loops at the same time.
+const maxReaping = 16
 
 // NewEnv makes an environment. It fails only if CacheDir cannot be used.
 func NewEnv(cfg EnvConfig) (*Env, error) {
@@ -79,7 +85,7 @@ func NewEnv(cfg EnvConfig) (*Env, error) {
 	if cfg.CallBudget == 0 {
 		cfg.CallBudget = DefaultCallBudget
 	}
-	e := &Env{cfg: cfg, plugins: make(map[*Plugin]struct{}), states: make(map[string]int)}
+	e := &Env{cfg: cfg, plugins: make(map[*Plugin]struct{}), states: make(map[string]int), reaping: make(chan struct{}, maxReaping)}
 	if cfg.CacheDir == "" {
 		e.cache = wazero.NewCompilationCache()
 		return e, nil
@@ -98,6 +104,7 @@ func (e *Env) KV() *hostfuncs.KV { return e.cfg.KV }
 // Close closes every plugin that is left. Close the chains first: a plugin with
 // living instances goes when the last of them does.
 func (e *Env) Close(ctx context.Context) error {
+	e.reapers.Wait()
 	e.mu.Lock()
 	e.closed = true
 	left := make([]*Plugin, 0, len(e.plugins))

@@ -81,7 +81,7 @@ func (h *seat) take(in *instance) {
 func (h *seat) drop() {
 	h.lost = h.lost || h.paused > 0
 	if h.instance != nil {
-		h.plugin.retire(h.instance)
+		h.plugin.retireLater(h.instance)
 		h.instance = nil
 	}
 }
