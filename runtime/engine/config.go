@@ -20,6 +20,9 @@ const (
 	DefaultReadSize       = 256 << 10
 	DefaultTurnBytes      = 1 << 20
 	DefaultCrossBytes     = 4 << 20
+
+	DefaultHandshakeDeadline = 10 * time.Second
+	DefaultMaxHandshakes     = 1024
 )
 
 // MaxLoops is the largest number of loops: loops are named in one 64-bit word.
@@ -63,8 +66,14 @@ type Listener struct {
 	Listener net.Listener
 	// Wrap, if set, is applied to each accepted connection (tls.Server with a
 	// config, say); the listener is then served through package net. It must not
-	// block: a handshake belongs into the first Read.
+	// block. If what it returns has a method Handshake, that is called on another
+	// goroutine, and Handler.Open when it is done.
 	Wrap func(net.Conn) net.Conn
+	// HandshakeDeadline is how long a handshake may take.
+	HandshakeDeadline time.Duration
+	// MaxHandshakes bounds those under way. Beyond it the one whose peer has been
+	// silent for the longest time is ended.
+	MaxHandshakes int
 	// MaxConnections and MaxPerSource bound this listener's open connections; 0
 	// is no limit beyond the engine's.
 	MaxConnections int
@@ -160,6 +169,8 @@ func (c Config) withDefaults() Config {
 
 func (l Listener) withDefaults() Listener {
 	setDefault(&l.MaxUnit, DefaultMaxUnit)
+	setDefault(&l.HandshakeDeadline, DefaultHandshakeDeadline)
+	setDefault(&l.MaxHandshakes, DefaultMaxHandshakes)
 	setDefault(&l.ReadDeadline, DefaultReadDeadline)
 	setDefault(&l.WriteDeadline, DefaultWriteDeadline)
 	setDefault(&l.HeartbeatEvery, DefaultHeartbeatEvery)
@@ -197,6 +208,8 @@ func (l Listener) validate() error {
 		return fmt.Errorf("%w: listener %s: an outbox of %d bytes: expected 1 byte to 256 MiB", ErrConfig, l.Name, l.Outbox.Limit)
 	case l.Outbox.WhenFull > Disconnect:
 		return fmt.Errorf("%w: listener %s: %v", ErrConfig, l.Name, l.Outbox.WhenFull)
+	case l.MaxHandshakes < 0:
+		return fmt.Errorf("%w: listener %s: %d handshakes at once: expected at least 1", ErrConfig, l.Name, l.MaxHandshakes)
 	case l.MaxConnections < 0 || l.MaxPerSource < 0:
 		return fmt.Errorf("%w: listener %s: a negative limit of connections", ErrConfig, l.Name)
 	}

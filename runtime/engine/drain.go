@@ -10,8 +10,8 @@ import (
 const drainReads = 64
 
 // Drain ends the engine without losing what it has accepted. It stops listening
-// (the epoll driver first lets in those whom the kernel had accepted) and reads
-// what had arrived, within a bound; then reads no more, waits until everything owed is written, the
+// (the epoll driver first lets in those whom the kernel had accepted), ends the
+// handshakes that are under way, and reads what had arrived, within a bound; then reads no more, waits until everything owed is written, the
 // loops have nothing under way to each other and no handler that is a Pender has
 // anything pending; then closes every connection with ReasonDrained. If ctx ends
 // first, connections are closed with what they still owe, and ctx's error is
@@ -31,6 +31,7 @@ func (e *Engine) Drain(ctx context.Context) error {
 		if ln.net != nil {
 			_ = ln.net.Close()
 		}
+		ln.handshakes.end()
 	}
 	e.wakeAll()
 	e.mu.RUnlock()

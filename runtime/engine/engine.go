@@ -32,6 +32,7 @@ type Engine struct {
 	loops     []*Loop
 	listeners []*listener
 	admission *admission
+	desks     chan struct{} // held by handshakes that are worked on
 
 	draining atomic.Bool // no new connections, then no new input
 	stopping atomic.Bool // the loops end
@@ -52,6 +53,8 @@ type listener struct {
 	net  net.Listener // served through package net
 	fds  []int        // or one socket for each loop
 	seat chan struct{}
+
+	handshakes *handshakes
 }
 
 // New opens the listeners and makes the loops, each with its handler. Nothing is
@@ -67,6 +70,7 @@ func New(cfg Config, listeners []Listener, newHandler func(l *Loop) (Handler, er
 	e := &Engine{
 		cfg: cfg, start: time.Now(),
 		progress: make(chan struct{}, 1), done: make(chan struct{}), stop: make(chan struct{}),
+		desks: make(chan struct{}, desks()),
 	}
 	if err := e.open(listeners, newHandler); err != nil {
 		e.release()
@@ -87,7 +91,7 @@ func (e *Engine) open(listeners []Listener, newHandler func(l *Loop) (Handler, e
 		if err := cfg.validate(); err != nil {
 			return err
 		}
-		ln := &listener{cfg: cfg, seat: make(chan struct{}, acceptsPerTurn)}
+		ln := &listener{cfg: cfg, seat: make(chan struct{}, acceptsPerTurn), handshakes: newHandshakes(cfg.MaxHandshakes)}
 		e.listeners = append(e.listeners, ln)
 		if err := ln.listen(epoll, e.cfg.Loops); err != nil {
 			return listenError(cfg, err)
@@ -224,6 +228,7 @@ func (e *Engine) halt() {
 		if ln.net != nil {
 			_ = ln.net.Close()
 		}
+		ln.handshakes.end()
 	}
 }
 

@@ -52,6 +52,7 @@ type netKind uint8
 
 const (
 	netAccepted netKind = iota
+	netReady            // its handshake is done
 	netRefused          // an accept failed for want of descriptors
 	netRead
 	netWrote
@@ -81,7 +82,7 @@ func (l *Loop) postNet(ev netEvent) {
 		return
 	}
 	switch ev.kind {
-	case netAccepted:
+	case netAccepted, netReady:
 		_ = ev.accepted.Close()
 	case netMoved:
 		ev.moved.drop(l)
@@ -125,6 +126,8 @@ func (l *Loop) netEvent(ev netEvent) bool {
 	case netAccepted:
 		<-l.engine.listeners[ev.listener].seat
 		l.admitNet(ev.accepted, ev.listener)
+	case netReady:
+		l.openNet(ev.accepted, ev.listener)
 	case netRefused:
 		l.countListener(ev.listener)[listenerRefused+int(RefusedFiles)]++
 	case netWrote:
@@ -145,8 +148,20 @@ func (l *Loop) admitNet(conn net.Conn, listener int) {
 		return
 	}
 	if wrap := e.listeners[listener].cfg.Wrap; wrap != nil {
-		conn = wrap(conn)
+		h := l.newHandshake(conn, listener)
+		conn = wrap(h)
+		if secret, ok := conn.(handshaker); ok {
+			l.shake(secret, h, listener, remote)
+			return
+		}
+		h.passed = true
 	}
+	l.openNet(conn, listener)
+}
+
+// openNet makes an admitted connection one of the loop.
+func (l *Loop) openNet(conn net.Conn, listener int) {
+	e, remote := l.engine, netRemote(conn)
 	nc := &netConn{conn: conn, resume: make(chan struct{}, 1)}
 	nc.loop.Store(l)
 	nc.c = &Conn{net: nc, fd: -1}

@@ -69,7 +69,7 @@ func (l *Loop) refuseNet() {
 	defer q.mu.Unlock()
 	for _, ev := range append(q.todo[q.at:], q.posted...) {
 		switch ev.kind {
-		case netAccepted:
+		case netAccepted, netReady:
 			_ = ev.accepted.Close()
 		case netMoved:
 			ev.moved.drop(l)

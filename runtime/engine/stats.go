@@ -70,6 +70,9 @@ type ListenerStats struct {
 	Refused           [RefusalCount]uint64 // by Refusal
 	Closed            [ReasonCount]uint64  // by Reason
 	Dropped           [DropCount]uint64    // units, by Drop
+	// Handshakes are those of connections that Listener.Wrap has made. They come
+	// before Accepted.
+	Handshakes HandshakeStats
 }
 
 // Stats is a snapshot as of each loop's last turn.
@@ -77,6 +80,7 @@ func (e *Engine) Stats() Stats {
 	s := Stats{Loops: make([]LoopStats, len(e.loops)), Listeners: make([]ListenerStats, len(e.listeners))}
 	for i := range e.listeners {
 		s.Listeners[i].Name = e.listeners[i].cfg.Name
+		s.Listeners[i].Handshakes = e.listeners[i].handshakes.stats()
 	}
 	for i, l := range e.loops {
 		at := func(word int) uint64 { return l.published[word].Load() }
