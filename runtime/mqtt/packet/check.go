@@ -1,6 +1,9 @@
 package packet
 
-import "unicode/utf8"
+import (
+	"strconv"
+	"unicode/utf8"
+)
 
 // takeProperties cuts a property block with its length off the front of b and
 // checks it for packet t. rest is what stands behind it.
@@ -36,15 +39,15 @@ func (p Properties) check(t Type, from Side) *Malformed {
 		size := f.read(p)
 		switch {
 		case size == 0:
-			return bad(MalformedPacket, "2.2.2.2", "there is no property with this identifier")
+			return bad(MalformedPacket, "2.2.2.2", "there is no property with the identifier "+strconv.Itoa(int(p[0])))
 		case propertyRules[f.ID].in&(1<<t) == 0:
-			return bad(MalformedPacket, "2.2.2.2", "a property that this packet cannot have")
+			return bad(MalformedPacket, "2.2.2.2", "this packet cannot have a "+f.ID.String())
 		case size < 0:
-			return bad(MalformedPacket, "2.2.2.2", "a property runs past the property length or is not of its type")
+			return bad(MalformedPacket, "2.2.2.2", "the "+f.ID.String()+" runs past the property length or is malformed")
 		}
 		bit := uint64(1) << f.ID
 		if seen&bit != 0 && !f.repeats(t) {
-			return bad(ProtocolError, "2.2.2.2", "a property is there twice")
+			return bad(ProtocolError, "2.2.2.2", "the "+f.ID.String()+" is there twice")
 		}
 		seen |= bit
 		if m := f.check(t, from); m != nil {
@@ -72,7 +75,7 @@ func (f *Property) check(t Type, from Side) *Malformed {
 	switch rule.kind {
 	case kindText:
 		if !ValidString(f.Value) {
-			return bad(MalformedPacket, "MQTT-1.5.4-1", "a property's text is not UTF-8 or has U+0000")
+			return bad(MalformedPacket, f.ID.textStatement(), "the "+f.ID.String()+" is not UTF-8 or has U+0000")
 		}
 	case kindPair:
 		if !ValidString(f.Name) || !ValidString(f.Value) {
@@ -80,14 +83,14 @@ func (f *Property) check(t Type, from Side) *Malformed {
 		}
 	case kindBit:
 		if f.Number > 1 {
-			return bad(ProtocolError, "2.2.2.2", "a property that is 0 or 1 has another value")
+			return bad(ProtocolError, "2.2.2.2", "the "+f.ID.String()+" is neither 0 nor 1")
 		}
 	}
 	switch {
 	case f.ID == TopicAlias && f.Number == 0:
 		return bad(TopicAliasInvalid, "MQTT-3.3.2-8", "topic alias 0")
 	case rule.notZero && f.Number == 0:
-		return bad(ProtocolError, "2.2.2.2", "a property that cannot be 0 is 0")
+		return bad(ProtocolError, "2.2.2.2", "the "+f.ID.String()+" cannot be 0")
 	case f.ID == ResponseTopic && !ValidTopic(f.Value):
 		return bad(ProtocolError, "MQTT-3.3.2-14", "the response topic is empty or has a wildcard")
 	case f.ID == SubscriptionIdentifier && t == TypePublish && from == FromClient:
@@ -98,6 +101,17 @@ func (f *Property) check(t Type, from Side) *Malformed {
 		return bad(ProtocolError, "3.14.2.2.5", "a client's DISCONNECT has a server reference")
 	}
 	return nil
+}
+
+// textStatement is the statement that asks for UTF-8 in the property.
+func (id PropertyID) textStatement() string {
+	switch id {
+	case ResponseTopic:
+		return "MQTT-3.3.2-13"
+	case ContentType:
+		return "MQTT-3.3.2-19"
+	}
+	return "MQTT-1.5.4-1"
 }
 
 // ValidPayload tells whether a payload keeps what its payload format indicator

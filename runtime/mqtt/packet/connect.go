@@ -109,8 +109,12 @@ func checkConnectFlags(r *reader, flags byte) {
 func (w *Will) decode(r *reader) {
 	w.Properties = r.properties(typeWill, FromClient)
 	w.Topic = r.text("MQTT-3.1.3-11", "MQTT-3.1.3-10", "the will topic")
-	if r.m == nil && !ValidTopic(w.Topic) {
-		r.fail(TopicNameInvalid, "MQTT-3.3.2-2", "MQTT-3.3.2-2", "the will topic is empty or has a wildcard")
+	switch {
+	case r.m != nil:
+	case len(w.Topic) == 0:
+		r.fail(TopicNameInvalid, "MQTT-4.7.3-1", "MQTT-4.7.3-1", "the will topic is empty")
+	case !ValidTopic(w.Topic):
+		r.fail(TopicNameInvalid, "MQTT-4.7.0-1", "MQTT-4.7.1-1", "the will topic has a wildcard")
 	}
 	w.Payload = r.bytes()
 }

@@ -102,3 +102,41 @@ var propertyRules = [43]propertyRule{
 	IdentifiersAvailable:   {kind: kindBit, in: inConnack},
 	SharedAvailable:        {kind: kindBit, in: inConnack},
 }
+
+// String is the property's name in words.
+func (id PropertyID) String() string {
+	if int(id) < len(propertyNames) && propertyNames[id] != "" {
+		return propertyNames[id]
+	}
+	return "unknown property"
+}
+
+var propertyNames = [len(propertyRules)]string{
+	PayloadFormat:          "payload format indicator",
+	MessageExpiry:          "message expiry interval",
+	ContentType:            "content type",
+	ResponseTopic:          "response topic",
+	CorrelationData:        "correlation data",
+	SubscriptionIdentifier: "subscription identifier",
+	SessionExpiry:          "session expiry interval",
+	AssignedClientID:       "assigned client identifier",
+	ServerKeepAlive:        "server keep alive",
+	AuthMethod:             "authentication method",
+	AuthData:               "authentication data",
+	RequestProblemInfo:     "request problem information",
+	WillDelay:              "will delay interval",
+	RequestResponseInfo:    "request response information",
+	ResponseInfo:           "response information",
+	ServerReference:        "server reference",
+	ReasonString:           "reason string",
+	ReceiveMaximum:         "receive maximum",
+	TopicAliasMaximum:      "topic alias maximum",
+	TopicAlias:             "topic alias",
+	MaximumQoS:             "maximum QoS",
+	RetainAvailable:        "retain available",
+	UserProperty:           "user property",
+	MaximumPacketSize:      "maximum packet size",
+	WildcardAvailable:      "wildcard subscription available",
+	IdentifiersAvailable:   "subscription identifiers available",
+	SharedAvailable:        "shared subscription available",
+}

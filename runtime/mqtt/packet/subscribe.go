@@ -57,15 +57,24 @@ func (r *reader) filter() []byte {
 	if r.m != nil {
 		return nil
 	}
-	switch _, _, _, ok := ParseShare(filter); {
+	r.checkFilter(filter)
+	return filter
+}
+
+func (r *reader) checkFilter(filter []byte) {
+	group, _, shared, ok := ParseShare(filter)
+	switch wrong := filterFault(filter); {
 	case len(filter) == 0:
 		r.fail(TopicFilterInvalid, "MQTT-4.7.3-1", "MQTT-4.7.3-1", "a topic filter is empty")
-	case !ValidFilter(filter):
-		r.fail(TopicFilterInvalid, "MQTT-4.7.1-1", "MQTT-4.7.1-2", "a wildcard in a topic filter is not a level of its own, or # is not the last")
+	case wrong == '#':
+		r.fail(TopicFilterInvalid, "MQTT-4.7.1-1", "MQTT-4.7.1-2", "# in a topic filter is not the whole last level")
+	case wrong == '+':
+		r.fail(TopicFilterInvalid, "MQTT-4.7.1-2", "MQTT-4.7.1-3", "+ in a topic filter is not a whole level")
+	case r.v == V5 && shared && len(group) == 0:
+		r.fail(TopicFilterInvalid, "MQTT-4.8.2-1", "", "the name of a shared subscription is empty")
 	case r.v == V5 && !ok:
 		r.fail(TopicFilterInvalid, "MQTT-4.8.2-2", "", "a shared subscription is not $share/NAME/FILTER")
 	}
-	return filter
 }
 
 func (s *Subscription) decodeOptions(r *reader) {

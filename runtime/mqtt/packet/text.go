@@ -24,21 +24,22 @@ func ValidTopic(b []byte) bool {
 // which '+' is a level of its own and '#' is the last level [MQTT-4.7.1-1, -2].
 // It does not look at $share; see ParseShare.
 func ValidFilter(b []byte) bool {
-	if len(b) == 0 || !ValidString(b) {
-		return false
-	}
+	return len(b) > 0 && filterFault(b) == 0 && ValidString(b)
+}
+
+// filterFault is the first wildcard in b that is not where it may be, 0 if there
+// is none.
+func filterFault(b []byte) byte {
 	for i, c := range b {
 		if c != '+' && c != '#' {
 			continue
 		}
-		if i > 0 && b[i-1] != '/' {
-			return false
-		}
-		if last := i+1 == len(b); !last && (c == '#' || b[i+1] != '/') {
-			return false
+		last := i+1 == len(b)
+		if i > 0 && b[i-1] != '/' || !last && (c == '#' || b[i+1] != '/') {
+			return c
 		}
 	}
-	return true
+	return 0
 }
 
 const sharePrefix = "$share/"
