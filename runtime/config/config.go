@@ -86,6 +86,9 @@ type API struct {
 	// Hosts are further host names under which clients may address the API;
 	// IP addresses and localhost are always accepted.
 	Hosts []string `koanf:"hosts" yaml:"hosts"`
+	// TLS serves the API by HTTPS; nil: by HTTP. With client_auth: require any
+	// address is permitted.
+	TLS *TLS `koanf:"tls" yaml:"tls"`
 }
 
 // Log is about weft's own log.

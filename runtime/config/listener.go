@@ -33,6 +33,8 @@ type Listener struct {
 	Heartbeat Heartbeat `koanf:"heartbeat" yaml:"heartbeat"`
 	// Outbox is what a connection may have waiting to be written.
 	Outbox Outbox `koanf:"outbox" yaml:"outbox"`
+	// TLS puts TLS under the frames; nil: none.
+	TLS *TLS `koanf:"tls" yaml:"tls"`
 	// MQTT is what a listener whose frame is "mqtt" offers; nil for any other.
 	MQTT *MQTT `koanf:"mqtt" yaml:"mqtt"`
 }
@@ -57,6 +59,9 @@ type ListenerLimits struct {
 	PerSource int `koanf:"per_source" yaml:"per_source" default:"0" min:"0" max:"100000000"`
 	// Frame is the largest frame that is accepted, header and checksum included.
 	Frame Size `koanf:"frame" yaml:"frame" default:"64KiB" min:"16" max:"16MiB"`
+	// Handshakes is how many TLS handshakes may be under way at once. Beyond it the
+	// one whose client has been silent for the longest time is ended.
+	Handshakes int `koanf:"handshakes" yaml:"handshakes" default:"1024" min:"1" max:"1000000"`
 }
 
 // Deadlines end connections that stall.
@@ -65,6 +70,8 @@ type Deadlines struct {
 	Read Duration `koanf:"read" yaml:"read" default:"15s" min:"1ms" max:"24h"`
 	// Write is how long a connection may take none of what waits for it.
 	Write Duration `koanf:"write" yaml:"write" default:"10s" min:"1ms" max:"24h"`
+	// Handshake is how long a TLS handshake may take.
+	Handshake Duration `koanf:"handshake" yaml:"handshake" default:"10s" min:"1ms" max:"1h"`
 }
 
 // Heartbeat finds peers that are gone.

@@ -233,6 +233,10 @@ func (c *Config) complete(tree map[string]any) {
 		folder = filepath.Dir(c.origin.file)
 	}
 	c.Trust.resolve(folder)
+	c.API.TLS.complete(folder)
+	for i := range c.Listeners {
+		c.Listeners[i].TLS.complete(folder)
+	}
 	for name, plugin := range c.Plugins {
 		if _, std := plugin.Std(); !std && plugin.File != "" {
 			if plugin.Path = plugin.File; !filepath.IsAbs(plugin.Path) {

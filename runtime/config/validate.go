@@ -82,6 +82,7 @@ func (k *checker) listener(path string, l *Listener) {
 	}
 	k.template(join(path, "node"), l.Node)
 	k.template(join(path, "acknowledge"), l.Acknowledge)
+	k.tls(join(path, "tls"), l.TLS)
 	if h := l.Heartbeat; h.Every > 0 && h.CloseAfter > 0 && h.CloseAfter <= h.Every {
 		k.add(join(path, "heartbeat.close_after"), Problem{Cause: "out of range", Value: h.CloseAfter.String(),
 			Expected: fmt.Sprintf("more than heartbeat.every, which is %s", h.Every), Fix: fmt.Sprintf("write %s for three missed heartbeats", 3*h.Every)})
@@ -189,10 +190,11 @@ func (k *checker) api() {
 		return
 	}
 	at, ok := k.address("api.address", k.c.API.Address)
-	if ok && !at.Addr().IsLoopback() && !k.c.API.AllowRemote {
+	if ok && !at.Addr().IsLoopback() && !k.c.API.AllowRemote && !k.c.API.Guarded() {
 		k.add("api.address", Problem{Cause: "the API would be open to everybody who can reach the address", Value: k.c.API.Address, Expected: "a loopback address",
-			Fix: fmt.Sprintf("write 127.0.0.1:%d, or set api.allow_remote to true if a firewall protects it", at.Port())})
+			Fix: fmt.Sprintf("write 127.0.0.1:%d, let in only clients with a certificate by api.tls, or set api.allow_remote to true if a firewall protects it", at.Port())})
 	}
+	k.apiTLS()
 	for i, host := range k.c.API.Hosts {
 		if host == "" || strings.ContainsAny(host, "/:@ ") {
 			k.add(fmt.Sprintf("api.hosts.%d", i), Problem{Cause: "not a host name", Value: show(host), Expected: "a name without scheme and port, such as weft.example.org"})
