@@ -39,6 +39,8 @@ type Config struct {
 	DeadLetter DeadLetter `koanf:"dead_letter" yaml:"dead_letter"`
 	// Frames are the operator's own frame formats by name.
 	Frames map[string]Frame `koanf:"frames" yaml:"frames"`
+	// Modbus is about Modbus devices that weft asks.
+	Modbus Modbus `koanf:"modbus" yaml:"modbus"`
 	// API is about the admin API, the metrics and the health endpoints.
 	API API `koanf:"api" yaml:"api"`
 	// Log is about weft's own log.

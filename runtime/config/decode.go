@@ -73,9 +73,10 @@ var (
 
 // shorthand is the key that a struct's scalar form stands for.
 var shorthand = map[reflect.Type]string{
-	reflect.TypeFor[ChainEntry](): "plugin",
-	reflect.TypeFor[Target]():     "to",
-	reflect.TypeFor[Rollout]():    "mode",
+	reflect.TypeFor[ChainEntry]():   "plugin",
+	reflect.TypeFor[Target]():       "to",
+	reflect.TypeFor[Rollout]():      "mode",
+	reflect.TypeFor[ModbusTarget](): "device",
 }
 
 // value decodes raw into v. A nil raw leaves v as it is.

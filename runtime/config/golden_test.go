@@ -69,4 +69,4 @@ func checkCase(t *testing.T, file string) {
 	}
 }
 
-var presets = []string{"mcp-node", "mcp-flag", "mcp-magic", "mcp-seq", "mcp-cmd", "line", "length32"}
+var presets = []string{"mcp-node", "mcp-flag", "mcp-magic", "mcp-seq", "mcp-cmd", "line", "length32", "modbus-tcp", "modbus-rtu"}

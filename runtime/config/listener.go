@@ -37,6 +37,9 @@ type Listener struct {
 	TLS *TLS `koanf:"tls" yaml:"tls"`
 	// MQTT is what a listener whose frame is "mqtt" offers; nil for any other.
 	MQTT *MQTT `koanf:"mqtt" yaml:"mqtt"`
+	// Modbus is what a listener whose frame is "modbus-tcp" or "modbus-rtu" makes of
+	// requests; nil for any other.
+	Modbus *ListenerModbus `koanf:"modbus" yaml:"modbus"`
 }
 
 // ChainEntry is one step of a chain: a plugin, and optionally the configuration

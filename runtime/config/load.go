@@ -227,6 +227,9 @@ func (c *Config) complete(tree map[string]any) {
 		if c.Listeners[i].Frame == FrameMQTT && c.Listeners[i].MQTT == nil {
 			c.Listeners[i].MQTT = defaultMQTT()
 		}
+		if c.Listeners[i].IsModbus() && c.Listeners[i].Modbus == nil {
+			c.Listeners[i].Modbus = defaultListenerModbus()
+		}
 	}
 	folder := "."
 	if c.origin != nil && c.origin.file != "" {

@@ -56,6 +56,7 @@ func (c *Config) validate() Problems {
 	if c.DeadLetter.Topic != "" {
 		k.topic("dead_letter.topic", c.DeadLetter.Topic)
 	}
+	k.devices()
 	k.api()
 	k.addresses()
 	return k.problems
@@ -72,6 +73,7 @@ func (k *checker) listener(path string, l *Listener) {
 	}
 	k.chain(path, l.Chain)
 	k.mqtt(path, l)
+	k.modbus(path, l)
 	if l.Topic != "" {
 		k.topic(join(path, "topic"), l.Topic)
 	} else if l.Frame != "" {
@@ -178,8 +180,8 @@ func (k *checker) destination(path, text string) {
 		k.add(path, p)
 		return
 	}
-	if d.Kind == abi.ToUpstream {
-		k.add(path, Problem{Cause: "not in this version", Value: show(text), Expected: "another destination: there are no upstream pools yet",
+	if d.Kind == abi.ToUpstream && !k.c.isDevice(string(d.Name)) {
+		k.add(path, Problem{Cause: "not in this version", Value: show(text), Expected: "a Modbus device (modbus.devices) or another destination: there are no upstream pools yet",
 			Fix: "deliver to a queue group, of which the service is a member: queue:NAME"})
 	}
 	k.template(path, text)
