@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -31,6 +32,7 @@ func (r *run) measure() (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer r.places()()
 	sent := r.send()
 	first, last, err := r.supervise(first, sent)
 	r.stopSending(sent)
@@ -51,6 +53,22 @@ func (r *run) measure() (*Result, error) {
 	}
 	r.close()
 	return r.result(first, last), nil
+}
+
+// maxPlaces bounds how many publishers sleep on time.
+const maxPlaces = 64
+
+// places gives every publisher of an open run a place of its own in Go's scheduler,
+// and returns what takes them back. A publisher that sleeps keeps its place until the
+// scheduler looks, which may be 10 ms later: with fewer places than publishers they
+// would wait for each other, and that would be measured.
+func (r *run) places() (restore func()) {
+	if r.cfg.Mode != Open {
+		return func() {}
+	}
+	former := runtime.GOMAXPROCS(0)
+	runtime.GOMAXPROCS(former + min(len(r.publishers), maxPlaces))
+	return func() { runtime.GOMAXPROCS(former) }
 }
 
 // send starts the publishers; the channel is closed when all are done.
