@@ -5,10 +5,12 @@
 //	go run ./tools/compare                               # everything, about 3 minutes
 //	go run ./tools/compare --scenarios 1to1-128 --rounds 5 --seconds 3
 //	go run ./tools/compare --peers weft,nats --json > compare.json
+//	go run ./tools/compare --peers weft-mqtt,mosquitto --scenarios mqtt
 //
 // Every server gets the same driver (tools/load), the same messages and the same
 // window; rounds are interleaved (A B C A B C ...), so that a slow minute of the
-// machine hits all of them. weft has three plugins in the path, the others none.
+// machine hits all of them. weft has three plugins in the path, the others none, nor
+// has weft-mqtt, which is weft with an MQTT listener.
 // A peer that is not installed is named and left out. Everything listens on
 // 127.0.0.1 on free ports; every child process is ended by its pid.
 package main
@@ -73,8 +75,8 @@ func parse(args []string, words io.Writer) (options, error) {
 	var peers, scenarios string
 	f := flag.NewFlagSet("compare", flag.ContinueOnError)
 	f.SetOutput(words)
-	f.StringVar(&peers, "peers", strings.Join(peerNames(), ","), "servers to run; ratios are to the first")
-	f.StringVar(&scenarios, "scenarios", strings.Join(scenarioNames(), ","), "what to run")
+	f.StringVar(&peers, "peers", strings.Join(peerNames(false), ","), "servers to run; ratios are to the first")
+	f.StringVar(&scenarios, "scenarios", strings.Join(scenarioNames(false), ","), "what to run; mqtt: all of those for MQTT")
 	f.IntVar(&o.rounds, "rounds", 3, "rounds of each scenario")
 	f.Float64Var(&o.seconds, "seconds", 1.5, "seconds measured in each round, after half a second of warm-up")
 	f.IntVar(&o.window, "window", 8192, "deliveries in flight at full load with 128 B; larger messages get fewer")
@@ -84,7 +86,16 @@ func parse(args []string, words io.Writer) (options, error) {
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
-	o.peers, o.scenarios = strings.Split(peers, ","), strings.Split(scenarios, ",")
+	o.peers = strings.Split(peers, ",")
+	for _, name := range strings.Split(scenarios, ",") {
+		if name == "mqtt" {
+			for _, s := range mqttScenarios() {
+				o.scenarios = append(o.scenarios, s.name)
+			}
+			continue
+		}
+		o.scenarios = append(o.scenarios, name)
+	}
 	switch {
 	case f.NArg() > 0:
 		return o, fmt.Errorf("unexpected argument %q", f.Arg(0))
@@ -99,12 +110,12 @@ func parse(args []string, words io.Writer) (options, error) {
 	}
 	for _, name := range o.peers {
 		if _, ok := peerCalled(name); !ok {
-			return o, fmt.Errorf("--peers: unknown %q; expected some of %s", name, strings.Join(peerNames(), ", "))
+			return o, fmt.Errorf("--peers: unknown %q; expected some of %s", name, strings.Join(peerNames(true), ", "))
 		}
 	}
 	for _, name := range o.scenarios {
 		if _, ok := scenarioCalled(name); !ok {
-			return o, fmt.Errorf("--scenarios: unknown %q; expected some of %s", name, strings.Join(scenarioNames(), ", "))
+			return o, fmt.Errorf("--scenarios: unknown %q; expected some of %s", name, strings.Join(scenarioNames(true), ", "))
 		}
 	}
 	return o, nil

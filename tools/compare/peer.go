@@ -28,6 +28,8 @@ type peer struct {
 	separator string
 	protocol  func() (load.Protocol, error)
 	remedy    string
+	mqtt      bool // it speaks MQTT
+	unasked   bool // it runs only where it is asked for
 }
 
 // tokenKey signs the tokens of the comparison.
@@ -52,11 +54,15 @@ var peers = []peer{
 		name: "mosquitto", locate: look("mosquitto"), version: "-h", separator: "/",
 		command: func(_, dir string, port int) ([]string, error) {
 			file := filepath.Join(dir, "mosquitto.conf")
-			text := fmt.Sprintf("listener %d 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\nset_tcp_nodelay true\nuser root\n", port)
+			text := fmt.Sprintf("listener %d 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\nmax_inflight_messages 0\nset_tcp_nodelay true\nuser root\n", port)
 			return []string{"-c", file}, os.WriteFile(file, []byte(text), 0o600)
 		},
-		protocol: func() (load.Protocol, error) { return &load.MQTT{}, nil },
-		remedy:   "apt-get install mosquitto",
+		protocol: mqttProtocol, mqtt: true,
+		remedy: "apt-get install mosquitto",
+	},
+	{
+		name: "weft-mqtt", locate: locateWeft, command: weftMQTTCommand, version: "version", separator: "/",
+		protocol: mqttProtocol, mqtt: true, unasked: true,
 	},
 	{
 		name: "redis", locate: look("redis-server"), version: "--version", separator: "/",
@@ -71,9 +77,12 @@ var peers = []peer{
 	},
 }
 
-func peerNames() (names []string) {
+// peerNames are the servers that run where nothing is asked for, or all.
+func peerNames(all bool) (names []string) {
 	for _, p := range peers {
-		names = append(names, p.name)
+		if all || !p.unasked {
+			names = append(names, p.name)
+		}
 	}
 	return names
 }
@@ -190,6 +199,28 @@ func weftCommand(_, dir string, port int) ([]string, error) {
 	}
 	file := filepath.Join(dir, "weft.yaml")
 	return []string{"run", "-c", file}, os.WriteFile(file, fmt.Appendf(nil, weftConfig, port, tokenKey, api), 0o600)
+}
+
+func mqttProtocol() (load.Protocol, error) { return &load.MQTT{}, nil }
+
+// weftMQTTConfig has no plugin: what is compared is MQTT.
+const weftMQTTConfig = `
+listeners:
+  - name: mqtt
+    address: 127.0.0.1:%d
+    frame: mqtt
+    heartbeat: {close_after: 0s}
+api: {address: 127.0.0.1:%d}
+log: {level: warn}
+`
+
+func weftMQTTCommand(_, dir string, port int) ([]string, error) {
+	api, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	file := filepath.Join(dir, "weft-mqtt.yaml")
+	return []string{"run", "-c", file}, os.WriteFile(file, fmt.Appendf(nil, weftMQTTConfig, port, api), 0o600)
 }
 
 func weftProtocol() (load.Protocol, error) {

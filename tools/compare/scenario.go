@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,6 +21,8 @@ type scenario struct {
 	size        int
 	rate        float64 // 0: full load
 	json        bool    // else opaque bytes
+	mqtt        bool    // only peers that speak MQTT, at this QoS; not run unless asked for
+	qos         uint8
 	run         func(context.Context, scenario, options, []server, io.Writer) ([]row, error)
 }
 
@@ -33,15 +36,36 @@ var scenarios = []scenario{
 	{name: "memory", about: "resident memory of idle connections after one exchange", run: memory},
 }
 
-func scenarioNames() (names []string) {
-	for _, s := range scenarios {
-		names = append(names, s.name)
+// mqttScenarios are the same loads at each quality of service.
+func mqttScenarios() (list []scenario) {
+	for qos := range uint8(3) {
+		for _, size := range []int{128, 1024} {
+			for _, publishers := range []int{1, 50} {
+				list = append(list, scenario{
+					name:       fmt.Sprintf("mqtt-q%d-%dto1-%d", qos, publishers, size),
+					about:      fmt.Sprintf("MQTT QoS %d, %d publishers, 1 subscriber, %d opaque bytes, full load", qos, publishers, size),
+					publishers: publishers, subscribers: 1, topics: 1, size: size, mqtt: true, qos: qos, run: traffic,
+				})
+			}
+		}
+	}
+	return list
+}
+
+// scenarioNames are what runs where nothing is asked for, or all.
+func scenarioNames(all bool) (names []string) {
+	for _, s := range allScenarios() {
+		if all || !s.mqtt {
+			names = append(names, s.name)
+		}
 	}
 	return names
 }
 
+func allScenarios() []scenario { return append(slices.Clone(scenarios), mqttScenarios()...) }
+
 func scenarioCalled(name string) (scenario, bool) {
-	for _, s := range scenarios {
+	for _, s := range allScenarios() {
 		if s.name == name {
 			return s, true
 		}
@@ -64,6 +88,9 @@ func (s scenario) config(p *process, o options) (load.Config, error) {
 	protocol, err := p.protocol()
 	if err != nil {
 		return load.Config{}, err
+	}
+	if mqtt, ok := protocol.(*load.MQTT); ok {
+		mqtt.QoS = s.qos
 	}
 	topics := []string{"truck/bench/telemetry"}
 	payload := load.Payload{Size: s.size}
@@ -91,6 +118,11 @@ func (s scenario) config(p *process, o options) (load.Config, error) {
 
 // traffic runs a load on all servers in turn, round by round.
 func traffic(ctx context.Context, s scenario, o options, servers []server, words io.Writer) (rows []row, err error) {
+	if s.mqtt {
+		if servers = speakingMQTT(servers); len(servers) == 0 {
+			return nil, errors.New("none of the peers speaks MQTT: choose among weft-mqtt and mosquitto")
+		}
+	}
 	running, stop, err := startAll(ctx, servers)
 	defer func() { err = errors.Join(err, stop()) }()
 	if err != nil {
@@ -110,6 +142,10 @@ func traffic(ctx context.Context, s scenario, o options, servers []server, words
 		}
 	}
 	return rows, nil
+}
+
+func speakingMQTT(servers []server) []server {
+	return slices.DeleteFunc(slices.Clone(servers), func(s server) bool { return !s.mqtt })
 }
 
 // once is one round on one server, bounded in time.

@@ -6,8 +6,13 @@ import (
 	"io"
 )
 
-// MQTT is version 3.1.1 (OASIS standard, 2014) with QoS 0 only.
+// MQTT is version 3.1.1 (OASIS standard, 2014). At QoS 1 and 2 both ends acknowledge as
+// the standard asks; nobody waits for acknowledgements beyond the run's window, which
+// must be well below the 65,535 packet identifiers.
 type MQTT struct {
+	// QoS is that of every message and of every subscription: 0, 1 or 2.
+	QoS uint8
+
 	// User and Password are sent in CONNECT where User is not empty.
 	User, Password string
 	// ClientPrefix begins every client identifier. Default "weft-load".
@@ -19,6 +24,10 @@ const (
 	mqttConnect    = 0x10
 	mqttConnAck    = 0x20
 	mqttPublish    = 0x30
+	mqttPubAck     = 0x40
+	mqttPubRec     = 0x50
+	mqttPubRel     = 0x62
+	mqttPubComp    = 0x70
 	mqttSubscribe  = 0x82
 	mqttSubAck     = 0x90
 	mqttDisconnect = 0xe0
@@ -49,7 +58,7 @@ func (m *MQTT) Handshake(rw io.ReadWriter, p Peer) ([]byte, error) {
 	}
 	subscribe := []byte{0, 1}
 	for _, filter := range p.Subscribe {
-		subscribe = append(appendString(subscribe, filter), 0)
+		subscribe = append(appendString(subscribe, filter), m.QoS)
 	}
 	if _, err := rw.Write(appendPacket(nil, mqttSubscribe, subscribe)); err != nil {
 		return nil, fmt.Errorf("sending SUBSCRIBE: %w", err)
@@ -109,40 +118,75 @@ func (r *reader) packet(kind byte) ([]byte, error) {
 	}
 }
 
-// Append writes PUBLISH.
-func (*MQTT) Append(dst []byte, p Publication) ([]byte, error) {
+// Append writes PUBLISH. The sequence id is the packet identifier.
+func (m *MQTT) Append(dst []byte, p Publication) ([]byte, error) {
 	if len(p.Topic) > 0xffff || len(p.Payload) > maxUnit {
 		return dst, fmt.Errorf("%w: topic or payload too long", ErrProtocol)
 	}
-	dst = appendLength(append(dst, mqttPublish), 2+len(p.Topic)+len(p.Payload))
-	return append(appendString(dst, p.Topic), p.Payload...), nil
+	id := 0
+	if m.QoS > 0 {
+		id = 2
+	}
+	dst = appendLength(append(dst, mqttPublish|m.QoS<<1), 2+len(p.Topic)+id+len(p.Payload))
+	dst = appendString(dst, p.Topic)
+	if m.QoS > 0 {
+		dst = binary.BigEndian.AppendUint16(dst, uint16(p.Seq))
+	}
+	return append(dst, p.Payload...), nil
 }
 
-// Cutter reads PUBLISH.
-func (*MQTT) Cutter() Cutter {
-	c := &cutter{shaped: true}
+// Cutter reads PUBLISH, and answers what has to be answered.
+func (m *MQTT) Cutter() Cutter {
+	c := &cutter{shaped: m.QoS == 0}
 	c.parse = func(b []byte) (Span, int, bool, error) {
 		head, body, err := mqttLength(b)
 		if err != nil || head == 0 || len(b) < head+body {
 			return Span{}, 0, false, err
 		}
 		total := head + body
-		if b[0]&0xf0 != mqttPublish {
-			return Span{}, total, false, nil
+		switch b[0] & 0xf0 {
+		case mqttPublish:
+			span, err := c.mqttPublish(b[:total], head)
+			return span, total, true, err
+		case mqttPubRec:
+			return Span{}, total, false, c.mqttAnswer(mqttPubRel, b[head:total])
+		case mqttPubRel & 0xf0:
+			return Span{}, total, false, c.mqttAnswer(mqttPubComp, b[head:total])
 		}
-		if body < 2 {
-			return Span{}, 0, false, fmt.Errorf("%w: PUBLISH of %d bytes", ErrProtocol, body)
-		}
-		at := head + 2 + int(binary.BigEndian.Uint16(b[head:]))
-		if b[0]&0x06 != 0 {
-			at += 2 // packet identifier
-		}
-		if at > total {
-			return Span{}, 0, false, fmt.Errorf("%w: PUBLISH whose topic is longer than the packet", ErrProtocol)
-		}
-		return Span{at, total - at}, total, true, nil
+		return Span{}, total, false, nil
 	}
 	return c
+}
+
+// mqttPublish finds the payload of a PUBLISH and acknowledges it.
+func (c *cutter) mqttPublish(b []byte, head int) (Span, error) {
+	if len(b) < head+2 {
+		return Span{}, fmt.Errorf("%w: PUBLISH of %d bytes", ErrProtocol, len(b)-head)
+	}
+	at, qos := head+2+int(binary.BigEndian.Uint16(b[head:])), b[0]>>1&3
+	if qos > 0 {
+		at += 2
+	}
+	if at > len(b) {
+		return Span{}, fmt.Errorf("%w: PUBLISH whose topic is longer than the packet", ErrProtocol)
+	}
+	span := Span{at, len(b) - at}
+	switch qos {
+	case 1:
+		return span, c.mqttAnswer(mqttPubAck, b[at-2:])
+	case 2:
+		return span, c.mqttAnswer(mqttPubRec, b[at-2:])
+	}
+	return span, nil
+}
+
+// mqttAnswer answers a packet that begins with its identifier.
+func (c *cutter) mqttAnswer(kind byte, b []byte) error {
+	if len(b) < 2 {
+		return fmt.Errorf("%w: a packet without its identifier", ErrProtocol)
+	}
+	c.replies = append(c.replies, kind, 2, b[0], b[1])
+	return nil
 }
 
 // mqttLength reads a fixed header: how long it is and what it says is behind it.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"math"
 )
 
 // ring is one publisher's messages, encoded before the run and written over and
@@ -173,7 +174,12 @@ func (r *ring) patch(slots []slot, k, sample uint64, due func(k uint64) int64) {
 	topics := uint64(len(r.topics))
 	number, place := k/topics, k%topics
 	timed := k + (sample-k%sample)%sample
+	seq := uint16(k % math.MaxUint16) // 0 is no sequence id everywhere
 	for i := range slots {
+		seq++
+		if seq == 0 {
+			seq = 1
+		}
 		slot := &slots[i]
 		s := stamp{publisher: r.publisher, topic: slot.topic, number: number}
 		if k == timed {
@@ -185,7 +191,7 @@ func (r *ring) patch(slots []slot, k, sample uint64, due func(k uint64) int64) {
 		}
 		switch {
 		case r.seqWord:
-			binary.BigEndian.PutUint16(r.buf[slot.off+r.seqAt[1]:], uint16(k+1))
+			binary.BigEndian.PutUint16(r.buf[slot.off+r.seqAt[1]:], seq)
 		default:
 			for j, at := range r.seqAt {
 				r.buf[slot.off+at] = byte((k + 1) >> (8 * j))
