@@ -41,6 +41,8 @@ type Config struct {
 	Frames map[string]Frame `koanf:"frames" yaml:"frames"`
 	// Modbus is about Modbus devices that weft asks.
 	Modbus Modbus `koanf:"modbus" yaml:"modbus"`
+	// Converters turn payloads of one codec into another, by name.
+	Converters map[string]Converter `koanf:"converters" yaml:"converters"`
 	// API is about the admin API, the metrics and the health endpoints.
 	API API `koanf:"api" yaml:"api"`
 	// Log is about weft's own log.
@@ -91,6 +93,10 @@ type API struct {
 	// TLS serves the API by HTTPS; nil: by HTTP. With client_auth: require any
 	// address is permitted.
 	TLS *TLS `koanf:"tls" yaml:"tls"`
+	// CORS are the origins, each scheme and host, of pages in browsers that may use
+	// the API, such as https://console.example.org; "*" is every page. Empty: pages
+	// from elsewhere can neither read nor change anything.
+	CORS []string `koanf:"cors" yaml:"cors"`
 }
 
 // Log is about weft's own log.

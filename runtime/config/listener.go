@@ -13,6 +13,13 @@ type Listener struct {
 	Frame string `koanf:"frame" yaml:"frame" required:"true"`
 	// Chain is the plugins through which every message passes, in this order.
 	Chain []ChainEntry `koanf:"chain" yaml:"chain"`
+	// Convert is a key of Config.Converters: what it makes of the payload is what
+	// the chain sees. Empty: the payload stays as it is.
+	Convert string `koanf:"convert" yaml:"convert"`
+	// OnFailure is what becomes of a message that Convert cannot convert: closed
+	// drops it, open lets it pass unchanged, quarantine sends it to the dead
+	// letters.
+	OnFailure string `koanf:"on_failure" yaml:"on_failure" default:"closed" enum:"closed,open,quarantine"`
 	// Topic is the template of the topic for frames that carry none.
 	Topic string `koanf:"topic" yaml:"topic" default:"raw/{listener}"`
 	// Subscribe is the templates of the subscriptions that each session gets as

@@ -240,6 +240,10 @@ func (c *Config) complete(tree map[string]any) {
 	for i := range c.Listeners {
 		c.Listeners[i].TLS.complete(folder)
 	}
+	for name, converter := range c.Converters {
+		converter.resolve(folder)
+		c.Converters[name] = converter
+	}
 	for name, plugin := range c.Plugins {
 		if _, std := plugin.Std(); !std && plugin.File != "" {
 			if plugin.Path = plugin.File; !filepath.IsAbs(plugin.Path) {

@@ -9,6 +9,13 @@ type Route struct {
 	// Chain is plugins through which the route's messages pass before they are
 	// delivered: inside the listener's chain, which they have passed already.
 	Chain []ChainEntry `koanf:"chain" yaml:"chain"`
+	// Convert is a key of Config.Converters: what it makes of the payload, behind
+	// Chain, is what is delivered. Empty: the payload stays as it is.
+	Convert string `koanf:"convert" yaml:"convert"`
+	// OnFailure is what becomes of a message that Convert cannot convert: closed
+	// drops it, open delivers it unchanged, quarantine sends it to the dead
+	// letters.
+	OnFailure string `koanf:"on_failure" yaml:"on_failure" default:"closed" enum:"closed,open,quarantine"`
 	// To is where the message goes: to every entry, or, where entries have
 	// weights, to one of them.
 	To []Target `koanf:"to" yaml:"to" required:"true"`

@@ -57,6 +57,7 @@ func (c *Config) validate() Problems {
 		k.topic("dead_letter.topic", c.DeadLetter.Topic)
 	}
 	k.devices()
+	k.converters()
 	k.api()
 	k.addresses()
 	return k.problems
@@ -72,6 +73,7 @@ func (k *checker) listener(path string, l *Listener) {
 		k.oneOf(join(path, "frame"), l.Frame, known, "unknown frame", "a preset or a key of frames")
 	}
 	k.chain(path, l.Chain)
+	k.convert(path, l.Convert)
 	k.mqtt(path, l)
 	k.modbus(path, l)
 	if l.Topic != "" {
@@ -149,6 +151,7 @@ func (k *checker) route(path string, r *Route) {
 	}
 	k.template(join(path, "hash"), r.Hash)
 	k.chain(path, r.Chain)
+	k.convert(path, r.Convert)
 	weighted := 0
 	for i, target := range r.To {
 		if target.To != "" {
@@ -202,6 +205,7 @@ func (k *checker) api() {
 			k.add(fmt.Sprintf("api.hosts.%d", i), Problem{Cause: "not a host name", Value: show(host), Expected: "a name without scheme and port, such as weft.example.org"})
 		}
 	}
+	k.origins("api.cors", k.c.API.CORS)
 }
 
 func (k *checker) oneOf(path, word string, known []string, cause, expected string) {

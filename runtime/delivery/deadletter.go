@@ -11,7 +11,7 @@ import (
 // The attributes of a dead letter, beside those of the message itself.
 const (
 	AttrReason     = "dead.reason"     // why: the failure in words, or as dead.cause
-	AttrCause      = "dead.cause"      // route, plugin, trap, fuel, depth, fault, back_off or buffer
+	AttrCause      = "dead.cause"      // route, conversion, plugin, trap, fuel, depth, fault, back_off or buffer
 	AttrPlugin     = "dead.plugin"     // the plugin it happened in, if any
 	AttrGeneration = "dead.generation" // that plugin's generation, decimal
 	AttrTopic      = "dead.topic"      // the message's topic

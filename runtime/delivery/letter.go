@@ -19,8 +19,8 @@ type DeadLetter struct {
 	// as it was received, whatever plugins have changed since; nil if there was
 	// none: the message was emitted or published.
 	Message abi.Message
-	// Cause is route where the configuration sent it here, plugin where a
-	// plugin's verdict did, else what the plugin failed by: trap, fuel, depth,
+	// Cause is route where the configuration sent it here, conversion where its
+	// payload could not be converted, plugin where a plugin's verdict did, else what the plugin failed by: trap, fuel, depth,
 	// fault, back_off or buffer.
 	Cause string
 	// Text is the failure in words; empty where nothing failed.

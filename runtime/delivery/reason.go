@@ -36,6 +36,8 @@ const (
 	HoldFull
 	// SessionEnded: the message waited so when its session ended.
 	SessionEnded
+	// Conversion: the payload could not be converted and the policy is closed.
+	Conversion
 	// BadDestination: a destination's text or name is malformed.
 	BadDestination
 	// NoRoute: no destination is left after the rules were asked.
@@ -94,6 +96,7 @@ var reasonNames = [NumReasons]string{
 	PluginUnavailable: "plugin_unavailable",
 	HoldFull:          "hold_full",
 	SessionEnded:      "session_ended",
+	Conversion:        "conversion",
 	BadDestination:    "bad_destination",
 	NoRoute:           "no_route",
 	NoSubscriber:      "no_subscriber",

@@ -23,6 +23,7 @@ func (s *Server) metrics() []admin.Metric {
 	list = append(list, s.plugins.guest.metrics()...)
 	list = append(list, s.keeper.metrics()...)
 	list = append(list, s.recorder.metrics()...)
+	list = append(list, s.conversionMetrics()...)
 	registry := s.sessions.Stats()
 	return append(list,
 		single("weft_subscriptions", "Subscriptions in force.", admin.Gauge, uint64(registry.Subscriptions)),

@@ -164,9 +164,10 @@ func (p *path) frames(from *peer, b []byte) (consumed, need int) {
 			m.Frame = b[consumed : consumed+n]
 			consumed += n
 			from.faults = 0
-			if p.admit(from, m) {
+			received := m.Payload
+			if p.admit(from, m) && p.translate(m) {
 				if l.acknowledge != nil {
-					lane.payloads = append(lane.payloads, m.Payload)
+					lane.payloads = append(lane.payloads, received)
 				}
 				if len(messages) >= maxLane {
 					p.runNow(lane)

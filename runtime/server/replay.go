@@ -112,7 +112,7 @@ func (p *path) replay(l *delivery.DeadLetter, way admin.ReplayWay) admin.ReplayR
 	p.revive(&m, index, way)
 	if way.Topic == "" && !way.PastPlugins && index >= 0 && index < len(p.lanes) {
 		lane := &p.lanes[index]
-		if !p.receive(&m, l.Message.Frame, lane.listener) {
+		if !p.receive(&m, l, lane.listener) {
 			return p.outcome(&before)
 		}
 		return p.throughChain(lane, m)
@@ -146,9 +146,10 @@ func (p *path) revive(m *abi.Message, index int, way admin.ReplayWay) {
 
 // receive makes of the frame the message that it was when it came; one that came
 // without a frame stays as it is. false, and counted, if that is impossible.
-func (p *path) receive(m *abi.Message, received []byte, l *listener) bool {
+func (p *path) receive(m *abi.Message, letter *delivery.DeadLetter, l *listener) bool {
+	received := letter.Message.Frame
 	if received == nil {
-		return true
+		return letter.Cause != causeConversion || p.translate(m)
 	}
 	was := *m
 	n, grown, err := l.format.Decode(received, p.scratch, m)
@@ -167,9 +168,11 @@ func (p *path) receive(m *abi.Message, received []byte, l *listener) bool {
 	case l.fixedTopic != nil:
 		m.Topic = l.fixedTopic
 	default:
-		return p.makeTopic(l, m)
+		if !p.makeTopic(l, m) {
+			return false
+		}
 	}
-	return true
+	return p.translate(m)
 }
 
 // throughChain passes one message through a lane's chain apart from its batch.

@@ -132,6 +132,9 @@ func (p *path) route(m *abi.Message) {
 // toChoice takes the message to every destination of a route.
 func (p *path) toChoice(m *abi.Message, choice *router.Choice, found *router.Entry[router.Subscriber]) {
 	p.why = delivery.NoRoute
+	if !p.translateFor(choice.Rule, m) {
+		return
+	}
 	copies := 0
 	for i := range choice.To {
 		copies += p.toDestination(m, &choice.To[i], found)

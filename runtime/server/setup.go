@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/weftrun/weft/abi"
+	"github.com/weftrun/weft/runtime/codec"
 	"github.com/weftrun/weft/runtime/config"
 	"github.com/weftrun/weft/runtime/delivery"
 	"github.com/weftrun/weft/runtime/engine"
@@ -22,6 +23,10 @@ type setup struct {
 	direct    bool                  // see router.Table.Direct
 	timeout   time.Duration         // of requests
 	dead      *delivery.DeadLetters // nil for none
+	// converters are those of the configuration by name, routes the ones that routes
+	// use, by index; routes is nil where none does.
+	converters map[string]*codec.Converter
+	routes     []*conversion
 }
 
 // listener is one listener's part of a setup.
@@ -38,6 +43,7 @@ type listener struct {
 	node        *router.Template
 	subscribe   []*router.Template
 	acknowledge *router.Template
+	convert     *conversion
 	beats       bool   // the format has heartbeats
 	beatNode    string // the node's number in weft's own
 }
@@ -53,9 +59,19 @@ func newSetup(cfg *config.Config) (*setup, error) {
 	}
 	formats, err := compileFrames(cfg)
 	faults = append(faults, err)
+	s.converters, err = compileConverters(cfg)
+	faults = append(faults, err)
+	if err == nil {
+		faults = append(faults, s.routeConversions(cfg))
+	}
 	for i := range cfg.Listeners {
-		l, err := newListener(cfg, i, formats)
-		faults = append(faults, err)
+		l, wrong := newListener(cfg, i, formats)
+		if l != nil && err == nil { // of the converters
+			var unknown error
+			l.convert, unknown = s.conversion("listeners."+l.name, cfg.Listeners[i].Convert, cfg.Listeners[i].OnFailure)
+			wrong = errors.Join(wrong, unknown)
+		}
+		faults = append(faults, wrong)
 		s.listeners = append(s.listeners, l)
 		s.names = append(s.names, cfg.Listeners[i].Name)
 	}

@@ -63,6 +63,9 @@ func (p *path) enter(from *peer, m *abi.Message) {
 			return
 		}
 	}
+	if !p.translate(m) {
+		return
+	}
 	lane.batch.Messages = append(lane.batch.Messages, *m)
 	if len(lane.batch.Messages) >= maxLane {
 		p.runNow(lane)

@@ -68,7 +68,7 @@ func deadLetterListCommand(sys system) *cobra.Command {
 		Short: "Lists dead letters, grouped, then the newest",
 		Long: `Lists dead letters: how many there are by cause, plugin and generation, then the newest one by one.
 
-A cause is route (the configuration sent it here), plugin (a plugin's verdict did), or how a plugin failed: trap, fuel (its
+A cause is route (the configuration sent it here), conversion (its payload could not be converted), plugin (a plugin's verdict did), or how a plugin failed: trap, fuel (its
 CPU budget), depth (of its calls), fault (its answer broke the contract), back_off (it rests), buffer (no room).`,
 		Example: `weft deadletter list
 weft deadletter list --plugin filter --since 10m
