@@ -59,6 +59,10 @@ type Config struct {
 type Listener struct {
 	// Name is used in logs and counters.
 	Name string
+	// Network is "tcp" (or empty) or "udp". Over UDP each address that the handler
+	// lets in (Doorkeeper) is a connection, each datagram one call of Data, which
+	// consumes it whole, and each unit of Send one datagram.
+	Network string
 	// Address is host:port as for net.Listen("tcp", ...); an empty host is every
 	// interface, port 0 a free one.
 	Address string
@@ -202,6 +206,10 @@ func (c Config) validate() error {
 
 func (l Listener) validate() error {
 	switch {
+	case l.Network != "" && l.Network != "tcp" && !l.isUDP():
+		return fmt.Errorf("%w: listener %s: network %q: expected tcp or udp", ErrConfig, l.Name, l.Network)
+	case l.isUDP() && (l.Wrap != nil || l.Listener != nil):
+		return fmt.Errorf("%w: listener %s: what wraps a stream does not go over UDP", ErrConfig, l.Name)
 	case l.MaxUnit < 1 || l.MaxUnit > 1<<30:
 		return fmt.Errorf("%w: listener %s: units of %d bytes: expected 1 byte to 1 GiB", ErrConfig, l.Name, l.MaxUnit)
 	case l.Outbox.Limit < 1 || l.Outbox.Limit > 256<<20:

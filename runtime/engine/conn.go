@@ -47,12 +47,17 @@ type Conn struct {
 	Value any
 
 	loop *Loop
-	net  *netConn // nil for a socket of the epoll driver
-	box  *outbox  // nil while nothing is owed
-	part *partial // nil while no unit is partial
+	net  *netConn   // nil for a socket of the epoll driver
+	udp  *udpSocket // nil for a stream
+	box  *outbox    // nil while nothing is owed
+	part *partial   // nil while no unit is partial
 
 	next, prev *Conn // in the wheel
 	due        int64 // when the wheel fires, 0 if not in the wheel; all times in ms of the loop's clock
+
+	wants, wakeDue int64 // WakeAt: what is wanted, and where it stands in the heap
+	wakeSlot       uint32
+	owed           int // Owe
 
 	id       ConnID
 	remote   netip.AddrPort
@@ -97,12 +102,12 @@ func (c *Conn) BytesIn() uint64 { return c.in }
 // BytesOut counts what was written.
 func (c *Conn) BytesOut() uint64 { return c.out }
 
-// Queued is how many bytes are owed: sent and not written yet.
+// Queued is how many bytes are owed: sent and not written yet, and what Owe said.
 func (c *Conn) Queued() int {
 	if c.box == nil {
-		return 0
+		return c.owed
 	}
-	return c.box.bytes
+	return c.owed + c.box.bytes
 }
 
 // Held tells whether reading is suspended by Loop.Hold.
@@ -170,6 +175,10 @@ func (c *Conn) Send(unit []byte, priority uint8) Sent {
 		return Closed
 	}
 	if len(unit) == 0 {
+		return Accepted
+	}
+	if c.udp != nil {
+		c.udp.send(outgoing{to: c.remote, conn: c, b: unit})
 		return Accepted
 	}
 	o := c.box

@@ -148,6 +148,8 @@ func (l *Loop) finish() {
 	}
 	l.tellClosed()
 	l.callTurn()
+	l.flushUDP()
+	l.dropUDP()
 	for i := range l.dirty {
 		l.dirty[i].dirty = false
 	}

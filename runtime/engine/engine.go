@@ -48,11 +48,13 @@ type Engine struct {
 
 // listener is one Listener and its sockets.
 type listener struct {
-	cfg  Listener
-	addr net.Addr
-	net  net.Listener // served through package net
-	fds  []int        // or one socket for each loop
-	seat chan struct{}
+	cfg       Listener
+	addr      net.Addr
+	net       net.Listener // served through package net
+	packets   *net.UDPConn // or this, datagrams
+	packetNet *packetNet
+	fds       []int // or one socket for each loop
+	seat      chan struct{}
 
 	handshakes *handshakes
 }
@@ -96,6 +98,9 @@ func (e *Engine) open(listeners []Listener, newHandler func(l *Loop) (Handler, e
 		if err := ln.listen(epoll, e.cfg.Loops); err != nil {
 			return listenError(cfg, err)
 		}
+		if ln.packets != nil {
+			ln.packetNet = newPacketNet(ln.packets, i)
+		}
 		all[i] = newLimits(cfg)
 		listeners[i] = cfg
 	}
@@ -105,6 +110,11 @@ func (e *Engine) open(listeners []Listener, newHandler func(l *Loop) (Handler, e
 		e.loops = append(e.loops, l)
 		if err := l.attach(epoll); err != nil {
 			return fmt.Errorf("engine: loop %d: %w", i, err)
+		}
+		for k, ln := range e.listeners {
+			if ln.packetNet != nil {
+				l.newUDP(k, ln.packetNet)
+			}
 		}
 		handler, err := newHandler(l)
 		if err != nil {
@@ -118,6 +128,14 @@ func (e *Engine) open(listeners []Listener, newHandler func(l *Loop) (Handler, e
 // listen opens the listener's sockets.
 func (ln *listener) listen(epoll bool, loops int) (err error) {
 	switch {
+	case ln.cfg.isUDP() && epoll:
+		ln.fds, ln.addr, err = openDatagramSockets(ln.cfg.Address, loops)
+		return err
+	case ln.cfg.isUDP():
+		if ln.packets, err = listenPacket(ln.cfg.Address); err == nil {
+			ln.addr = ln.packets.LocalAddr()
+		}
+		return err
 	case ln.cfg.Listener != nil:
 		ln.net = ln.cfg.Listener
 	case epoll && ln.cfg.Wrap == nil:
@@ -172,6 +190,10 @@ func (e *Engine) Run(ctx context.Context) error {
 		if ln.net != nil {
 			e.helpers.Go(func() { e.acceptNet(ln) })
 		}
+		if ln.packetNet != nil {
+			e.helpers.Go(func() { e.readPackets(ln.packetNet) })
+			e.helpers.Go(ln.packetNet.writeAll)
+		}
 	}
 	e.mu.Unlock()
 
@@ -189,6 +211,11 @@ func (e *Engine) Run(ctx context.Context) error {
 	loops.Wait()
 	unhook()
 	e.halt()
+	for _, ln := range e.listeners {
+		if ln.packetNet != nil {
+			close(ln.packetNet.out) // no loop is left that sends
+		}
+	}
 	e.helpers.Wait()
 	e.release()
 	close(e.done)
@@ -228,6 +255,9 @@ func (e *Engine) halt() {
 		if ln.net != nil {
 			_ = ln.net.Close()
 		}
+		if ln.packets != nil {
+			_ = ln.packets.SetReadDeadline(time.Unix(1, 0)) // what is to be sent still is
+		}
 		ln.handshakes.end()
 	}
 }
@@ -249,6 +279,9 @@ func (e *Engine) release() {
 	for _, ln := range e.listeners {
 		if ln.net != nil {
 			_ = ln.net.Close()
+		}
+		if ln.packets != nil {
+			_ = ln.packets.Close()
 		}
 		closeSockets(ln.fds)
 	}

@@ -25,6 +25,7 @@ type epoll struct {
 	accepts  []acceptor
 	reserve  int // a descriptor kept for the day when there is no other
 	loggedAt time.Time
+	mmsg     *mmsg // nil where no listener is of datagrams
 }
 
 // What a connection may want to hear of, in Conn.interest.
@@ -60,6 +61,12 @@ func (l *Loop) attach(useEpoll bool) error {
 	for i, ln := range l.engine.listeners {
 		p.accepts[i].fd = -1
 		if ln.fds == nil {
+			continue
+		}
+		if ln.cfg.isUDP() {
+			if err := p.attachUDP(i, ln.fds[l.index]); err != nil {
+				return err
+			}
 			continue
 		}
 		p.accepts[i].fd = ln.fds[l.index]
@@ -106,11 +113,16 @@ func (p *epoll) wake() error {
 // the next, before anything new: so every connection has its share.
 func (p *epoll) events() (more bool) {
 	l := p.loop
+	if p.mmsg != nil {
+		p.mmsg.used = 0
+	}
 	for ; p.at < p.n; p.at++ {
 		ev := &p.found[p.at]
 		id := ConnID(uint32(ev.Fd)) | ConnID(uint32(ev.Pad))<<32
 		if id.generation() == 0 {
-			p.serveOwn(id)
+			if !p.serveOwn(id, ev.Events) {
+				return true
+			}
 			continue
 		}
 		c := l.table.get(id)
@@ -134,13 +146,20 @@ func (p *epoll) events() (more bool) {
 	return false
 }
 
-func (p *epoll) serveOwn(id ConnID) {
+// serveOwn serves what is no connection. It answers false if the turn has no room
+// left.
+func (p *epoll) serveOwn(id ConnID, events uint32) bool {
 	if id.slot() > 0 {
-		p.accept(int(id.slot()) - 1)
-		return
+		listener := int(id.slot()) - 1
+		if p.loop.udp != nil && p.loop.udp[listener] != nil {
+			return p.loop.udp[listener].driver.(*udpFD).serve(events)
+		}
+		p.accept(listener)
+		return true
 	}
 	var count [8]byte
 	_, _ = unix.Read(p.eventfd, count[:]) // EAGAIN: read already
+	return true
 }
 
 // read reads c once. It answers false if the turn has no room left.

@@ -13,4 +13,6 @@ func (l *Loop) attach(bool) error {
 
 func openSockets(string, int) ([]int, net.Addr, error) { return nil, nil, ErrNoEpoll }
 
+func openDatagramSockets(string, int) ([]int, net.Addr, error) { return nil, nil, ErrNoEpoll }
+
 func closeSockets([]int) {}

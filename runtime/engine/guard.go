@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"net/netip"
 	"runtime/debug"
 )
 
@@ -36,6 +37,16 @@ func (l *Loop) callPosted(id ConnID, unit []byte) {
 	if r, ok := l.handler.(Receiver); ok {
 		r.Posted(uint64(id), unit)
 	}
+}
+
+func (l *Loop) callStranger(k Doorkeeper, listener int, from netip.AddrPort, b, reply []byte) (answer []byte, admit bool) {
+	defer l.guard(nil, "Stranger")
+	return k.Stranger(listener, from, b, reply)
+}
+
+func (l *Loop) callWake(w Waker, c *Conn) {
+	defer l.guard(c, "Wake")
+	w.Wake(c)
 }
 
 func (l *Loop) callIdle(c *Conn) {

@@ -86,14 +86,17 @@ func (l *Loop) resume(c *Conn) {
 	}
 	l.updateInterest(c)
 	l.arm(c)
+	if c.udp != nil {
+		c.wakeAt(l.now)
+	}
 }
 
 // show publishes the cost of c's outbox to the other loops and wakes those that
 // wait for it to drain.
 func (l *Loop) show(c *Conn) {
-	cost := int64(0)
+	cost := int64(c.owed)
 	if c.box != nil {
-		cost = int64(c.box.cost())
+		cost += int64(c.box.cost())
 	}
 	s := l.slots.at(c.id.slot())
 	if cost != c.shown {

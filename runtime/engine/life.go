@@ -6,6 +6,9 @@ import "net/netip"
 const maxRuns = 1024
 
 func (c *Conn) transport() transport {
+	if c.udp != nil {
+		return udpTransport{}
+	}
 	if c.net != nil {
 		return c.net
 	}
@@ -144,6 +147,8 @@ func (l *Loop) shut(c *Conn, reason Reason) {
 	calm := c.state == stateLingering || reason == ReasonDrained
 	c.state, c.reason = stateClosed, reason
 	l.wheel.unset(c)
+	l.wakes.remove(c)
+	c.owed = 0
 	if o := c.box; o != nil {
 		c.box = nil
 		l.countOf(c)[listenerDropped+int(DropClosed)] += uint64(o.units)

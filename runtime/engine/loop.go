@@ -66,6 +66,8 @@ type Loop struct {
 	ended []*Conn // to be told to the handler
 	due   []*Conn // for the wheel
 	held  map[hold]struct{}
+	wakes wakeHeap
+	udp   []*udpSocket // by listener; nil where it is of streams
 
 	routes  []route // to the other loops
 	arrived []arrival
@@ -165,7 +167,7 @@ func (l *Loop) run() error {
 	l.clock()
 	l.nextTick = l.now
 	for !l.engine.stopping.Load() {
-		timeout := time.Duration(max(min(l.nextTick, (l.wheel.done+1)*l.wheel.tick)-l.now, 0)) * time.Millisecond
+		timeout := time.Duration(max(l.nextWake(min(l.nextTick, (l.wheel.done+1)*l.wheel.tick)-l.now), 0)) * time.Millisecond
 		if l.again || l.recheck.Load() {
 			timeout = 0
 		}
@@ -223,6 +225,7 @@ func (l *Loop) timers() {
 			l.due[i] = nil
 		}
 	}
+	l.wakeDue()
 	if l.now < l.nextTick {
 		return
 	}
@@ -260,6 +263,7 @@ func (l *Loop) runFuncs() {
 
 // flush writes every connection that something was sent to, once.
 func (l *Loop) flush() {
+	l.flushUDP()
 	for i := 0; i < len(l.dirty); i++ {
 		c := l.dirty[i]
 		l.dirty[i] = nil
@@ -282,7 +286,7 @@ func (l *Loop) settle(c *Conn) {
 		return
 	}
 	switch {
-	case c.state == stateFlushing && !c.eof:
+	case c.state == stateFlushing && c.udp == nil && !c.eof:
 		l.linger(c)
 	case c.state == stateFlushing:
 		l.shut(c, c.reason)

@@ -46,6 +46,8 @@ type netEvent struct {
 	listener int
 	err      error
 	moved    *moving
+	from     netip.AddrPort
+	datagram []byte
 }
 
 type netKind uint8
@@ -57,6 +59,7 @@ const (
 	netRead
 	netWrote
 	netMoved // a connection of another loop comes here
+	netDatagram
 )
 
 // netQueue holds a loop's events. It is bounded by the number of connections: each
@@ -130,6 +133,9 @@ func (l *Loop) netEvent(ev netEvent) bool {
 		l.openNet(ev.accepted, ev.listener)
 	case netRefused:
 		l.countListener(ev.listener)[listenerRefused+int(RefusedFiles)]++
+	case netDatagram:
+		<-l.engine.listeners[ev.listener].packetNet.seats
+		l.udp[ev.listener].received(ev.from, ev.datagram)
 	case netWrote:
 		l.netWrote(ev.conn, ev.err)
 	case netRead:

@@ -99,12 +99,14 @@ const (
 	DropClosed
 	// DropQueueFull: the queue to the other loop was full.
 	DropQueueFull
+	// DropUnsent: the system did not send the datagram.
+	DropUnsent
 
 	// DropCount is how many kinds of drops there are.
 	DropCount
 )
 
-var dropNames = [DropCount]string{"oldest", "hard_limit", "disconnect", "closed", "queue_full"}
+var dropNames = [DropCount]string{"oldest", "hard_limit", "disconnect", "closed", "queue_full", "unsent"}
 
 // String is the drop's name in logs and metrics.
 func (d Drop) String() string {
