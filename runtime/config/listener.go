@@ -32,6 +32,8 @@ type Listener struct {
 	// answered. Empty: no answer. Where the key is absent and Frame is "line",
 	// it is "ACK: {payload}".
 	Acknowledge string `koanf:"acknowledge" yaml:"acknowledge"`
+	// WebSocket puts WebSocket under the frames; nil is none.
+	WebSocket *WebSocket `koanf:"websocket" yaml:"websocket"`
 	// Limits bounds this listener's connections and frames.
 	Limits ListenerLimits `koanf:"limits" yaml:"limits"`
 	// Deadlines end connections that stall.

@@ -76,6 +76,7 @@ func (k *checker) listener(path string, l *Listener) {
 	k.convert(path, l.Convert)
 	k.mqtt(path, l)
 	k.modbus(path, l)
+	k.websocket(path, l)
 	if l.Topic != "" {
 		k.topic(join(path, "topic"), l.Topic)
 	} else if l.Frame != "" {

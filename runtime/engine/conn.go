@@ -77,6 +77,7 @@ type Conn struct {
 	dirty    bool  // in the loop's dirty list
 	blocked  bool  // the socket takes no more until it says so
 	eof      bool  // the peer has closed its sending side
+	left     bool  // Leaver.Leave was called
 }
 
 // ID names the connection, also for other loops.
@@ -156,6 +157,9 @@ func (c *Conn) Close(reason Reason) { c.loop.shut(c, reason) }
 // its own destroys the last bytes on their way to it.
 func (c *Conn) CloseAfterFlush(reason Reason) {
 	if c.state != stateOpen {
+		return
+	}
+	if c.loop.callLeave(c, reason); c.state != stateOpen {
 		return
 	}
 	c.state, c.reason = stateFlushing, reason

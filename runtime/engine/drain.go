@@ -11,11 +11,12 @@ const drainReads = 64
 
 // Drain ends the engine without losing what it has accepted. It stops listening
 // (the epoll driver first lets in those whom the kernel had accepted), ends the
-// handshakes that are under way, and reads what had arrived, within a bound; then reads no more, waits until everything owed is written, the
-// loops have nothing under way to each other and no handler that is a Pender has
-// anything pending; then closes every connection with ReasonDrained. If ctx ends
-// first, connections are closed with what they still owe, and ctx's error is
-// returned. Run returns before Drain does.
+// handshakes that are under way, and reads what had arrived, within a bound; then
+// reads no more, waits until everything owed is written, the loops have nothing under
+// way to each other and no handler that is a Pender has anything pending; then
+// handlers that are Leavers say their last words and every connection is closed with
+// ReasonDrained. If ctx ends first, connections are closed with what they still owe,
+// and ctx's error is returned. Run returns before Drain does.
 func (e *Engine) Drain(ctx context.Context) error {
 	e.mu.RLock()
 	if e.closed {
@@ -37,6 +38,11 @@ func (e *Engine) Drain(ctx context.Context) error {
 	e.mu.RUnlock()
 
 	err := e.awaitQuiet(ctx)
+	if err == nil && e.hasLeavers() {
+		e.parting.Store(true)
+		e.wakeAll()
+		err = e.awaitQuiet(ctx)
+	}
 	e.halt()
 	<-e.done
 	return err
@@ -50,7 +56,7 @@ func (e *Engine) awaitQuiet(ctx context.Context) error {
 	for {
 		quiet, worked := true, uint64(0)
 		for _, l := range e.loops {
-			quiet = l.quiet.Load() && quiet
+			quiet = (!e.parting.Load() || l.parted.Load()) && l.quiet.Load() && quiet
 			worked += l.worked.Load()
 		}
 		if quiet && quietBefore && worked == before {
@@ -93,6 +99,10 @@ func (l *Loop) drainTurn() {
 			}
 		}
 	}
+	if l.engine.parting.Load() && !l.parted.Load() {
+		l.part()
+		return
+	}
 	quiet := l.idle()
 	if !quiet {
 		l.worked.Add(1)
@@ -105,6 +115,29 @@ func (l *Loop) drainTurn() {
 	} else if !quiet {
 		l.quiet.Store(false)
 	}
+}
+
+// hasLeavers tells whether a handler has last words.
+func (e *Engine) hasLeavers() bool {
+	for _, l := range e.loops {
+		if _, ok := l.handler.(Leaver); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// part lets the handler say its last words on every connection: nobody has anything
+// to send any more.
+func (l *Loop) part() {
+	for _, c := range l.table.conns {
+		if c != nil && c.state == stateOpen {
+			l.callLeave(c, ReasonDrained)
+		}
+	}
+	l.quiet.Store(false)
+	l.parted.Store(true)
+	l.again = true
 }
 
 // idle tells whether the loop owes nothing to anybody.

@@ -35,6 +35,7 @@ type Engine struct {
 	desks     chan struct{} // held by handshakes that are worked on
 
 	draining atomic.Bool // no new connections, then no new input
+	parting  atomic.Bool // nothing is owed any more: last words
 	stopping atomic.Bool // the loops end
 	progress chan struct{}
 	done     chan struct{}

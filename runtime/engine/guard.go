@@ -54,6 +54,15 @@ func (l *Loop) callIdle(c *Conn) {
 	l.handler.Idle(c)
 }
 
+// callLeave lets the handler say its last words, once.
+func (l *Loop) callLeave(c *Conn, reason Reason) {
+	if h, ok := l.handler.(Leaver); ok && !c.left {
+		c.left = true
+		defer l.guard(c, "Leave")
+		h.Leave(c, reason)
+	}
+}
+
 func (l *Loop) callClosed(c *Conn) {
 	defer l.guard(c, "Closed")
 	l.handler.Closed(c, c.reason)

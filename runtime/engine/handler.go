@@ -50,3 +50,11 @@ type Receiver interface {
 type Mover interface {
 	Moved(c *Conn)
 }
+
+// Leaver may be implemented by a Handler: Leave is called once before an open
+// connection ends in an orderly way: by Conn.CloseAfterFlush, because the engine ends
+// it (silence, a read deadline, a unit that is too long), or at the end of a
+// drain. It may send last words; they are written before the connection is closed.
+type Leaver interface {
+	Leave(c *Conn, reason Reason)
+}

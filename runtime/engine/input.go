@@ -121,7 +121,7 @@ func (l *Loop) deliver(c *Conn, b []byte) {
 		return
 	}
 	if limit := l.limits[c.listener].maxUnit; need > limit || len(rest) > limit || need == 0 && len(rest) == limit {
-		l.shut(c, ReasonUnitTooLong)
+		l.end(c, ReasonUnitTooLong)
 		return
 	}
 	if need <= len(rest) {

@@ -170,6 +170,18 @@ func (l *Loop) shut(c *Conn, reason Reason) {
 	l.ended = append(l.ended, c)
 }
 
+// end closes a connection by a decision of the engine's own. If the handler has last
+// words for the peer, they are written first.
+func (l *Loop) end(c *Conn, reason Reason) {
+	if c.state == stateOpen && !c.blocked {
+		if l.callLeave(c, reason); c.box != nil {
+			c.CloseAfterFlush(reason)
+			return
+		}
+	}
+	l.shut(c, reason)
+}
+
 // tellClosed calls Closed for every connection that has ended, and frees its slot.
 func (l *Loop) tellClosed() {
 	for i := 0; i < len(l.ended); i++ {

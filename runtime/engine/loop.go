@@ -77,6 +77,7 @@ type Loop struct {
 	signalled atomic.Bool // wake was called and not yet seen
 	recheck   atomic.Bool // consumers have drained
 	quiet     atomic.Bool // draining, and nothing is left to do
+	parted    atomic.Bool // draining, and the last words are said
 	worked    atomic.Uint64
 
 	batch     int

@@ -82,13 +82,13 @@ func (l *Loop) expired(c *Conn) {
 		return
 	}
 	if l.now >= l.readDeadline(c) {
-		l.shut(c, ReasonReadDeadline)
+		l.end(c, ReasonReadDeadline)
 		return
 	}
 	if c.state == stateOpen && !c.eof && c.holds == 0 {
 		lim := &l.limits[c.listener]
 		if lim.closeAfter > 0 && l.now >= c.lastIn+lim.closeAfter {
-			l.shut(c, ReasonSilence)
+			l.end(c, ReasonSilence)
 			return
 		}
 		if lim.heartbeat > 0 && l.now >= c.lastIn+int64(c.idles+1)*lim.heartbeat {

@@ -206,3 +206,12 @@ func (f *Format) RespondsBySeq() bool { return f.seqBits > 0 && f.noType }
 
 // Text reports whether frames are text that ends in a delimiter.
 func (f *Format) Text() bool { return f.text != nil }
+
+// Ending is what a text frame ends in, and what is cut off its payload before that;
+// both empty for binary frames.
+func (f *Format) Ending() (delimiter, trim []byte) {
+	if f.text == nil {
+		return nil, nil
+	}
+	return f.text.delimiter, f.text.trim
+}

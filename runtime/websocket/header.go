@@ -1,6 +1,9 @@
 package websocket
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"unicode/utf8"
+)
 
 // The opcodes (RFC 6455, section 5.2).
 const (
@@ -121,13 +124,15 @@ func AppendHeader(dst []byte, length int, text bool) []byte {
 	return binary.BigEndian.AppendUint64(append(dst, first, 127), uint64(length))
 }
 
-// AppendClose appends a Close frame. Of the reason at most 123 bytes are sent; it
-// must be ASCII if it is longer. Empty makes a Close without a code.
+// AppendClose appends a Close frame. The reason is UTF-8; as much of it as fits, 123
+// bytes, is sent. Empty makes a Close without a code.
 func AppendClose(dst []byte, code Code, reason string) []byte {
 	if code == Empty {
 		return append(dst, finBit|opClose, 0)
 	}
-	reason = reason[:min(len(reason), maxControl-2)]
+	for reason = reason[:min(len(reason), maxControl-2)]; !utf8.ValidString(reason); {
+		reason = reason[:len(reason)-1]
+	}
 	dst = append(dst, finBit|opClose, byte(2+len(reason)))
 	dst = binary.BigEndian.AppendUint16(dst, uint16(code))
 	return append(dst, reason...)

@@ -241,3 +241,12 @@ func (r *Reader) Keep(k *Kind, b []byte, consumed, need int) (taken, wanted int)
 // Partial tells whether the application has left bytes of a unit whose rest is to
 // come.
 func (r *Reader) Partial() bool { return r.plain > 0 }
+
+// Wrapped is the part of b that is still wrapped, after Unwrap. It is for who
+// carries a connection elsewhere: the application's own rest, this behind it, is what
+// a Reader after Restart goes on with.
+func (r *Reader) Wrapped(b []byte) []byte { return b[int(r.plain)+int(r.gap):] }
+
+// Restart says that the connection's bytes now begin with so many unwrapped ones,
+// the wrapped ones directly behind them.
+func (r *Reader) Restart(plain int) { r.plain, r.gap = uint32(plain), 0 }
