@@ -304,6 +304,9 @@ func (p *path) sendBy(m *abi.Message, id uint64, by []router.Subscriber) bool {
 		}
 		return p.took(delivery.Unencodable)
 	}
+	if to.web != nil {
+		unit = p.wrap(to.web, unit)
+	}
 	switch p.loop.SendTo(engine.ConnID(id), unit, m.Priority) {
 	case engine.Pressed:
 		p.hold(m, engine.ConnID(id))

@@ -36,16 +36,19 @@ type path struct {
 	open     int       // the stage in which messages wait; noStage if none does
 	cache    *router.Cache[router.Subscriber]
 
-	now     int64                                   // of this turn, nanoseconds since 1970-01-01 UTC; 0 between turns
-	scratch []byte                                  // this turn's attributes, topics and encoded frames
-	encoded encoded                                 // of the message that is being delivered
-	why     delivery.Reason                         // why the last place did not take the message
-	foreign engine.ConnID                           // the connection of another loop that a posted message came by
-	by      []router.Subscriber                     // of a posted message
-	letter  delivery.Letter                         // what a dead letter of the message would say
-	letters *delivery.Handover[delivery.DeadLetter] // dead letters to be kept; nil for none
-	kept    bool                                    // the last dead letter was kept
-	again   *replaying                              // the letter that is being replayed, if one is
+	now      int64                                   // of this turn, nanoseconds since 1970-01-01 UTC; 0 between turns
+	scratch  []byte                                  // this turn's attributes, topics and encoded frames
+	lastWrap wrap                                    // of the last unit that went to a WebSocket
+	wrapped  []byte                                  // while a WebSocket's bytes are cut: what follows them
+	moved    bool                                    // and that it went to another loop meanwhile
+	encoded  encoded                                 // of the message that is being delivered
+	why      delivery.Reason                         // why the last place did not take the message
+	foreign  engine.ConnID                           // the connection of another loop that a posted message came by
+	by       []router.Subscriber                     // of a posted message
+	letter   delivery.Letter                         // what a dead letter of the message would say
+	letters  *delivery.Handover[delivery.DeadLetter] // dead letters to be kept; nil for none
+	kept     bool                                    // the last dead letter was kept
+	again    *replaying                              // the letter that is being replayed, if one is
 
 	recordings []*recording // of traffic that passes here
 	waiting    waiting
@@ -73,6 +76,7 @@ type lane struct {
 	running  bool     // the batch is being run
 	left     int      // of a batch that is being run: messages that have not ended
 	counts   listenerCounts
+	web      *webCounts // nil without WebSocket
 }
 
 // maxLane is how many messages a lane collects before it is run within a turn: what
@@ -91,6 +95,9 @@ func newPath(s *Server, l *engine.Loop) (*path, error) {
 		}
 		p.lanes[i].listener, p.lanes[i].chain = s.setup.listeners[i], chain
 		p.lanes[i].carry()
+		if p.setup.listeners[i].web != nil {
+			p.lanes[i].web = &webCounts{}
+		}
 		p.wakeOnAnswers(chain)
 	}
 	p.makeSpeakers()
@@ -127,6 +134,7 @@ func (p *path) publish() {
 	}
 	for i := range p.lanes {
 		p.lanes[i].counts.publish()
+		p.lanes[i].web.publish()
 	}
 }
 
@@ -136,6 +144,9 @@ func (p *path) Data(c *engine.Conn, b []byte) (consumed, need int) {
 	p.begin()
 	if p.waiting.lanes+p.waiting.stages > 0 {
 		p.calm(from)
+	}
+	if from.web != nil {
+		return p.web(from, b)
 	}
 	return p.cut(from, b)
 }
@@ -187,6 +198,7 @@ func (p *path) frames(from *peer, b []byte) (consumed, need int) {
 		}
 		if from.faults++; n == 0 || from.faults > maxFaults {
 			from.refused = true
+			p.badFrame(from, err)
 			from.conn.CloseAfterFlush(engine.ReasonProtocol)
 		}
 		consumed += n
@@ -555,6 +567,7 @@ func (p *path) endTurn() {
 		p.scratch = nil
 	}
 	p.scratch, p.now, p.refusals = p.scratch[:0], 0, false
+	p.lastWrap = wrap{}
 	p.publish()
 }
 

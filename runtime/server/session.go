@@ -12,6 +12,7 @@ import (
 	"github.com/weftrun/weft/runtime/engine"
 	"github.com/weftrun/weft/runtime/router"
 	"github.com/weftrun/weft/runtime/session"
+	"github.com/weftrun/weft/runtime/websocket"
 )
 
 // queuePrefix marks a subscription that is a place in a queue group.
@@ -25,6 +26,7 @@ type peer struct {
 	waiting  []*router.Template // subscriptions whose placeholders are not known yet
 	faults   uint8              // in a row: what came was no frame
 	refused  bool               // it is being closed; nothing more is read from it
+	web      *webState          // nil without WebSocket
 	attrs    abi.Attributes     // what its transport knows of it: what the open hook sees beside
 	said     any                // its speaker's
 }
@@ -34,6 +36,10 @@ func (p *path) Open(c *engine.Conn) {
 	l := p.setup.listeners[c.Listener()]
 	from := &peer{conn: c, listener: l, waiting: l.subscribe}
 	c.Value = from
+	if l.web != nil {
+		from.web = &webState{}
+		return
+	}
 	p.connected(from)
 }
 
@@ -52,6 +58,7 @@ func (p *path) connected(from *peer) {
 	admitted, reason := p.join(from, s, nil)
 	if !admitted {
 		p.server.log.Info("session refused", "listener", from.listener.name, "remote", c.Remote(), "reason", string(reason))
+		p.farewell(from, websocket.Policy, string(reason))
 		c.CloseAfterFlush(engine.ReasonDenied)
 	}
 }
@@ -78,7 +85,11 @@ func (p *path) opened(l *lane, from *peer, more abi.Attributes) (reason []byte) 
 	attrs := abi.Attributes(nil).
 		AppendString("peer", from.conn.Remote().String()).
 		AppendString("protocol", from.listener.protocol)
-	attrs = append(append(attrs, from.attrs...), more...)
+	attrs = append(attrs, from.attrs...)
+	if from.web != nil {
+		attrs = append(attrs, from.web.over(more)...)
+	}
+	attrs = append(attrs, more...)
 	p.events.Messages = append(p.events.Messages, abi.Message{
 		Session: from.session.ID(), Listener: from.listener.index, Time: time.Now().UnixNano(), Attrs: attrs,
 	})
@@ -120,6 +131,9 @@ func (p *path) greet(m *abi.Message, text []byte) {
 func (p *path) Closed(c *engine.Conn, reason engine.Reason) {
 	from, ok := c.Value.(*peer)
 	if !ok {
+		return
+	}
+	if from.web != nil && !from.web.open {
 		return
 	}
 	if s := p.speakers[from.listener.index]; s != nil {
@@ -196,8 +210,16 @@ func (p *path) routeEmitted(s *stage) {
 // Idle sends a heartbeat to a connection that has been silent.
 func (p *path) Idle(c *engine.Conn) {
 	from := c.Value.(*peer)
+	if from.web != nil {
+		if p.pinged(from); !from.web.open {
+			return
+		}
+	}
 	if s := p.speakers[from.listener.index]; s != nil {
 		s.idle(from)
+		return
+	}
+	if from.web != nil {
 		return
 	}
 	if beat, ok := from.listener.format.Heartbeat(); ok {
@@ -364,6 +386,7 @@ var errEverybody = errors.New("the node number " + everybody + " stands for ever
 func (p *path) refuse(from *peer, err error) {
 	from.refused, p.refusals = true, true
 	p.server.log.Warn("session refused", "listener", from.listener.name, "remote", from.conn.Remote(), "error", err)
+	p.farewell(from, websocket.Policy, err.Error())
 	from.conn.CloseAfterFlush(engine.ReasonDenied)
 }
 
@@ -397,6 +420,7 @@ func (p *path) closeSession(id uint64, reason []byte) {
 	}
 	from.refused, p.refusals = true, true
 	p.server.log.Info("session closed by a plugin", "listener", from.listener.name, "remote", from.conn.Remote(), "reason", string(reason))
+	p.farewell(from, websocket.Policy, string(reason))
 	from.conn.CloseAfterFlush(engine.ReasonVerdict)
 }
 

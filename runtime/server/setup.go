@@ -38,6 +38,7 @@ type listener struct {
 	// nodeAttr is the attribute by which the frame itself names nodes.
 	nodeAttr    string
 	topic       *router.Template
+	web         *web                           // nil without WebSocket
 	speak       func(*path, *listener) speaker // makes the speaker; nil for frames
 	fixedTopic  []byte                         // the topic, if the template has no placeholder
 	node        *router.Template
@@ -112,6 +113,9 @@ func newListener(cfg *config.Config, i int, formats map[string]*frame.Format) (*
 	if make != nil {
 		l.protocol, l.speak = c.Frame, make
 	} else if err := l.frames(cfg, c, formats); err != nil {
+		return nil, err
+	}
+	if l.web, err = newWeb(c, l); err != nil {
 		return nil, err
 	}
 	var faults []error
@@ -244,6 +248,10 @@ func engineListeners(cfg *config.Config) ([]engine.Listener, error) {
 			HeartbeatEvery: orNever(c.Heartbeat.Every.Std()), CloseAfter: orNever(c.Heartbeat.CloseAfter.Std()),
 			Outbox: engine.Outbox{Limit: int(c.Outbox.Size), WhenFull: policy},
 		})
+		if w := c.WebSocket; w != nil {
+			l := &list[len(list)-1]
+			l.MaxUnit, l.HeartbeatEvery = webUnit(l.MaxUnit), orNever(w.Ping.Std())
+		}
 	}
 	return list, nil
 }

@@ -75,6 +75,12 @@ func (p *path) enter(from *peer, m *abi.Message) {
 // write puts a unit into the outbox of a connection of this loop. The unit is valid
 // until the turn ends.
 func (p *path) write(to *peer, unit []byte, priority uint8) engine.Sent {
+	if w := to.web; w != nil {
+		if !w.open || w.closed {
+			return engine.Closed
+		}
+		unit = p.wrap(to.listener.web, unit)
+	}
 	return to.conn.Send(unit, priority)
 }
 

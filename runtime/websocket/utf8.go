@@ -1,6 +1,9 @@
 package websocket
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"unicode/utf8"
+)
 
 // utf8State checks text that arrives in parts. The zero value is the state between
 // two characters.
@@ -67,3 +70,6 @@ func (s *utf8State) lead(c byte) bool {
 
 // whole tells whether no character is cut.
 func (s *utf8State) whole() bool { return s.left == 0 }
+
+// IsText tells whether b can be a text message.
+func IsText(b []byte) bool { return utf8.Valid(b) }
