@@ -239,7 +239,7 @@ func answerOf(m *abi.Message, o *Outcome, emitted int) SampleAnswer {
 	}
 	for name, value := range m.Attrs.All() {
 		if len(a.Attributes) < maxSamples {
-			a.Attributes[printable(name, maxSample)] = printable(value, maxSample)
+			a.Attributes[printable(name, maxSample)] = printable(Shown(name, value), maxSample)
 		}
 	}
 	return a

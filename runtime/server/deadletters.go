@@ -139,7 +139,12 @@ func (p *path) keepSession(chain *plugins.Chain, m *abi.Message, o *plugins.Outc
 	}
 	p.letter = routeLetter(p.setup.names[m.Listener])
 	p.blame(chain, o)
-	p.keepOf(m, abi.HookOpen)
+	shown := *m
+	shown.Attrs = nil
+	for name, value := range m.Attrs.All() {
+		shown.Attrs = shown.Attrs.Append(string(name), plugins.Shown(name, value))
+	}
+	p.keepOf(&shown, abi.HookOpen)
 }
 
 func (p *path) keepOf(m *abi.Message, hook abi.Hook) bool {

@@ -162,7 +162,7 @@ func recordedFields(m *abi.Message, listener string) *weftv1.RecordedFields {
 func recordedAttributes(block abi.Attributes) []*weftv1.RecordedAttribute {
 	var list []*weftv1.RecordedAttribute
 	for name, value := range block.All() {
-		list = append(list, &weftv1.RecordedAttribute{Name: cloneBytes(name), Value: cloneBytes(value)})
+		list = append(list, &weftv1.RecordedAttribute{Name: cloneBytes(name), Value: cloneBytes(plugins.Shown(name, value))})
 	}
 	return list
 }

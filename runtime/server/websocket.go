@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/weftrun/weft/abi"
+	"github.com/weftrun/weft/plugins"
 	"github.com/weftrun/weft/runtime/config"
 	"github.com/weftrun/weft/runtime/engine"
 	"github.com/weftrun/weft/runtime/frame"
@@ -165,10 +166,6 @@ func (p *path) upgrade(from *peer, b []byte) int {
 	return size
 }
 
-// passwordAttr is the attribute of the open hook that holds a client's secret. It is
-// for plugins' eyes only: what shows or keeps attributes leaves it out.
-const passwordAttr = "password"
-
 // attributes is what plugins see of the upgrade when the session begins.
 func (w *web) attributes(req *websocket.Request, agreed *websocket.Agreement) abi.Attributes {
 	a := abi.Attributes(nil).Append("ws.path", req.Path)
@@ -185,12 +182,12 @@ func (w *web) attributes(req *websocket.Request, agreed *websocket.Agreement) ab
 	}
 	if w.query != "" {
 		if token, ok := req.Param(w.query); ok {
-			a = a.AppendString(passwordAttr, token)
+			a = a.AppendString(plugins.SecretAttribute, token)
 		}
 	}
 	if w.header != "" {
 		if token, n := req.Get(w.header); n > 0 {
-			a = a.Append(passwordAttr, token)
+			a = a.Append(plugins.SecretAttribute, token)
 		}
 	}
 	return a
