@@ -15,4 +15,7 @@
 //
 // Reason codes are those of 5.0 throughout. For 3.1.1 the encoders turn them into
 // return codes, and the decoders turn return codes into them.
+//
+// STATEMENTS.md, one folder up, lists the normative statements of both
+// specifications and the tests that cover them.
 package packet

@@ -131,6 +131,8 @@ var refused = []struct {
 	{"MQTT-3.6.2-1", v5, 0, packet.ProtocolError, "62 03 0001 80", "reason code"},
 	{"MQTT-3.7.2-1", v5, 0, packet.ProtocolError, "70 03 0001 10", "reason code"},
 	{"2.2.2.2", v5, 0, packet.MalformedPacket, "40 06 0001 00 02 01 01", "payload format"},
+	{"MQTT-1.5.4-1", v5, 0, packet.MalformedPacket, "40 08 0001 00 04 1F 0001 FF", "reason string is not UTF-8"},
+	{"MQTT-1.5.4-1", v5, 0, packet.MalformedPacket, "40 08 0001 00 04 1F 0001 00", "U+0000"},
 	{"2.2.2.2", v5, 0, packet.ProtocolError, "40 0C 0001 00 08 1F 0001'a' 1F 0001'b'", "twice"},
 	{"4.13.1", v5, 0, packet.MalformedPacket, "40 05 0001 00 00 00", "behind"},
 
