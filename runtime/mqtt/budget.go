@@ -1,0 +1,43 @@
+package mqtt
+
+import (
+	"math"
+	"sync/atomic"
+)
+
+// Budget is the memory that the sessions of a process may take together for
+// messages that wait or are not acknowledged yet. It is safe for all loops; they
+// share one.
+type Budget struct {
+	limit int64
+	used  atomic.Int64
+}
+
+// NewBudget returns a budget of so many bytes; 0 or less is no limit.
+func NewBudget(bytes int64) *Budget {
+	if bytes <= 0 {
+		bytes = math.MaxInt64
+	}
+	return &Budget{limit: bytes}
+}
+
+// Used is how many bytes are taken: each stored message once, however many
+// sessions share it, and what its places in the sessions' queues cost.
+func (b *Budget) Used() int64 { return b.used.Load() }
+
+// Limit is how many bytes there are.
+func (b *Budget) Limit() int64 { return b.limit }
+
+// take takes n bytes; false, and nothing taken, if they are not there.
+func (b *Budget) take(n int) bool {
+	if b.used.Add(int64(n)) <= b.limit {
+		return true
+	}
+	b.used.Add(int64(-n))
+	return false
+}
+
+// force takes what cannot be refused; who forces has a bound of its own.
+func (b *Budget) force(n int) { b.used.Add(int64(n)) }
+
+func (b *Budget) give(n int) { b.used.Add(int64(-n)) }
