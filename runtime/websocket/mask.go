@@ -9,10 +9,6 @@ import (
 // the byte that follows. dst may be src or begin before it in the same array: it
 // is written from front to back, never beyond what was read.
 func unmask(dst, src []byte, key uint32) uint32 {
-	if key == 0 {
-		copy(dst, src)
-		return 0
-	}
 	wide := uint64(key)<<32 | uint64(key)
 	for len(src) >= 32 && len(dst) >= 32 {
 		a := binary.LittleEndian.Uint64(src) ^ wide

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/weftrun/weft/runtime/frame"
+	"github.com/weftrun/weft/runtime/websocket"
 	"github.com/weftrun/weft/tools/load"
 )
 
@@ -38,6 +39,17 @@ func wires(tb testing.TB) []wire {
 		}, noise})
 	}
 	mqtt := &load.MQTT{}
+	for _, name := range []string{"mcp-seq", "line"} {
+		format, _ := frame.Preset(name)
+		p := &load.WebSocket{Inner: &load.Frames{Codec: format}}
+		all = append(all, wire{p, func(dst []byte, _ string, payload []byte) []byte {
+			unit := payload
+			if !p.Text() {
+				unit, _ = p.Inner.Append(nil, load.Publication{Payload: payload})
+			}
+			return websocket.Append(dst, unit, p.Text())
+		}, websocket.Ping()})
+	}
 	return append(all,
 		wire{&load.NATS{}, func(dst []byte, topic string, payload []byte) []byte {
 			return append(append(fmt.Appendf(dst, "MSG %s 17 %d\r\n", topic, len(payload)), payload...), "\r\n"...)

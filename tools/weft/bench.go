@@ -30,6 +30,7 @@ type benching struct {
 	json         bool
 	priority     uint8
 	sign         bool
+	websocket    string
 }
 
 func benchCommand(sys system) *cobra.Command {
@@ -49,6 +50,7 @@ are publisher-0, publisher-1, ...; subscribers are subscribed to --topic by thei
 		Example: `weft bench --sign --to 127.0.0.1:7400 --topic 'truck/#'                       # the built-in example, closed loop
 weft bench --sign --topic 'truck/#' --rate 20000 --duration 10s --threshold p99=5ms
 weft bench --to 127.0.0.1:7401 --frame line --request --publishers 50
+weft bench --to 127.0.0.1:7402 --websocket / --request
 weft bench --sign --topic 'truck/#' --json >result.json`,
 		Args: arguments(0, 0, "no argument"),
 		RunE: func(cmd *cobra.Command, _ []string) error { return b.run(cmd, sys) },
@@ -57,6 +59,7 @@ weft bench --sign --topic 'truck/#' --json >result.json`,
 	f.SortFlags = false
 	f.StringVar(&b.to, "to", "127.0.0.1:7400", "the listener's `ADDRESS`")
 	b.wire.flags(cmd, "mcp-seq")
+	f.StringVar(&b.websocket, "websocket", "", "speak WebSocket at this `PATH` of the listener")
 	f.Float64Var(&b.rate, "rate", 0, "open loop: messages a second over all publishers")
 	f.IntVar(&b.window, "window", 10000, "closed loop: messages in flight at most")
 	f.BoolVar(&b.request, "request", false, "wait for the answer to each message")
@@ -163,8 +166,12 @@ func (b *benching) config(cmd *cobra.Command, sys system) (load.Config, error) {
 	case b.token != "":
 		frames.Hello, frames.AwaitHello = func(load.Peer) []byte { return []byte(b.token) }, true
 	}
+	protocol := load.Protocol(frames)
+	if b.websocket != "" {
+		protocol = &load.WebSocket{Inner: frames, Path: b.websocket}
+	}
 	cfg := load.Config{
-		Address: b.to, Protocol: frames, Mode: load.Closed, Window: b.window, Publishers: b.publishers, Subscribers: b.subscribers,
+		Address: b.to, Protocol: protocol, Mode: load.Closed, Window: b.window, Publishers: b.publishers, Subscribers: b.subscribers,
 		Payload: load.Payload{Size: b.size, Template: b.template}, Duration: b.duration, Warmup: b.warmup, Count: b.count,
 		ServerPID: b.pid,
 	}

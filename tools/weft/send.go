@@ -19,10 +19,12 @@ import (
 
 	"github.com/weftrun/weft/abi"
 	"github.com/weftrun/weft/runtime/frame"
+	"github.com/weftrun/weft/tools/load"
 )
 
 type sending struct {
 	to, kind, file, preface string
+	websocket               string
 	wire                    wire
 	seq                     uint64
 	priority                uint8
@@ -58,6 +60,7 @@ weft send --to 127.0.0.1:7500 --frame mcp-node --attr node_id=3 --hex 0102ff`,
 	f.SortFlags = false
 	f.StringVar(&s.to, "to", "127.0.0.1:7400", "the listener's `ADDRESS`")
 	s.wire.flags(cmd, "mcp-seq")
+	f.StringVar(&s.websocket, "websocket", "", "speak WebSocket at this `PATH` of the listener")
 	f.StringVar(&s.preface, "preface", "", "`PAYLOAD` of a frame to send first, such as a token; its answer is awaited and shown on stderr")
 	f.StringVar(&s.kind, "type", "request", "event, request, response or ack, where the format can say so")
 	f.Uint64Var(&s.seq, "seq", 1, "sequence id")
@@ -90,6 +93,13 @@ func (s *sending) run(cmd *cobra.Command, args []string) error {
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
+	if s.websocket != "" {
+		_ = conn.SetDeadline(time.Now().Add(max(s.wait, 5*time.Second)))
+		if conn, err = load.DialedWebSocket(conn, s.websocket, format.Name(), format.Text()); err != nil {
+			return fail(exitRuntime, err, "Does the listener have websocket: {path: "+s.websocket+"}?")
+		}
+		_ = conn.SetDeadline(time.Time{})
+	}
 	x := &exchange{conn: conn, format: format.Peer()}
 	if s.preface != "" {
 		if err := s.introduce(cmd, x); err != nil {
