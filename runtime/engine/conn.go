@@ -64,6 +64,7 @@ type Conn struct {
 	in, out  uint64
 	since    int64
 	lastIn   int64
+	silence  int64 // by SetSilence: 0 is the listener's, -1 is never
 	until    int64 // end of lingering
 	fd       int32
 	holds    int32 // consumers for which reading is suspended
@@ -132,6 +133,27 @@ func (c *Conn) Suspend(on bool) {
 		c.loop.count[countPaused]++
 		c.loop.updateInterest(c)
 	}
+}
+
+// SetSilence says after how much silence c is closed, instead of its listener's
+// CloseAfter; 0 or less is never. It counts from what was last received. Only the
+// loop of c may call it.
+func (c *Conn) SetSilence(d time.Duration) {
+	if c.silence = millis(d); c.silence == 0 {
+		c.silence = -1
+	}
+	c.loop.arm(c)
+}
+
+// closeAfter is after how much silence c is closed, 0 for never.
+func (c *Conn) closeAfter(lim *limits) int64 {
+	switch {
+	case c.silence == 0:
+		return lim.closeAfter
+	case c.silence < 0:
+		return 0
+	}
+	return c.silence
 }
 
 // HalfClosed tells whether the peer has closed its sending side.

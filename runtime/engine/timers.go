@@ -87,7 +87,7 @@ func (l *Loop) expired(c *Conn) {
 	}
 	if c.state == stateOpen && !c.eof && c.holds == 0 {
 		lim := &l.limits[c.listener]
-		if lim.closeAfter > 0 && l.now >= c.lastIn+lim.closeAfter {
+		if after := c.closeAfter(lim); after > 0 && l.now >= c.lastIn+after {
 			l.end(c, ReasonSilence)
 			return
 		}
@@ -109,8 +109,8 @@ func (l *Loop) arm(c *Conn) {
 		due = min(due, c.until)
 	} else if c.state == stateOpen && !c.eof && c.holds == 0 {
 		lim := &l.limits[c.listener]
-		if lim.closeAfter > 0 {
-			due = min(due, c.lastIn+lim.closeAfter)
+		if after := c.closeAfter(lim); after > 0 {
+			due = min(due, c.lastIn+after)
 		}
 		if lim.heartbeat > 0 {
 			due = min(due, c.lastIn+int64(c.idles+1)*lim.heartbeat)
