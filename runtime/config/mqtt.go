@@ -77,6 +77,9 @@ type MQTTQueue struct {
 	// WhenFull is what becomes of a message for a client whose queue is full:
 	// drop-oldest makes room for it, drop-newest refuses it. Either is counted.
 	WhenFull string `koanf:"when_full" yaml:"when_full" default:"drop-oldest" enum:"drop-oldest,drop-newest"`
+	// Total is how much memory everything that waits takes, for all listeners
+	// together: the first MQTT listener's value holds.
+	Total Size `koanf:"total" yaml:"total" default:"512MiB" min:"64KiB" max:"1024GiB"`
 	// QoS0 keeps messages of QoS 0 for clients that are away, too.
 	QoS0 bool `koanf:"qos0" yaml:"qos0" default:"false"`
 }

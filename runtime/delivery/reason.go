@@ -73,6 +73,17 @@ const (
 	LateResponse
 	// Draining: the process is ending.
 	Draining
+	// SessionFull: what waits for the receiver's session is as much as may wait.
+	SessionFull
+	// SessionAway: the receiver's client is away, and the message is none that
+	// waits for it.
+	SessionAway
+	// Expired: the message's time was up before it could be delivered.
+	Expired
+	// TooLarge: the receiver takes no packet of that size.
+	TooLarge
+	// NotAllowed: the listener does not allow the sender to publish there.
+	NotAllowed
 	// DeadLetterLost: a dead letter that could not be delivered.
 	DeadLetterLost
 	// Internal: a fault of weft itself.
@@ -114,6 +125,11 @@ var reasonNames = [NumReasons]string{
 	UnmatchedResponse: "unmatched_response",
 	LateResponse:      "late_response",
 	Draining:          "draining",
+	SessionFull:       "session_full",
+	SessionAway:       "session_away",
+	Expired:           "expired",
+	TooLarge:          "too_large",
+	NotAllowed:        "not_allowed",
 	DeadLetterLost:    "dead_letter_lost",
 	Internal:          "internal",
 }

@@ -46,6 +46,14 @@ func (p *path) toSubscribers(m *abi.Message, found *router.Entry[router.Subscrib
 		p.why = delivery.BadTopic
 		return 0
 	}
+	if m.Flags&abi.FlagRetain != 0 && p.server.mqtt != nil {
+		return p.toRetained(m)
+	}
+	return p.toFound(m, found)
+}
+
+// toFound takes the message to the subscribers that were found for its topic.
+func (p *path) toFound(m *abi.Message, found *router.Entry[router.Subscriber]) int {
 	if len(found.Subscribers) == 0 {
 		p.why = delivery.NoSubscriber
 		return 0
@@ -290,6 +298,9 @@ func (p *path) sendBy(m *abi.Message, id uint64, by []router.Subscriber) bool {
 	if isStay(id) {
 		return p.took(p.spoken(m, id, by))
 	}
+	if isGroup(id) {
+		return p.took(p.toGroup(m, id))
+	}
 	to := p.receiver(id)
 	if to == nil {
 		return p.took(delivery.Closed)
@@ -342,7 +353,7 @@ func (p *path) sender(m *abi.Message) engine.ConnID {
 
 // receiver is the listener whose connection the session is; nil if it is gone.
 func (p *path) receiver(id uint64) *listener {
-	if isAPI(id) || isStay(id) {
+	if isAPI(id) || isStay(id) || isGroup(id) {
 		return nil
 	}
 	index, ok := p.loop.ListenerOf(engine.ConnID(id))
@@ -369,13 +380,16 @@ type encoded struct {
 	changes abi.Changes // what is not as it was in the frame that was received
 	format  *frame.Format
 	unit    []byte
+	mqtt    [2][]byte // PUBLISH of QoS 0, by the lowest bit of the version
 }
 
 // reset begins with a message of which plugins have changed something.
 func (e *encoded) reset(changes abi.Changes) { *e = encoded{changes: changes} }
 
 // changed notes a change that delivery itself makes.
-func (e *encoded) changed(what abi.Changes) { e.changes, e.format = e.changes|what, nil }
+func (e *encoded) changed(what abi.Changes) {
+	e.changes, e.format, e.mqtt = e.changes|what, nil, [2][]byte{}
+}
 
 // encode returns the message as a frame of the format, valid until the turn ends:
 // the one that was received, if it is of this format and still says the same.

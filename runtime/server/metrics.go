@@ -25,6 +25,7 @@ func (s *Server) metrics() []admin.Metric {
 	list = append(list, s.keeper.metrics()...)
 	list = append(list, s.recorder.metrics()...)
 	list = append(list, s.conversionMetrics()...)
+	list = append(list, s.mqttMetrics()...)
 	registry := s.sessions.Stats()
 	return append(list,
 		single("weft_subscriptions", "Subscriptions in force.", admin.Gauge, uint64(registry.Subscriptions)),

@@ -49,6 +49,7 @@ type Server struct {
 	topics   *router.Trie[router.Subscriber]
 	sessions *session.Registry
 	requests *delivery.Requests
+	mqtt     *mqttShared // nil without MQTT listeners
 	engine   *engine.Engine
 	paths    []*path
 	bus      *bus
@@ -74,6 +75,7 @@ func New(ctx context.Context, opts Options) (*Server, error) {
 	s.sessions = session.NewRegistry(s.topics, session.Limits{})
 	s.bus = newBus(s)
 	s.keeper = newKeeper(opts.Config)
+	s.mqtt = newMQTTShared(opts.Config)
 	var err error
 	if s.setup, err = newSetup(opts.Config); err != nil {
 		return nil, err

@@ -419,6 +419,9 @@ func (p *path) closeSession(id uint64, reason []byte) {
 		return
 	}
 	from.refused, p.refusals = true, true
+	if s, ok := p.speakers[from.listener.index].(interface{ dismissed(*peer, []byte) }); ok {
+		s.dismissed(from, reason)
+	}
 	p.server.log.Info("session closed by a plugin", "listener", from.listener.name, "remote", from.conn.Remote(), "reason", string(reason))
 	p.farewell(from, websocket.Policy, string(reason))
 	from.conn.CloseAfterFlush(engine.ReasonVerdict)

@@ -45,6 +45,7 @@ type listener struct {
 	subscribe   []*router.Template
 	acknowledge *router.Template
 	convert     *conversion
+	outbox      int    // bytes that may wait for one connection
 	beats       bool   // the format has heartbeats
 	beatNode    string // the node's number in weft's own
 }
@@ -105,7 +106,7 @@ func compileFrames(cfg *config.Config) (map[string]*frame.Format, error) {
 
 func newListener(cfg *config.Config, i int, formats map[string]*frame.Format) (*listener, error) {
 	c := &cfg.Listeners[i]
-	l := &listener{index: uint32(i), name: c.Name}
+	l := &listener{index: uint32(i), name: c.Name, outbox: int(c.Outbox.Size)}
 	make, err := speaking(cfg, i)
 	if err != nil {
 		return nil, err
@@ -170,6 +171,8 @@ func (l *listener) frames(cfg *config.Config, c *config.Listener, formats map[st
 // configuration; nil if it is a frame format.
 func speaking(cfg *config.Config, i int) (func(*path, *listener) speaker, error) {
 	switch cfg.Listeners[i].Frame {
+	case config.FrameMQTT:
+		return newMQTT(cfg, i)
 	}
 	return nil, nil
 }

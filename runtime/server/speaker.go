@@ -117,7 +117,7 @@ func (p *path) spoken(m *abi.Message, id uint64, by []router.Subscriber) deliver
 func (p *path) speakerOf(id uint64) speaker {
 	if isStay(id) {
 		if s := p.stays.get(id); s != nil {
-			return p.speakers[s.session.Listener()]
+			return p.speakers[s.listener]
 		}
 		return nil
 	}

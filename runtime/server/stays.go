@@ -1,9 +1,6 @@
 package server
 
-import (
-	"github.com/weftrun/weft/runtime/engine"
-	"github.com/weftrun/weft/runtime/session"
-)
+import "github.com/weftrun/weft/runtime/engine"
 
 // A session that outlives its connection has an id of its own, which no connection
 // has: the loop in bits 56 to 63, stayBit, a generation in bits 24 to 54, a slot in
@@ -24,10 +21,10 @@ func loopOf(id uint64) int { return engine.ConnID(id).Loop() }
 
 // stay is one session that outlives its connections.
 type stay struct {
-	session *session.Session
-	peer    *peer // its connection; nil while it has none
-	said    any   // its speaker's
-	id      uint64
+	peer     *peer // its connection; nil while it has none
+	said     any   // its speaker's
+	id       uint64
+	listener uint32
 }
 
 // stays are a loop's sessions of that kind.
@@ -37,9 +34,9 @@ type stays struct {
 	free  []uint32
 }
 
-// add makes room for a session and names it: it answers a stay with nothing but an
-// id, nil if there are too many. The caller sets the session before the turn ends.
-func (t *stays) add(loop int) *stay {
+// add makes room for a session of the listener and names it: nil if there are too
+// many.
+func (t *stays) add(loop int, listener uint32) *stay {
 	var slot uint32
 	if n := len(t.free); n > 0 {
 		slot, t.free = t.free[n-1], t.free[:n-1]
@@ -51,7 +48,7 @@ func (t *stays) add(loop int) *stay {
 		t.slots, t.gens = append(t.slots, nil), append(t.gens, 0)
 	}
 	t.gens[slot] = t.gens[slot]%maxStay + 1
-	s := &stay{id: uint64(loop)<<stayLoopShift | stayBit | uint64(t.gens[slot])<<staySlotBits | uint64(slot)}
+	s := &stay{listener: listener, id: uint64(loop)<<stayLoopShift | stayBit | uint64(t.gens[slot])<<staySlotBits | uint64(slot)}
 	t.slots[slot] = s
 	return s
 }

@@ -265,7 +265,14 @@ func (p *path) badFrame(to *peer, err error) {
 
 // Leave implements engine.Leaver.
 func (p *path) Leave(c *engine.Conn, reason engine.Reason) {
-	if from, ok := c.Value.(*peer); ok && from.web != nil {
+	from, ok := c.Value.(*peer)
+	if !ok {
+		return
+	}
+	if s, ok := p.speakers[from.listener.index].(interface{ left(*peer, engine.Reason) }); ok {
+		s.left(from, reason)
+	}
+	if from.web != nil {
 		p.farewell(from, closeCode(reason), reason.String())
 	}
 }

@@ -1,0 +1,286 @@
+package server
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/weftrun/weft/abi"
+	"github.com/weftrun/weft/runtime/config"
+	"github.com/weftrun/weft/runtime/delivery"
+	"github.com/weftrun/weft/runtime/engine"
+	"github.com/weftrun/weft/runtime/mqtt"
+	"github.com/weftrun/weft/runtime/mqtt/packet"
+	"github.com/weftrun/weft/runtime/router"
+)
+
+// MQTT 3.1.1 and 5.0. Two sessions stand behind a client. The connection is a session
+// as any other's is: plugins see it open, speak and close, and what they subscribe it
+// to ends with it. What MQTT calls a session outlives connections: it has the client's
+// own subscriptions, what waits for it and what is under way (package mqtt); its id is
+// that of a stay, and it lives on the loop that its client id chooses.
+//
+//	mqtt_connect.go     a client introduces itself
+//	mqtt_publish.go     what it sends, and its acknowledgements
+//	mqtt_deliver.go     what it gets
+//	mqtt_subscribe.go   what it asks for
+//	mqtt_session.go     how sessions end: wills, expiry, takeover
+
+// mqttShared is what the MQTT listeners of all loops have in common.
+type mqttShared struct {
+	budget   *mqtt.Budget
+	retained *mqtt.Retained
+	groups   *mqtt.Shared
+}
+
+// newMQTTShared makes it; nil if there is no MQTT listener. Where the process has one
+// of a thing, the first listener's bounds hold.
+func newMQTTShared(cfg *config.Config) *mqttShared {
+	for i := range cfg.Listeners {
+		if c := cfg.Listeners[i].MQTT; c != nil {
+			return &mqttShared{
+				budget:   mqtt.NewBudget(int64(c.Queue.Total)),
+				retained: mqtt.NewRetained(mqtt.RetainedLimits{Messages: c.Retained.Messages, Bytes: int64(c.Retained.Size)}),
+				groups:   mqtt.NewShared(0),
+			}
+		}
+	}
+	return nil
+}
+
+// mqttSetup is one listener's part of a setup.
+type mqttSetup struct {
+	*config.MQTT
+	limits    mqtt.Limits
+	longest   int // packet
+	expiryMax uint32
+	sessions  int // of one loop
+	subscribe []*router.Template
+	publish   []*router.Template
+}
+
+// newMQTT compiles a listener's configuration and answers what makes its speakers.
+func newMQTT(cfg *config.Config, i int) (func(*path, *listener) speaker, error) {
+	c := &cfg.Listeners[i]
+	o := &mqttSetup{
+		MQTT: c.MQTT, longest: int(c.Limits.Frame), sessions: c.MQTT.Session.Sessions,
+		expiryMax: uint32(min(c.MQTT.Session.ExpiryMax.Std()/time.Second, time.Duration(mqtt.Forever)-1)),
+		limits: mqtt.Limits{
+			Messages: c.MQTT.Queue.Messages, Bytes: int(c.MQTT.Queue.Size), Window: uint16(c.MQTT.Window), KeepQoS0: c.MQTT.Queue.QoS0,
+		},
+	}
+	if c.MQTT.Queue.WhenFull == config.WhenFullDropOldest {
+		o.limits.Policy = mqtt.DropOldestFirst
+	}
+	for _, list := range []struct {
+		key   string
+		texts []string
+		to    *[]*router.Template
+	}{{"subscribe", c.MQTT.Subscribe, &o.subscribe}, {"publish", c.MQTT.Publish, &o.publish}} {
+		for _, text := range list.texts {
+			t, err := router.PatternTemplate(text)
+			if err != nil {
+				at := "listeners." + c.Name + ".mqtt." + list.key
+				return nil, fmt.Errorf("%s: %w (%s)", at, err, cfg.Place(at))
+			}
+			*list.to = append(*list.to, t)
+		}
+	}
+	return func(p *path, l *listener) speaker { return newMQTTSpeaker(p, l, o) }, nil
+}
+
+// mqttSpeaker speaks MQTT for one listener on one loop.
+type mqttSpeaker struct {
+	*mqttShared
+	path     *path
+	listener *listener
+	setup    *mqttSetup
+	store    *mqtt.Store
+	clients  *mqtt.Clients
+	away     *mqtt.Away
+	counts   mqttCounts
+	leaving  *peer          // whose connection has just ended
+	behind   []*mqttSession // that have something to send and could not
+
+	// Each call's, to be used again.
+	connect     packet.Connect
+	received    packet.Publish
+	ack         packet.Ack
+	subscribe   packet.Subscribe
+	unsubscribe packet.Unsubscribe
+	sending     packet.Publish
+	properties  packet.Properties
+	codes       []packet.Code
+	identifiers []uint32
+}
+
+func newMQTTSpeaker(p *path, l *listener, o *mqttSetup) *mqttSpeaker {
+	shared := p.server.mqtt
+	loops := p.loop.Loops()
+	return &mqttSpeaker{
+		mqttShared: shared, path: p, listener: l, setup: o,
+		store:   mqtt.NewStore(shared.budget),
+		clients: mqtt.NewClients((o.sessions + loops - 1) / loops),
+		away:    mqtt.NewAway(),
+	}
+}
+
+// mqttPhase is how far a connection has come.
+type mqttPhase uint8
+
+const (
+	mqttSilent mqttPhase = iota // no CONNECT yet
+	mqttOpen
+	mqttClosing
+)
+
+// mqttConn is one connection.
+type mqttConn struct {
+	session  *mqttSession // nil before CONNECT, and when another connection has it
+	version  packet.Version
+	phase    mqttPhase
+	problems bool   // the client wants reason strings
+	largest  uint32 // packet that the client takes; 0: any
+	in       mqtt.InAliases
+	out      *mqtt.OutAliases // nil where the client allows none
+	rights   *mqttRights      // nil: it may everything
+}
+
+// mqttSession is one client's session.
+type mqttSession struct {
+	state         *mqtt.Session
+	peer          *peer // nil while the client is away
+	replay        mqtt.Replay
+	key           mqtt.Key
+	start         mqtt.Start
+	id            uint64
+	subscriptions []mqttSubscription
+	context       abi.Attributes // of its last connection
+	lagging       bool           // in mqttSpeaker.behind
+}
+
+// mqttSubscription is one of a client's subscriptions.
+type mqttSubscription struct {
+	filter string // as the client wrote it, $share/ included
+	by     router.Subscriber
+}
+
+func (s *mqttSession) conn() *mqttConn {
+	if s.peer == nil {
+		return nil
+	}
+	return s.peer.said.(*mqttConn)
+}
+
+// opened implements speaker: the client has a while to introduce itself.
+func (s *mqttSpeaker) opened(from *peer) {
+	from.said = &mqttConn{}
+	from.conn.SetSilence(s.setup.ConnectWithin.Std())
+}
+
+// data implements speaker.
+func (s *mqttSpeaker) data(from *peer, b []byte) (consumed, need int) {
+	c := from.said.(*mqttConn)
+	for consumed < len(b) && c.phase != mqttClosing {
+		n, need, err := packet.Cut(b[consumed:], s.setup.longest)
+		if err != nil {
+			s.fail(from, c, err)
+			break
+		}
+		if n == 0 {
+			return consumed, need
+		}
+		unit := b[consumed : consumed+n]
+		if c.phase == mqttSilent {
+			if moved := s.introduced(from, c, unit, b[consumed:]); moved {
+				break
+			}
+		} else if err := s.take(from, c, unit); err != nil {
+			s.fail(from, c, err)
+		}
+		consumed += n
+	}
+	return len(b), 0
+}
+
+// take deals with one packet.
+func (s *mqttSpeaker) take(from *peer, c *mqttConn, unit []byte) error {
+	t := packet.TypeOf(unit)
+	s.counts.received[t]++
+	switch t {
+	case packet.TypePublish:
+		return s.published(from, c, unit)
+	case packet.TypePuback, packet.TypePubrec, packet.TypePubrel, packet.TypePubcomp:
+		return s.acknowledged(from, c, unit)
+	case packet.TypeSubscribe:
+		return s.subscribed(from, c, unit)
+	case packet.TypeUnsubscribe:
+		return s.unsubscribed(from, c, unit)
+	case packet.TypePingreq:
+		if err := packet.DecodePing(unit, c.version); err != nil {
+			return err
+		}
+		s.say(from, packet.TypePingresp, packet.AppendPingresp)
+		return nil
+	case packet.TypeDisconnect:
+		return s.disconnected(from, c, unit)
+	case packet.TypeAuth:
+		return violation(t, packet.ProtocolError, "MQTT-4.12.0-6", "there was no authentication method in CONNECT")
+	case packet.TypeConnect:
+		return violation(t, packet.ProtocolError, "MQTT-3.1.0-2", "a second CONNECT")
+	}
+	return violation(t, packet.ProtocolError, "4.13", "only a server sends this packet")
+}
+
+// say sends a packet that has nothing to say but itself.
+func (s *mqttSpeaker) say(to *peer, t packet.Type, encode func([]byte) []byte) {
+	p := s.path
+	start := len(p.scratch)
+	p.scratch = encode(p.scratch)
+	s.send(to, t, p.scratch[start:])
+}
+
+// send sends what weft itself has to say. Who does not read its answers is not read
+// from until it does.
+func (s *mqttSpeaker) send(to *peer, t packet.Type, unit []byte) {
+	if len(unit) == 0 {
+		return
+	}
+	s.counts.sent[t]++
+	s.path.answer(to, unit, 0)
+}
+
+// idle implements speaker. Clients of MQTT keep themselves alive.
+func (s *mqttSpeaker) idle(*peer) {}
+
+// find finds a session by its own id or by that of its connection.
+func (s *mqttSpeaker) find(id uint64) *mqttSession {
+	if isStay(id) {
+		if st := s.path.stays.get(id); st != nil {
+			return st.said.(*mqttSession)
+		}
+		return nil
+	}
+	if c := s.path.loop.Conn(engine.ConnID(id)); c != nil {
+		if from, ok := c.Value.(*peer); ok {
+			if mc, ok := from.said.(*mqttConn); ok {
+				return mc.session
+			}
+		}
+	}
+	return nil
+}
+
+// lossOf is why a message did not reach a session, as the ledger calls it.
+func lossOf(o mqtt.Outcome) delivery.Reason {
+	switch o {
+	case mqtt.DropOffline:
+		return delivery.SessionAway
+	case mqtt.DropExpired:
+		return delivery.Expired
+	case mqtt.DropTooLarge:
+		return delivery.TooLarge
+	case mqtt.DropEnded, mqtt.DropRefused:
+		return delivery.Closed
+	}
+	return delivery.SessionFull
+}

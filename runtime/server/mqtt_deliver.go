@@ -1,0 +1,319 @@
+package server
+
+import (
+	"strconv"
+
+	"github.com/weftrun/weft/abi"
+	"github.com/weftrun/weft/runtime/delivery"
+	"github.com/weftrun/weft/runtime/engine"
+	"github.com/weftrun/weft/runtime/mqtt"
+	"github.com/weftrun/weft/runtime/mqtt/packet"
+	"github.com/weftrun/weft/runtime/router"
+)
+
+// deliver implements speaker. A message of QoS 0 for a client that is there is
+// written at once, in the same bytes for all who can share them; any other goes
+// through the session, which keeps it until the client has it.
+func (s *mqttSpeaker) deliver(m *abi.Message, to uint64, by []router.Subscriber) delivery.Reason {
+	session := s.find(to)
+	if session == nil {
+		return delivery.Closed
+	}
+	copied, ok := s.copyFor(m, session, by)
+	if !ok {
+		return delivery.NoSubscriber
+	}
+	if session.state.Passes(copied.QoS) && !session.replay.Pending() {
+		return s.direct(m, session, &copied)
+	}
+	p := s.path
+	if len(m.Attrs) > 0 {
+		copied.Expires = mqtt.ExpiresAt(m.Attrs, m.Time)
+	}
+	switch o := session.state.Offer(m, copied, p.now); o {
+	case mqtt.Direct:
+		return s.direct(m, session, &copied)
+	case mqtt.Taken:
+		s.pump(session)
+		s.press(m, session)
+		return taken
+	default:
+		return lossOf(o)
+	}
+}
+
+// copyFor says how the session gets the message: once, however many of its
+// subscriptions match, with the highest of their qualities of service and all of
+// their identifiers (MQTT-3.3.4-2 to -4). false: none of them wants it.
+func (s *mqttSpeaker) copyFor(m *abi.Message, session *mqttSession, by []router.Subscriber) (mqtt.Copy, bool) {
+	if len(by) == 0 {
+		return mqtt.Copy{QoS: m.QoS}, true
+	}
+	c := mqtt.Copy{}
+	some, asPublished := false, false
+	s.identifiers = s.identifiers[:0]
+	for i := range by {
+		o := by[i].Options
+		if o&optionGroup != 0 {
+			c.Group = by[i].Identifier
+			continue
+		}
+		if o&router.NoLocal != 0 && session.peer != nil && m.Session == session.peer.session.ID() {
+			continue
+		}
+		some = true
+		c.QoS = max(c.QoS, o.QoS())
+		asPublished = asPublished || o&router.RetainAsPublished != 0
+		if by[i].Identifier != 0 {
+			s.identifiers = append(s.identifiers, by[i].Identifier)
+		}
+	}
+	c.QoS = min(c.QoS, m.QoS)
+	c.Retain = asPublished && m.Flags&abi.FlagRetain != 0
+	c.Identifiers = s.identifiers
+	return c, some
+}
+
+// optionGroup marks an entry beside a shared subscription's: its identifier is the
+// group's number.
+const optionGroup router.Options = 1 << 7
+
+// direct writes a message of QoS 0.
+func (s *mqttSpeaker) direct(m *abi.Message, session *mqttSession, copied *mqtt.Copy) delivery.Reason {
+	to := session.peer
+	c := to.said.(*mqttConn)
+	if c.phase != mqttOpen {
+		return delivery.Closed
+	}
+	unit, why := s.unit(m, c, copied)
+	if why != taken {
+		return why
+	}
+	s.counts.sent[packet.TypePublish]++
+	switch s.path.write(to, unit, 0) {
+	case engine.Pressed:
+		s.path.hold(m, to.conn.ID())
+	case engine.Dropped:
+		return delivery.OutboxFull
+	case engine.Closed:
+		return delivery.Closed
+	}
+	return taken
+}
+
+// unit is the message as a PUBLISH of QoS 0, valid until the turn ends. Clients of one
+// version share it unless something in it is for one of them alone.
+func (s *mqttSpeaker) unit(m *abi.Message, c *mqttConn, copied *mqtt.Copy) ([]byte, delivery.Reason) {
+	if c.out != nil || copied.Retain || len(copied.Identifiers) > 0 {
+		return s.ownUnit(m, c, copied)
+	}
+	e := &s.path.encoded
+	shared := &e.mqtt[c.version&1]
+	if *shared == nil {
+		if m.Frame != nil && !m.FrameStale && e.changes&mqttCarries == 0 && s.path.framedAs(m, c.version) {
+			*shared = m.Frame
+		} else {
+			unit, why := s.ownUnit(m, c, copied)
+			if why != taken {
+				return nil, why
+			}
+			*shared = unit
+		}
+	}
+	if c.largest != 0 && len(*shared) > int(c.largest) {
+		return nil, delivery.TooLarge
+	}
+	return *shared, taken
+}
+
+// mqttCarries is what of a message a PUBLISH holds.
+const mqttCarries = abi.ChangedTopic | abi.ChangedAttrs | abi.ChangedPayload | abi.ChangedQoS
+
+// framedAs tells whether what was received as the message is a PUBLISH of the version.
+func (p *path) framedAs(m *abi.Message, v packet.Version) bool {
+	if int(m.Listener) >= len(p.setup.listeners) || p.setup.listeners[m.Listener].protocol != mqttProtocol {
+		return false
+	}
+	from := p.peer(m.Session)
+	if from == nil {
+		return false
+	}
+	c, ok := from.said.(*mqttConn)
+	return ok && c.version == v && m.QoS == 0 && m.Flags&abi.FlagRetain == 0
+}
+
+// ownUnit encodes the message for one client.
+func (s *mqttSpeaker) ownUnit(m *abi.Message, c *mqttConn, copied *mqtt.Copy) ([]byte, delivery.Reason) {
+	expiry, expires := uint32(0), false
+	if c.version == packet.V5 && len(m.Attrs) > 0 {
+		if at := mqtt.ExpiresAt(m.Attrs, m.Time); at != 0 {
+			if at <= s.path.now {
+				return nil, delivery.Expired
+			}
+			expires, expiry = true, remainingSeconds(m.Attrs)
+		}
+	}
+	s.sending = packet.Publish{Retain: copied.Retain, Topic: m.Topic, Payload: m.Payload}
+	s.describe(c, m.Attrs, expiry, expires, copied.Identifiers)
+	return s.encode(c)
+}
+
+// remainingSeconds is the expiry that a message of this turn came with.
+func remainingSeconds(attrs abi.Attributes) uint32 {
+	text, _ := attrs.Get(attrExpiry)
+	n, _ := strconv.ParseUint(string(text), 10, 32)
+	return uint32(n)
+}
+
+// describe gives the PUBLISH that is being sent its properties.
+func (s *mqttSpeaker) describe(c *mqttConn, attrs abi.Attributes, expiry uint32, expires bool, identifiers []uint32) {
+	if c.version != packet.V5 {
+		return
+	}
+	properties := s.properties[:0]
+	if len(attrs) > 0 {
+		properties = appendProperties(properties, attrs)
+	}
+	if expires {
+		properties = properties.AppendNumber(packet.MessageExpiry, expiry)
+	}
+	for _, id := range identifiers {
+		properties = properties.AppendNumber(packet.SubscriptionIdentifier, id)
+	}
+	s.properties = properties
+	s.sending.Properties = properties
+}
+
+// encode encodes the PUBLISH that is being sent.
+func (s *mqttSpeaker) encode(c *mqttConn) ([]byte, delivery.Reason) {
+	m, alias := &s.sending, uint16(0)
+	size := m.Size(c.version)
+	if size == 0 || c.largest != 0 && size > int(c.largest) {
+		return nil, delivery.TooLarge
+	}
+	if c.out != nil && len(m.Topic) > 3 { // a property of an alias takes 3 bytes
+		known := false
+		if alias, known = c.out.Use(m.Topic); alias != 0 {
+			s.properties = m.Properties.AppendNumber(packet.TopicAlias, uint32(alias))
+			m.Properties = s.properties
+			if known {
+				m.Topic = nil
+			}
+			if size = m.Size(c.version); c.largest != 0 && size > int(c.largest) {
+				c.out.Forget(alias)
+				return nil, delivery.TooLarge
+			}
+		}
+	}
+	p := s.path
+	start := len(p.scratch)
+	p.scratch = packet.AppendPublish(p.scratch, m, c.version)
+	return p.scratch[start:], taken
+}
+
+// pump writes what the session has for its client, as far as the client's window and
+// the connection's outbox go.
+func (s *mqttSpeaker) pump(session *mqttSession) {
+	c := session.conn()
+	if c == nil || c.phase != mqttOpen {
+		return
+	}
+	p := s.path
+	p.begin()
+	for {
+		if session.peer.conn.Queued() > s.listener.outbox/2 {
+			s.lag(session)
+			return
+		}
+		o, ok := session.state.Next(p.now)
+		if !ok {
+			if !session.replay.Pending() || !s.replayed(session) {
+				return
+			}
+			continue
+		}
+		s.write(session, c, &o)
+	}
+}
+
+// replayed offers the session the next retained messages; false if nothing came of it
+// for now.
+func (s *mqttSpeaker) replayed(session *mqttSession) bool {
+	p := s.path
+	for session.replay.Pending() {
+		page, copied := session.replay.Next(s.retained, session.state, p.now)
+		if len(page) == 0 && session.state.InFlight() > 0 {
+			return false
+		}
+		offered := false
+		for _, stored := range page {
+			var m abi.Message
+			stored.Fill(&m)
+			one := copied
+			one.QoS, one.Expires = min(copied.QoS, m.QoS), stored.Expires
+			switch session.state.Offer(&m, one, p.now) {
+			case mqtt.Direct:
+				s.directStored(session, &m, stored, &one)
+			case mqtt.Taken:
+				offered = true
+			}
+		}
+		if offered {
+			return true
+		}
+		if len(page) > 0 && session.peer.conn.Queued() > s.listener.outbox/2 {
+			s.lag(session)
+			return false
+		}
+	}
+	return false
+}
+
+// directStored writes a retained message of QoS 0.
+func (s *mqttSpeaker) directStored(session *mqttSession, m *abi.Message, stored *mqtt.Message, copied *mqtt.Copy) {
+	c := session.conn()
+	expiry, expires := stored.Remaining(s.path.now)
+	s.sending = packet.Publish{Retain: true, Topic: m.Topic, Payload: m.Payload}
+	s.describe(c, m.Attrs, expiry, expires, copied.Identifiers)
+	unit, why := s.encode(c)
+	if why != taken {
+		s.path.ledger.DropCopy(why)
+		return
+	}
+	s.send(session.peer, packet.TypePublish, unit)
+}
+
+// write writes one packet of the session's.
+func (s *mqttSpeaker) write(session *mqttSession, c *mqttConn, o *mqtt.Outgoing) {
+	if o.Release {
+		s.sendAck(session.peer, c, packet.TypePubrel, o.ID, packet.Success)
+		return
+	}
+	s.sending = packet.Publish{Dup: o.Dup, Retain: o.Retain, QoS: o.QoS, ID: o.ID, Topic: o.Message.Topic, Payload: o.Message.Payload}
+	s.describe(c, o.Message.Attrs, o.Expiry, o.HasExpiry, o.Identifiers)
+	unit, why := s.encode(c)
+	if why != taken {
+		if o.ID != 0 {
+			session.state.Abandon(o.ID)
+		}
+		s.path.ledger.DropCopy(why)
+		return
+	}
+	s.counts.sent[packet.TypePublish]++
+	s.path.write(session.peer, unit, 0)
+}
+
+// lag notes that the session has more to send than its connection takes now.
+func (s *mqttSpeaker) lag(session *mqttSession) {
+	if !session.lagging {
+		session.lagging = true
+		s.behind = append(s.behind, session)
+	}
+}
+
+// press holds back who publishes faster than the session's connection takes.
+func (s *mqttSpeaker) press(m *abi.Message, session *mqttSession) {
+	if session.lagging && session.peer != nil {
+		s.path.hold(m, session.peer.conn.ID())
+	}
+}

@@ -1,0 +1,187 @@
+package server
+
+import (
+	"time"
+
+	"github.com/weftrun/weft/abi"
+	"github.com/weftrun/weft/runtime/engine"
+	"github.com/weftrun/weft/runtime/mqtt"
+	"github.com/weftrun/weft/runtime/mqtt/packet"
+)
+
+// newSession makes a session for a client; nil if there is no room for one.
+func (s *mqttSpeaker) newSession(key mqtt.Key) *mqttSession {
+	st := s.path.stays.add(s.path.loop.Index(), s.listener.index)
+	if st == nil {
+		return nil
+	}
+	session := &mqttSession{key: key, id: st.id, state: mqtt.NewSession(s.store, st.id, &s.setup.limits)}
+	if s.clients.Put(key, session.state) != nil {
+		s.path.stays.remove(st.id)
+		return nil
+	}
+	st.said = session
+	return session
+}
+
+// takeOver ends the connection that the client still has, and its session if it asks
+// for a clean one (MQTT-3.1.4-3, -4).
+func (s *mqttSpeaker) takeOver(key mqtt.Key, start mqtt.Start) {
+	state := s.clients.Find(key)
+	if state == nil {
+		return
+	}
+	session := s.find(state.ID())
+	if old := session.peer; old != nil {
+		s.path.server.log.Info("session taken over", "listener", s.listener.name, "client", key.ClientID, "remote", old.conn.Remote())
+		s.counts.takeovers++
+		s.dismiss(old, old.said.(*mqttConn), packet.SessionTakenOver, "another connection with this client id has begun", engine.ReasonReplaced)
+		s.detach(session)
+		s.away.Leave(state, session.start.Expiry, s.path.now)
+	}
+	if start.Clean {
+		s.away.End(state, s.path.now)
+	}
+	s.due()
+}
+
+// detach takes the session from its connection.
+func (s *mqttSpeaker) detach(session *mqttSession) {
+	from := session.peer
+	from.said.(*mqttConn).session = nil
+	session.context = append(session.context[:0:0], from.session.Context()...)
+	session.peer = nil
+	s.path.stays.get(session.id).peer = nil
+}
+
+// closed implements speaker.
+func (s *mqttSpeaker) closed(from *peer, reason engine.Reason) {
+	c := from.said.(*mqttConn)
+	session := c.session
+	c.phase = mqttClosing
+	if from.session != nil {
+		s.leaving = from
+		s.path.leave(from, reason, true)
+		s.leaving = nil
+		s.path.server.sessions.Close(from.session) // whatever plugins still did
+	}
+	if session == nil {
+		return
+	}
+	s.detach(session)
+	s.path.begin()
+	s.away.Leave(session.state, session.start.Expiry, s.path.now)
+	s.due()
+}
+
+// due publishes the wills whose time has come, and ends sessions.
+func (s *mqttSpeaker) due() {
+	for d, ok := s.away.Due(s.path.now); ok; d, ok = s.away.Due(s.path.now) {
+		session := s.find(d.Session.ID())
+		if d.Will != nil {
+			s.testament(session, d.Will)
+		}
+		if d.Ended {
+			s.end(session)
+		}
+	}
+}
+
+// testament sends a client's will through the listener's chain. It is nobody's
+// session's: the client has gone.
+func (s *mqttSpeaker) testament(session *mqttSession, will *mqtt.Message) {
+	p := s.path
+	var m abi.Message
+	will.Fill(&m)
+	m.Session, m.Time, m.Context = 0, p.now, s.keep(session.context)
+	m.Topic, m.Payload, m.Attrs = s.keep(m.Topic), s.keep(m.Payload), s.keep(m.Attrs)
+	m.Listener = s.listener.index
+	s.counts.wills++
+	p.ledger.In++
+	lane := &p.lanes[s.listener.index]
+	lane.counts.in(&m)
+	lane.batch.Messages = append(lane.batch.Messages, m)
+	p.loop.Again() // should this be the end of a turn
+}
+
+// end forgets a session. What others of its shared subscriptions may have goes to them.
+func (s *mqttSpeaker) end(session *mqttSession) {
+	p := s.path
+	for i := range session.subscriptions {
+		s.drop(session, &session.subscriptions[i])
+	}
+	session.subscriptions = nil
+	session.state.Release(func(stored *mqtt.Message, c mqtt.Copy) { s.passOn(stored, &c) })
+	session.state.End()
+	s.clients.Remove(session.key, session.state)
+	p.stays.remove(session.id)
+}
+
+// passOn gives a message of a shared subscription to another member.
+func (s *mqttSpeaker) passOn(stored *mqtt.Message, c *mqtt.Copy) {
+	p := s.path
+	var m abi.Message
+	stored.Fill(&m)
+	m.Topic, m.Payload, m.Attrs = s.keep(m.Topic), s.keep(m.Payload), s.keep(m.Attrs)
+	m.Flags |= abi.FlagRedelivered
+	m.Frame = nil
+	p.encoded.reset(abi.ChangesKnown)
+	p.took(p.toGroup(&m, groupSession(c.Group)))
+}
+
+// tick implements speaker.
+func (s *mqttSpeaker) tick(now time.Time) {
+	p := s.path
+	p.begin()
+	s.due()
+	if p.loop.Index() == 0 {
+		s.retained.Expire(now.UnixNano())
+	}
+	behind := s.behind
+	s.behind = s.behind[len(s.behind):]
+	for i, session := range behind {
+		session.lagging = false
+		behind[i] = nil
+		s.pump(session)
+	}
+	if len(s.behind) == 0 {
+		s.behind = behind[:0]
+	}
+	s.counts.publish(s)
+}
+
+// left says why a connection ends that the engine or another part of weft closes, to
+// a client that a server may tell.
+func (s *mqttSpeaker) left(from *peer, reason engine.Reason) {
+	c, ok := from.said.(*mqttConn)
+	if !ok || c.phase != mqttOpen {
+		return
+	}
+	code := packet.UnspecifiedError
+	switch reason {
+	case engine.ReasonSilence:
+		code = packet.KeepAliveTimeout
+	case engine.ReasonDrained, engine.ReasonStopped:
+		code = packet.ServerShuttingDown
+	case engine.ReasonUnitTooLong:
+		code = packet.PacketTooLarge
+	case engine.ReasonReplaced:
+		code = packet.SessionTakenOver
+	case engine.ReasonOperator:
+		code = packet.AdministrativeAction
+	case engine.ReasonDenied, engine.ReasonVerdict:
+		code = packet.NotAuthorized
+	case engine.ReasonReadDeadline:
+		code = packet.MaximumConnectTime
+	}
+	s.bye(from, c, code, "")
+}
+
+// pending implements speaker: what waits for a client waits for a client, and not for
+// the end of a drain.
+func (s *mqttSpeaker) pending() bool { return false }
+
+// dismissed is told that a plugin ends the session.
+func (s *mqttSpeaker) dismissed(from *peer, reason []byte) {
+	s.dismiss(from, from.said.(*mqttConn), packet.NotAuthorized, string(reason), engine.ReasonVerdict)
+}
