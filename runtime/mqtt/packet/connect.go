@@ -80,11 +80,13 @@ func (c *Connect) decodeVersion(r *reader) {
 	case name == "MQTT" && (level == byte(V311) || level == byte(V5)):
 		c.Version = Version(level)
 		r.v = c.Version
-	case name == "MQTT" && level > byte(V5):
-		c.Version = V5
-		r.fail(UnsupportedProtocolVersion, "MQTT-3.1.2-2", "MQTT-3.1.2-2", "the protocol version is neither 4 (3.1.1) nor 5")
 	case name == "MQTT" || name == "MQIsdp":
 		c.Version = V311
+		// Bridges of mosquitto set bit 7 and ask again without it when they are
+		// answered in the form of the version that is left.
+		if level&0x7F > byte(V311) {
+			c.Version = V5
+		}
 		r.fail(UnsupportedProtocolVersion, "MQTT-3.1.2-2", "MQTT-3.1.2-2", "the protocol version is neither 4 (3.1.1) nor 5")
 	default:
 		r.fail(UnsupportedProtocolVersion, "MQTT-3.1.2-1", "MQTT-3.1.2-1", "the protocol name is not MQTT")

@@ -36,7 +36,7 @@ func TestPatch(t *testing.T) {
 	if at := packet.IDOffset(packet.AppendPublish(nil, samplePublish(0, 10, false), v4)); at != -1 {
 		t.Errorf("at QoS 0 there is an identifier at %d", at)
 	}
-	for _, broken := range []string{"", "32", "32 80", "32 02 00", "32 04 0001'a' 00", "32 04 FFFF 00 00"} {
+	for _, broken := range []string{"", "32", "62 02 0001", "82 07 0001 00 0001'a' 00", "32 80", "32 02 00", "32 04 0001'a' 00", "32 04 FFFF 00 00"} {
 		if at := packet.IDOffset(unhex(t, broken)); at != -1 {
 			t.Errorf("%s: an identifier at %d", broken, at)
 		}

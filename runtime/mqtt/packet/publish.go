@@ -129,7 +129,7 @@ func (p *Publish) first() byte {
 // one encoded unit can be copied and given another identifier for each receiver;
 // -1 at QoS 0, which has none. unit must be what AppendPublish wrote.
 func IDOffset(unit []byte) int {
-	if len(unit) < 2 || unit[0]&0x06 == 0 {
+	if len(unit) < 2 || TypeOf(unit) != TypePublish || unit[0]&0x06 == 0 {
 		return -1
 	}
 	_, size := varint(unit[1:])
@@ -143,8 +143,8 @@ func IDOffset(unit []byte) int {
 	return at
 }
 
-// PatchID writes a packet identifier into an encoded PUBLISH, or one of the four
-// acknowledgements, at the offset that IDOffset gave.
+// PatchID writes a packet identifier into an encoded PUBLISH, at the offset that
+// IDOffset gave.
 func PatchID(unit []byte, offset int, id uint16) { binary.BigEndian.PutUint16(unit[offset:], id) }
 
 // PatchDup sets or clears DUP in an encoded PUBLISH.

@@ -210,12 +210,25 @@ func TestRefused(t *testing.T) {
 				switch {
 				case !errors.As(err, &m):
 					t.Fatalf("%v, want it refused", err)
+				case !sendable(m):
+					t.Errorf("%v: no packet can carry this reason", err)
 				case m.Statement != r.statement || m.Reason != r.reason || !strings.Contains(m.Text, r.text):
 					t.Errorf("%v; want 0x%02X, %q, [%s]", err, uint8(r.reason), r.text, r.statement)
 				}
 			})
 		}
 	}
+}
+
+// sendable tells whether a server can say the refusal's reason to the client: in
+// a CONNACK where it was the CONNECT, otherwise in a DISCONNECT.
+func sendable(m *packet.Malformed) bool {
+	why := props(text(packet.ReasonString, m.Text))
+	if m.Packet == packet.TypeConnect {
+		return new(packet.Connack).Decode(packet.AppendConnack(nil, &packet.Connack{Reason: m.Reason, Properties: why}, v5), v5) == nil
+	}
+	wire := packet.AppendDisconnect(nil, &packet.Disconnect{Reason: m.Reason, Properties: why}, v5)
+	return new(packet.Disconnect).Decode(wire, v5, packet.FromServer) == nil
 }
 
 // TestRefusedTwice: every property that may be there once is refused when it is
@@ -307,6 +320,8 @@ func TestConnectVersion(t *testing.T) {
 		{"10 0D 0004'MQTT' 07 02 0000 0001'a'", packet.V5},
 		{"10 0D 0004'MQTT' 03 02 0000 0001'a'", packet.V311},
 		{"10 0F 0006'MQIsdp' 03 02 0000 0001'a'", packet.V311},
+		{"10 0D 0004'MQTT' 84 02 0000 0001'a'", packet.V311},
+		{"10 0D 0004'MQTT' 85 02 0000 0001'a'", packet.V5},
 		{"10 0D 0004'HTTP' 04 02 0000 0001'a'", 0},
 		{"10 0E 0004'MQTT' 05 03 0000 00 0001'a'", packet.V5},
 		{"10 02 0004", 0},
