@@ -36,6 +36,8 @@ func (p *path) deliver(m *abi.Message, kind abi.DestinationKind, name []byte, fo
 		return p.toSender(m)
 	case abi.ToDeadLetter:
 		return p.toDeadLetter(m)
+	case abi.ToUpstream:
+		return p.toUpstream(m, name)
 	}
 	p.why = delivery.NoUpstream
 	return 0
@@ -229,7 +231,9 @@ func (p *path) sendOne(m *abi.Message, id uint64) bool {
 		m.Seq = own
 		p.encoded.changed(abi.ChangedSeq)
 	}
-	if !ok {
+	if ok {
+		p.asked, p.askedBy = m.Receipt, m.Session
+	} else {
 		p.server.requests.Cancel(id, seq)
 	}
 	return ok

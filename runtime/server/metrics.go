@@ -23,6 +23,8 @@ func (s *Server) metrics() []admin.Metric {
 	list = append(list, s.rollouts.metrics()...)
 	list = append(list, s.plugins.guest.metrics()...)
 	list = append(list, s.keeper.metrics()...)
+	list = append(list, s.modbusMetrics()...)
+	list = append(list, s.devices.metrics()...)
 	list = append(list, s.recorder.metrics()...)
 	list = append(list, s.conversionMetrics()...)
 	list = append(list, s.mqttMetrics()...)

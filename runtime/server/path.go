@@ -51,6 +51,10 @@ type path struct {
 	kept     bool                                    // the last dead letter was kept
 	again    *replaying                              // the letter that is being replayed, if one is
 
+	// The last request that somebody else may answer: its session and receipt.
+	askedBy uint64
+	asked   uint32
+
 	recordings []*recording // of traffic that passes here
 	waiting    waiting
 

@@ -53,6 +53,7 @@ type Server struct {
 	engine   *engine.Engine
 	paths    []*path
 	bus      *bus
+	devices  *devices
 	keeper   *keeper
 	recorder *recorder
 	admin    *admin.Server
@@ -74,6 +75,7 @@ func New(ctx context.Context, opts Options) (*Server, error) {
 	}
 	s.sessions = session.NewRegistry(s.topics, session.Limits{})
 	s.bus = newBus(s)
+	s.devices = newDevices(opts.Config, opts.Logger, s.bus)
 	s.keeper = newKeeper(opts.Config)
 	s.mqtt = newMQTTShared(opts.Config)
 	var err error
@@ -140,6 +142,10 @@ func (s *Server) Run(ctx context.Context) error {
 		return err
 	}
 	s.rollouts.start()
+	defer s.devices.close()
+	if err := s.devices.start(s.ctx); err != nil {
+		return err
+	}
 	s.log.Info("running", "listeners", len(s.setup.listeners), "loops", len(s.paths))
 	var err error
 	select {
@@ -158,6 +164,7 @@ func (s *Server) drain(ended <-chan error) error {
 		return err
 	}
 	s.rollouts.stop()
+	s.devices.quiet()
 	s.log.Info("draining", "at_most", s.cfg.Drain)
 	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.Drain.Std())
 	defer cancel()

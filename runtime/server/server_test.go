@@ -113,7 +113,10 @@ func (f *fixture) dial(listener string) *client {
 			f.t.Fatal(err)
 		}
 		f.t.Cleanup(func() { _ = conn.Close() })
-		format, _ := frame.Preset(a.Protocol)
+		format, ok := frame.Preset(a.Protocol)
+		if ok {
+			format = format.Peer()
+		}
 		return &client{t: f.t, Conn: conn, in: bufio.NewReader(conn), format: format}
 	}
 	f.t.Fatalf("there is no listener %s", listener)

@@ -40,6 +40,7 @@ type listener struct {
 	topic       *router.Template
 	web         *web                           // nil without WebSocket
 	speak       func(*path, *listener) speaker // makes the speaker; nil for frames
+	modbus      *modbusListener                // nil for any other protocol
 	fixedTopic  []byte                         // the topic, if the template has no placeholder
 	node        *router.Template
 	subscribe   []*router.Template
@@ -113,6 +114,11 @@ func newListener(cfg *config.Config, i int, formats map[string]*frame.Format) (*
 	}
 	if make != nil {
 		l.protocol, l.speak = c.Frame, make
+		if c.IsModbus() {
+			if l.modbus, err = newModbusListener(cfg, c); err != nil {
+				return nil, fmt.Errorf("listeners.%s: %w", c.Name, err)
+			}
+		}
 	} else if err := l.frames(cfg, c, formats); err != nil {
 		return nil, err
 	}
@@ -173,6 +179,8 @@ func speaking(cfg *config.Config, i int) (func(*path, *listener) speaker, error)
 	switch cfg.Listeners[i].Frame {
 	case config.FrameMQTT:
 		return newMQTT(cfg, i)
+	case frame.ModbusTCP, frame.ModbusRTU:
+		return newModbusSpeaker, nil
 	}
 	return nil, nil
 }

@@ -1,0 +1,356 @@
+package server
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/weftrun/weft/abi"
+	"github.com/weftrun/weft/runtime/config"
+	"github.com/weftrun/weft/runtime/delivery"
+	"github.com/weftrun/weft/runtime/engine"
+	"github.com/weftrun/weft/runtime/frame"
+	"github.com/weftrun/weft/runtime/modbus"
+	"github.com/weftrun/weft/runtime/router"
+	"github.com/weftrun/weft/runtime/session"
+)
+
+// modbusListener is what a Modbus listener's configuration becomes.
+type modbusListener struct {
+	format  *frame.Format // the server's end
+	serial  bool
+	most    int // requests of one connection that may wait
+	timeout time.Duration
+	gateway *gatewayUnits // nil: requests take the routes
+	counts  *modbusCounts
+}
+
+// newModbusListener compiles what a listener says of Modbus.
+func newModbusListener(cfg *config.Config, c *config.Listener) (*modbusListener, error) {
+	f, _ := frame.Preset(c.Frame)
+	l := &modbusListener{
+		format: f.WithLimit(int(c.Limits.Frame)), serial: c.Frame == frame.ModbusRTU,
+		most: c.Modbus.Pending, timeout: c.Modbus.Timeout.Std(), counts: &modbusCounts{},
+	}
+	if l.timeout == 0 {
+		l.timeout = cfg.Requests.Timeout.Std()
+	}
+	var err error
+	l.gateway, err = newGatewayUnits(c.Modbus)
+	return l, err
+}
+
+// newModbusSpeaker makes a Modbus listener's speaker on a loop.
+func newModbusSpeaker(p *path, l *listener) speaker {
+	return &modbusSpeaker{path: p, listener: l, modbusListener: l.modbus}
+}
+
+// modbusSpeaker answers the requests of a Modbus listener's clients on one loop. It
+// remembers each until it is answered: by a plugin, by a device, by whom a route leads
+// to, or by an exception where none of them does. A client never gets what it did not
+// ask for, and on a serial line nothing out of turn.
+type modbusSpeaker struct {
+	path     *path
+	listener *listener
+	*modbusListener
+	busy []*dialogue // those with requests that wait
+}
+
+// dialogue is a connection with the requests that it waits for, oldest first.
+type dialogue struct {
+	peer     *peer
+	requests []modbusRequest
+	receipt  uint32 // of the last request
+	at       int    // in busy; -1 if it is not there
+}
+
+// modbusRequest is a request that is not answered yet.
+type modbusRequest struct {
+	seq         uint64 // by which its answer is found: no other that waits has it
+	transaction uint64 // the client's own, which need not be another each time
+	deadline    int64
+	receipt     uint32
+	unit        byte
+	function    byte
+	asked       bool   // somebody else may answer: it waits until the deadline
+	silent      bool   // a broadcast: it is not answered
+	answer      []byte // a frame that waits for earlier answers, on a serial line
+}
+
+func (s *modbusSpeaker) opened(from *peer) {
+	c := from.conn
+	from.said = &dialogue{peer: from, at: -1}
+	made := session.New(uint64(c.ID()), s.listener.index, time.Now().UnixNano(), c.Remote())
+	if admitted, reason := s.path.join(from, made, nil); !admitted {
+		s.path.server.log.Info("session refused", "listener", s.listener.name, "remote", c.Remote(), "reason", string(reason))
+		c.CloseAfterFlush(engine.ReasonDenied)
+	}
+}
+
+// data cuts requests off b. A header that is none ends the connection; on a serial
+// line the next frame is looked for.
+func (s *modbusSpeaker) data(from *peer, b []byte) (consumed, need int) {
+	p := s.path
+	d := from.said.(*dialogue)
+	for consumed < len(b) && !from.refused {
+		var m abi.Message
+		n, grown, err := s.format.Decode(b[consumed:], p.scratch, &m)
+		p.scratch = grown
+		if err == nil && n == 0 {
+			return consumed, s.format.Need(b[consumed:])
+		}
+		consumed += n
+		if err == nil {
+			from.faults = 0
+			s.request(d, &m)
+			continue
+		}
+		p.lanes[s.listener.index].counts.bad(err)
+		if p.server.debugging() {
+			p.server.log.Debug("not a frame", "listener", s.listener.name, "remote", from.conn.Remote(), "skipped", n, "error", err)
+		}
+		if from.faults++; n == 0 || from.faults > maxFaults {
+			from.refused = true
+			from.conn.CloseAfterFlush(engine.ReasonProtocol)
+		}
+	}
+	if from.refused {
+		consumed = len(b)
+	}
+	return consumed, 0
+}
+
+// request takes one request on its way.
+func (s *modbusSpeaker) request(d *dialogue, m *abi.Message) {
+	r := modbusRequest{transaction: m.Seq, unit: unitOf(m), function: m.Payload[0], silent: s.format.Unanswered(m)}
+	s.counts.request(r.function)
+	if len(d.requests) >= s.most {
+		s.path.ledger.In++
+		s.path.ledger.Drop(delivery.RequestBusy)
+		if s.serial {
+			s.counts.ignored.Add(1) // an answer would be taken for another's
+			return
+		}
+		s.send(d, s.exception(&r, modbus.DeviceBusy))
+		return
+	}
+	d.receipt = max(d.receipt+1, 1) // 0 is none
+	r.receipt, r.deadline = d.receipt, s.path.now+s.timeout.Nanoseconds()
+	r.seq = uint64(uint16(r.receipt))
+	if d.at < 0 {
+		d.at = len(s.busy)
+		s.busy = append(s.busy, d)
+	}
+	d.requests = append(d.requests, r)
+	m.Seq, m.Receipt, m.Frame = r.seq, r.receipt, nil
+	s.path.enter(d.peer, m)
+}
+
+// unitOf is the unit in a message's attributes, as Decode has written it.
+func unitOf(m *abi.Message) byte {
+	text, _ := m.Attrs.Get("unit")
+	n := 0
+	for _, c := range text {
+		n = n*10 + int(c-'0')
+	}
+	return byte(n)
+}
+
+// deliver takes an answer to the client that asked. Anything else finds nobody: a
+// Modbus server speaks when it is asked.
+func (s *modbusSpeaker) deliver(m *abi.Message, to uint64, _ []router.Subscriber) delivery.Reason {
+	from := s.path.peer(to)
+	if from == nil {
+		return delivery.Closed
+	}
+	if m.Type != abi.TypeResponse {
+		return delivery.Unencodable
+	}
+	d := from.said.(*dialogue)
+	for i := range d.requests {
+		if r := &d.requests[i]; r.seq == m.Seq && r.answer == nil {
+			return s.answer(d, i, m.Payload)
+		}
+	}
+	return delivery.LateResponse
+}
+
+// answer answers a request with a PDU, or with exception 4 if it is none for it.
+func (s *modbusSpeaker) answer(d *dialogue, i int, pdu []byte) delivery.Reason {
+	r := &d.requests[i]
+	if r.silent {
+		s.counts.broadcasts.Add(1)
+		s.remove(d, i)
+		return taken
+	}
+	why := taken
+	unit, err := s.frame(r, pdu)
+	if err != nil || pdu[0]&^exceptionBit != r.function&^exceptionBit {
+		why, unit = delivery.Unencodable, s.exception(r, modbus.DeviceFailure)
+	} else if e, is := modbus.AsException(pdu); is {
+		s.counts.exception(e)
+	} else {
+		s.counts.answers.Add(1)
+	}
+	if sent := s.release(d, i, unit); why == taken {
+		return sent
+	}
+	return why
+}
+
+const exceptionBit = 0x80
+
+// frame is an answer as a frame, in the turn's scratch.
+func (s *modbusSpeaker) frame(r *modbusRequest, pdu []byte) ([]byte, error) {
+	p := s.path
+	var digits [3]byte
+	start := len(p.scratch)
+	attrs := abi.Attributes(p.scratch).Append("unit", strconv.AppendUint(digits[:0], uint64(r.unit), 10))
+	p.scratch = attrs
+	m := abi.Message{Type: abi.TypeResponse, Seq: r.transaction, Attrs: attrs[start:], Payload: pdu}
+	at := len(p.scratch)
+	grown, err := s.format.Append(p.scratch, &m)
+	p.scratch = grown
+	return grown[at:len(grown):len(grown)], err
+}
+
+// exception is the frame that answers a request with an exception, counted.
+func (s *modbusSpeaker) exception(r *modbusRequest, e modbus.Exception) []byte {
+	s.counts.exception(e)
+	var pdu [2]byte
+	unit, _ := s.frame(r, modbus.AppendException(pdu[:0], r.function, e))
+	return unit
+}
+
+// release sends an answer: at once on TCP, where its transaction says what it is for,
+// and after those to earlier requests on a serial line.
+func (s *modbusSpeaker) release(d *dialogue, i int, unit []byte) delivery.Reason {
+	if s.serial && i > 0 {
+		d.requests[i].answer = append([]byte{}, unit...)
+		return taken
+	}
+	s.remove(d, i)
+	why := s.send(d, unit)
+	for len(d.requests) > 0 && d.requests[0].answer != nil {
+		unit := d.requests[0].answer
+		s.remove(d, 0)
+		s.send(d, unit)
+	}
+	return why
+}
+
+func (s *modbusSpeaker) send(d *dialogue, unit []byte) delivery.Reason {
+	switch s.path.write(d.peer, unit, 0) {
+	case engine.Pressed:
+		s.path.loop.Hold(d.peer.conn.ID(), d.peer.conn.ID())
+	case engine.Dropped:
+		return delivery.OutboxFull
+	case engine.Closed:
+		return delivery.Closed
+	}
+	return taken
+}
+
+// remove forgets a request.
+func (s *modbusSpeaker) remove(d *dialogue, i int) {
+	d.requests = append(d.requests[:i], d.requests[i+1:]...)
+	if len(d.requests) > 0 || d.at < 0 {
+		return
+	}
+	last := len(s.busy) - 1
+	s.busy[d.at] = s.busy[last]
+	s.busy[d.at].at = d.at
+	s.busy[last] = nil
+	s.busy, d.at = s.busy[:last], -1
+}
+
+// ended answers a request whose message went no further without having been answered.
+// What a plugin dropped is not answered: silence was its word.
+func (s *modbusSpeaker) ended(m *abi.Message, why delivery.Reason) {
+	from := s.path.peer(m.Session)
+	if from == nil {
+		return
+	}
+	d := from.said.(*dialogue)
+	for i := range d.requests {
+		r := &d.requests[i]
+		if r.receipt != m.Receipt || r.answer != nil {
+			continue
+		}
+		switch {
+		case r.silent:
+			s.counts.broadcasts.Add(1)
+			s.drop(d, i)
+		case why == taken && s.path.asked == m.Receipt && s.path.askedBy == m.Session:
+			r.asked = true
+		case why == delivery.PluginDrop:
+			s.counts.silenced.Add(1)
+			s.drop(d, i)
+		default:
+			s.release(d, i, s.exception(r, exceptionFor(why)))
+		}
+		return
+	}
+}
+
+// drop forgets a request that gets no answer; those behind it may go.
+func (s *modbusSpeaker) drop(d *dialogue, i int) {
+	s.remove(d, i)
+	for len(d.requests) > 0 && d.requests[0].answer != nil {
+		unit := d.requests[0].answer
+		s.remove(d, 0)
+		s.send(d, unit)
+	}
+}
+
+// exceptionFor is the exception that says why a request was not answered (MODBUS
+// Application Protocol V1.1b3, section 7).
+func exceptionFor(why delivery.Reason) modbus.Exception {
+	switch why {
+	case delivery.NoNode, delivery.NoMember, delivery.NoUpstream:
+		return modbus.NoPath
+	case delivery.RequestBusy, delivery.OutboxFull, delivery.LoopBusy, delivery.HoldFull:
+		return modbus.DeviceBusy
+	}
+	return modbus.DeviceFailure
+}
+
+// tick answers what nobody has answered in time.
+func (s *modbusSpeaker) tick(now time.Time) {
+	for at := len(s.busy) - 1; at >= 0; at-- {
+		d := s.busy[at]
+		for i := 0; i < len(d.requests); {
+			r := &d.requests[i]
+			if r.deadline > now.UnixNano() || r.answer != nil {
+				i++
+				continue
+			}
+			s.counts.timeouts.Add(1)
+			if r.silent {
+				s.drop(d, i)
+				continue
+			}
+			before := len(d.requests)
+			s.release(d, i, s.exception(r, modbus.NoResponse))
+			if len(d.requests) == before {
+				i++ // it waits for its turn
+			}
+		}
+	}
+}
+
+// pending: a drain waits for answers that are still to come.
+func (s *modbusSpeaker) pending() bool { return len(s.busy) > 0 }
+
+func (s *modbusSpeaker) idle(*peer) {}
+
+func (s *modbusSpeaker) closed(from *peer, reason engine.Reason) {
+	if from.session == nil {
+		return
+	}
+	defer s.path.server.sessions.Close(from.session) // whatever plugins still do
+	s.path.leave(from, reason, true)
+	d := from.said.(*dialogue)
+	for len(d.requests) > 0 {
+		s.remove(d, len(d.requests)-1)
+	}
+}
