@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -28,6 +29,9 @@ type Options struct {
 	// Hosts are further host names under which clients may address the server,
 	// besides IP addresses and localhost.
 	Hosts []string
+	// TLS serves by HTTPS; nil by HTTP. If it lets in only clients with a verified
+	// certificate, any address is permitted. It must offer h2 and http/1.1.
+	TLS *tls.Config
 	// Logger gets what goes wrong; required.
 	Logger *slog.Logger
 	// Bus is what the API publishes to and subscribes at; required.
@@ -84,8 +88,9 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("API: address %.80q: expected an IP address and a port, such as 127.0.0.1:7480: %w", o.Address, err)
 	}
-	if !at.Addr().IsLoopback() && !o.AllowRemote {
-		return nil, fmt.Errorf("%w: %s; set api.address to 127.0.0.1:%d, or api.allow_remote to true if a firewall protects it", ErrExposed, o.Address, at.Port())
+	guarded := o.TLS != nil && o.TLS.ClientAuth == tls.RequireAndVerifyClientCert
+	if !at.Addr().IsLoopback() && !o.AllowRemote && !guarded {
+		return nil, fmt.Errorf("%w: %s; set api.address to 127.0.0.1:%d, let in only clients with a certificate by api.tls, or set api.allow_remote to true if a firewall protects it", ErrExposed, o.Address, at.Port())
 	}
 	if o.BodyTimeout == 0 {
 		o.BodyTimeout = bodyTimeout
@@ -98,13 +103,18 @@ func New(o Options) (*Server, error) {
 	}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
-	protocols.SetUnencryptedHTTP2(true)
+	if o.TLS == nil {
+		protocols.SetUnencryptedHTTP2(true)
+	} else {
+		protocols.SetHTTP2(true)
+	}
 	return &Server{
 		options: o,
 		drain:   drain,
 		http: &http.Server{
 			Handler:           handler,
 			Protocols:         protocols,
+			TLSConfig:         o.TLS.Clone(),
 			ReadHeaderTimeout: headerTimeout,
 			IdleTimeout:       idleTimeout,
 			MaxHeaderBytes:    maxHeaderBytes,
@@ -173,11 +183,18 @@ func (s *Server) Start(ctx context.Context) error {
 	s.listener, s.served = l, make(chan struct{})
 	go func() {
 		defer close(s.served)
-		if err := s.http.Serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) {
+		if err := s.serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) {
 			s.options.Logger.Error("the API server ended", "error", err)
 		}
 	}()
 	return nil
+}
+
+func (s *Server) serve(l net.Listener) error {
+	if s.options.TLS == nil {
+		return s.http.Serve(l)
+	}
+	return s.http.ServeTLS(l, "", "")
 }
 
 // Addr is the address that the server listens on; nil before Start.

@@ -43,6 +43,9 @@ func (b *bus) Publish(ctx context.Context, m *abi.Message) (admin.Receipt, error
 	if err := router.ValidateTopic(m.Topic); err != nil {
 		return admin.Receipt{}, fmt.Errorf("%w: %w", admin.ErrInvalidMessage, err)
 	}
+	if forges(m.Attrs) {
+		return admin.Receipt{}, fmt.Errorf("%w: names of attributes that begin with %s are weft's own: they say who has sent a message", admin.ErrInvalidMessage, ownPrefix)
+	}
 	if state, _ := b.server.life.State(); state != life.Running {
 		return admin.Receipt{}, fmt.Errorf("%w: weft is %s", admin.ErrDraining, state)
 	}

@@ -1,6 +1,10 @@
 package server
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/weftrun/weft/abi"
+)
 
 // ErrInjected is what ExchangeFailing's loop answers.
 var ErrInjected = errors.New("on purpose")
@@ -22,4 +26,13 @@ func (s *Server) ExchangeFailing(name string, failing int) error {
 			return p.swap(g.live, all[loop])
 		})
 	})
+}
+
+// Identify gives a message's attributes what is known of its sender, as a path does.
+func Identify(known abi.Attributes) func(m *abi.Message) {
+	p, from := &path{}, &peer{known: known}
+	return func(m *abi.Message) {
+		p.scratch = p.scratch[:0]
+		p.identify(from, m)
+	}
 }

@@ -142,7 +142,8 @@ func sortedKeys[V any](m map[string]V) []string {
 // CheckSetup compiles a configuration's frames, templates and routes, as New does.
 func CheckSetup(cfg *config.Config) error {
 	_, err := newSetup(cfg)
-	return err
+	_, tlsErr := newSecrets(cfg, slog.New(slog.DiscardHandler))
+	return errors.Join(err, tlsErr)
 }
 
 // CheckPlugins loads every declared plugin as New does, one after another, and

@@ -19,6 +19,7 @@ func (s *Server) metrics() []admin.Metric {
 	list = append(list, s.listenerMetrics(&stats)...)
 	list = append(list, loopMetrics(&stats)...)
 	list = append(list, s.webMetrics()...)
+	list = append(list, s.secrets.metrics(&stats)...)
 	list = append(list, s.pluginMetrics()...)
 	list = append(list, s.rollouts.metrics()...)
 	list = append(list, s.plugins.guest.metrics()...)

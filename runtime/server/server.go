@@ -44,6 +44,7 @@ type Server struct {
 	cfg      *config.Config
 	ctx      context.Context // of plugin calls; never cancelled: metering bounds them
 	setup    *setup
+	secrets  *secrets
 	plugins  *loaded
 	rollouts *rollouts
 	topics   *router.Trie[router.Subscriber]
@@ -82,6 +83,9 @@ func New(ctx context.Context, opts Options) (*Server, error) {
 	if s.setup, err = newSetup(opts.Config); err != nil {
 		return nil, err
 	}
+	if s.secrets, err = newSecrets(opts.Config, opts.Logger); err != nil {
+		return nil, err
+	}
 	if s.plugins, err = loadPlugins(ctx, opts.Config, opts.Logger, opts.CacheDir); err != nil {
 		return nil, err
 	}
@@ -100,6 +104,7 @@ func (s *Server) start(opts Options) error {
 	if err != nil {
 		return err
 	}
+	s.secrets.wrap(listeners)
 	s.engine, err = engine.New(engine.Config{
 		Loops: c.Loops, Driver: opts.Driver, Logger: s.log,
 		MaxConnections: c.Limits.Connections, MaxPerSource: c.Limits.PerSource,
@@ -120,7 +125,7 @@ func (s *Server) start(opts Options) error {
 	s.admin, err = admin.New(admin.Options{
 		Address: c.API.Address, AllowRemote: c.API.AllowRemote, Hosts: c.API.Hosts, Logger: s.log,
 		Bus: s.bus, Life: s.life, Sources: []admin.Source{admin.SourceFunc(s.metrics)},
-		DeadLetters: deadLetters{s}, Recorder: s.recorder, Plugins: s.rollouts,
+		DeadLetters: deadLetters{s}, Recorder: s.recorder, Plugins: s.rollouts, TLS: s.secrets.of(-1),
 	})
 	return err
 }
@@ -138,6 +143,7 @@ func (s *Server) Run(ctx context.Context) error {
 	defer stop()
 	go func() { ended <- s.engine.Run(running) }()
 	defer s.keeper.start()()
+	defer s.secrets.start()()
 	if err := s.life.To(life.Running, ""); err != nil {
 		return err
 	}
@@ -251,9 +257,13 @@ func (s *Server) Recorder() admin.Recorder { return s.recorder }
 // Plugins are the plugins of the live generations, by name.
 func (s *Server) Plugins() []*plugins.Plugin { return s.rollouts.livePlugins() }
 
-// Reload reads the configuration again and puts into effect what concerns plugins.
+// Reload reads the configuration again and puts into effect what concerns plugins,
+// and the files of certificates.
 // What else has changed is named in the log. On an error everything is as it was.
-func (s *Server) Reload(ctx context.Context) error { return s.rollouts.reload(ctx) }
+func (s *Server) Reload(ctx context.Context) error {
+	s.secrets.reload()
+	return s.rollouts.reload(ctx)
+}
 
 // debugging tells whether debug lines are written: the path asks before it makes
 // their arguments, which would allocate for each message.

@@ -28,6 +28,8 @@ type peer struct {
 	refused  bool               // it is being closed; nothing more is read from it
 	web      *webState          // nil without WebSocket
 	attrs    abi.Attributes     // what its transport knows of it: what the open hook sees beside
+	known    abi.Attributes     // of them, what each of its messages says too
+	identity string             // who it is by its certificate; empty: nobody
 	said     any                // its speaker's
 }
 
@@ -36,6 +38,7 @@ func (p *path) Open(c *engine.Conn) {
 	l := p.setup.listeners[c.Listener()]
 	from := &peer{conn: c, listener: l, waiting: l.subscribe}
 	c.Value = from
+	from.secured(c, l)
 	if l.web != nil {
 		from.web = &webState{}
 		return
@@ -69,6 +72,11 @@ func (p *path) connected(from *peer) {
 // closes the connection.
 func (p *path) join(from *peer, s *session.Session, attrs abi.Attributes) (admitted bool, reason []byte) {
 	from.session, from.waiting = s, from.listener.subscribe
+	if from.identity != "" {
+		if err := s.SetContext(abi.Attributes(nil).AppendString(attrIdentity, from.identity)); err != nil {
+			p.server.log.Warn("a certificate's name is too long for an identity", "listener", from.listener.name, "remote", from.conn.Remote(), "error", err)
+		}
+	}
 	lane := &p.lanes[from.listener.index]
 	if lane.chain.Len() > 0 {
 		if reason = p.opened(lane, from, attrs); from.refused {
@@ -301,6 +309,9 @@ func (p *path) subscribe(from *peer, pattern string, remove bool) {
 func (p *path) introduce(from *peer, first *abi.Message) {
 	p.values.set(from.listener.name, first)
 	p.values.attributes.First = from.session.Context()
+	if len(first.Attrs) == 0 {
+		p.values.attributes.Second = from.known
+	}
 	if t := from.listener.node; t != nil {
 		if name, err := t.Append(p.name[:0], &p.values); err == nil {
 			p.name = name
@@ -335,7 +346,8 @@ func (p *path) introduce(from *peer, first *abi.Message) {
 // from its former connection. One that frames say themselves stays where it is.
 func (p *path) policy(from *peer, t *router.Template) session.Policy {
 	for _, name := range t.Names() {
-		if _, ok := from.session.Context().Get(name); !ok {
+		_, said := from.session.Context().Get(name)
+		if _, ok := from.known.Get(name); !ok && !said {
 			return session.Refuse
 		}
 	}

@@ -49,6 +49,7 @@ type listener struct {
 	outbox      int    // bytes that may wait for one connection
 	beats       bool   // the format has heartbeats
 	beatNode    string // the node's number in weft's own
+	identity    string // which part of a client's certificate is its session's identity
 }
 
 // newSetup compiles a configuration. All faults are reported at once.
@@ -108,6 +109,9 @@ func compileFrames(cfg *config.Config) (map[string]*frame.Format, error) {
 func newListener(cfg *config.Config, i int, formats map[string]*frame.Format) (*listener, error) {
 	c := &cfg.Listeners[i]
 	l := &listener{index: uint32(i), name: c.Name, outbox: int(c.Outbox.Size)}
+	if c.TLS != nil {
+		l.identity = c.TLS.Identity
+	}
 	make, err := speaking(cfg, i)
 	if err != nil {
 		return nil, err
@@ -257,7 +261,8 @@ func engineListeners(cfg *config.Config) ([]engine.Listener, error) {
 			MaxConnections: c.Limits.Connections, MaxPerSource: c.Limits.PerSource, MaxUnit: int(c.Limits.Frame),
 			ReadDeadline: c.Deadlines.Read.Std(), WriteDeadline: c.Deadlines.Write.Std(),
 			HeartbeatEvery: orNever(c.Heartbeat.Every.Std()), CloseAfter: orNever(c.Heartbeat.CloseAfter.Std()),
-			Outbox: engine.Outbox{Limit: int(c.Outbox.Size), WhenFull: policy},
+			Outbox:            engine.Outbox{Limit: int(c.Outbox.Size), WhenFull: policy},
+			HandshakeDeadline: c.Deadlines.Handshake.Std(), MaxHandshakes: c.Limits.Handshakes,
 		})
 		if w := c.WebSocket; w != nil {
 			l := &list[len(list)-1]

@@ -56,6 +56,7 @@ func (p *path) enter(from *peer, m *abi.Message) {
 	lane := &p.lanes[l.index]
 	m.Session, m.Listener, m.Time = from.session.ID(), l.index, p.now
 	m.Context = from.session.Context()
+	p.identify(from, m)
 	p.ledger.In++
 	lane.counts.in(m)
 	if len(m.Topic) == 0 {
