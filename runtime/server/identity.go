@@ -88,6 +88,20 @@ func (p *path) identify(from *peer, m *abi.Message) {
 	}
 }
 
+// withoutOwn is a block without the attributes that only weft gives.
+func withoutOwn(block abi.Attributes) abi.Attributes {
+	if !forges(block) {
+		return block
+	}
+	var rest abi.Attributes
+	for name, value := range block.All() {
+		if !isOwn(name) {
+			rest = rest.Append(string(name), value)
+		}
+	}
+	return rest
+}
+
 // forges tells whether a block has attributes that only weft gives.
 func forges(block abi.Attributes) bool {
 	for name := range block.All() {

@@ -97,7 +97,7 @@ func (p *path) opened(l *lane, from *peer, more abi.Attributes) (reason []byte) 
 	if from.web != nil {
 		attrs = append(attrs, from.web.over(more)...)
 	}
-	attrs = append(attrs, more...)
+	attrs = append(attrs, withoutOwn(more)...)
 	p.events.Messages = append(p.events.Messages, abi.Message{
 		Session: from.session.ID(), Listener: from.listener.index, Time: time.Now().UnixNano(), Attrs: attrs,
 	})
