@@ -21,7 +21,21 @@ type Bus interface {
 	// messages wait for the reader; what comes while they do is counted as
 	// missed. The subscription is effective when Subscribe returns.
 	Subscribe(ctx context.Context, patterns []string, buffer int) (Subscription, error)
+	// Request delivers a message as Publish does, as a request, and waits for the
+	// first answer until the context ends. The message gets the attributes
+	// AttrResponseTopic and AttrCorrelation, by which anybody can answer. Errors are
+	// those of Publish, ErrNobody, ErrDropped, ErrLost, or the context's.
+	Request(ctx context.Context, m *abi.Message) (Delivery, error)
 }
+
+// The attributes by which anybody can answer a request, as MQTT 5 and others name
+// them.
+const (
+	// AttrResponseTopic is the topic to publish the answer to.
+	AttrResponseTopic = "response_topic"
+	// AttrCorrelation is to be sent back with it.
+	AttrCorrelation = "correlation_data"
+)
 
 // Receipt is what became of a published message.
 type Receipt struct {
@@ -65,6 +79,12 @@ var (
 	ErrBusy = errors.New("busy")
 	// ErrDraining: weft shuts down.
 	ErrDraining = errors.New("draining")
+	// ErrNobody: there was nobody to answer the request.
+	ErrNobody = errors.New("nobody is there to answer")
+	// ErrDropped: the request was dropped on its way.
+	ErrDropped = errors.New("the message was dropped")
+	// ErrLost: everybody who was asked has gone without an answer.
+	ErrLost = errors.New("who was asked has gone")
 	// ErrEnded: the subscription was closed.
 	ErrEnded = errors.New("subscription ended")
 )

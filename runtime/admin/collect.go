@@ -76,6 +76,7 @@ func lifeSource(l *life.Life) Source {
 func (s *messages) metrics() []Metric {
 	return []Metric{
 		{Name: "weft_api_subscriptions", Help: "Subscriptions that are open through the API.", Type: Gauge, Samples: []Sample{{Value: float64(s.open.Load())}}},
+		{Name: "weft_api_requests_waiting", Help: "Requests through the API that wait for their answer.", Type: Gauge, Samples: []Sample{{Value: float64(s.asking.Load())}}},
 		{Name: "weft_api_subscription_missed_total", Help: "Messages that subscriptions through the API missed because their reader was slow.", Type: Counter, Samples: []Sample{{Value: float64(s.missed.Load())}}},
 	}
 }

@@ -163,7 +163,7 @@ func fromLetter(l *delivery.DeadLetter, whole bool, as weftv1.Encoding) *weftv1.
 	} else {
 		m.Payload = nil
 	}
-	out.Message = fromMessage(Delivery{Message: &m, Listener: l.Listener}, as)
+	out.Message = form{as: as}.message(Delivery{Message: &m, Listener: l.Listener})
 	if !whole {
 		out.Message.Body = nil
 	}

@@ -27,6 +27,12 @@ func toConnect(ctx context.Context, logger *slog.Logger, err error) error {
 		return connect.NewError(connect.CodeFailedPrecondition, err)
 	case errors.Is(err, delivery.ErrNoLetter), errors.Is(err, ErrUnknown):
 		return connect.NewError(connect.CodeNotFound, err)
+	case errors.Is(err, ErrNobody):
+		return connect.NewError(connect.CodeNotFound, err)
+	case errors.Is(err, ErrDropped):
+		return connect.NewError(connect.CodeFailedPrecondition, err)
+	case errors.Is(err, ErrLost):
+		return connect.NewError(connect.CodeUnavailable, err)
 	case errors.Is(err, ErrBusy):
 		return connect.NewError(connect.CodeResourceExhausted, err)
 	case errors.Is(err, ErrDraining):

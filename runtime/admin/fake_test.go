@@ -98,7 +98,8 @@ func (s *fakeSub) Next(ctx context.Context) (admin.Delivery, error) {
 	case m := <-s.queue:
 		s.bus.mu.Lock()
 		defer s.bus.mu.Unlock()
-		return admin.Delivery{Message: m, Listener: "trucks", Missed: s.missed}, nil
+		own := *m // as a real bus's, a delivery is the reader's own
+		return admin.Delivery{Message: &own, Listener: "trucks", Missed: s.missed}, nil
 	case <-s.ended:
 		return admin.Delivery{}, admin.ErrEnded
 	case <-ctx.Done():
@@ -189,4 +190,28 @@ func (s *syncBuffer) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.b.String()
+}
+
+// Request answers "re: " and the payload, but for a few topics.
+func (b *fakeBus) Request(ctx context.Context, m *abi.Message) (admin.Delivery, error) {
+	b.mu.Lock()
+	fail := b.fail
+	b.published = append(b.published, m)
+	b.mu.Unlock()
+	switch topic := string(m.Topic); {
+	case fail != nil:
+		return admin.Delivery{}, fail
+	case topic == "nobody":
+		return admin.Delivery{}, fmt.Errorf("%w: %q: no_subscriber", admin.ErrNobody, topic)
+	case topic == "gone":
+		return admin.Delivery{}, admin.ErrLost
+	case topic == "slow":
+		<-ctx.Done()
+		return admin.Delivery{}, ctx.Err()
+	}
+	answer := &abi.Message{
+		Topic: []byte("weft/reply/1"), Type: abi.TypeResponse, Payload: append([]byte("re: "), m.Payload...),
+		Attrs: abi.Attributes(nil).AppendString("content_type", "text/x-test").AppendString("unit", "celsius").AppendString("evil", "a\r\nSet-Cookie: x"),
+	}
+	return admin.Delivery{Message: answer, Listener: "trucks"}, nil
 }

@@ -11,10 +11,12 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/weftrun/weft/abi"
 	"github.com/weftrun/weft/runtime/admin/weftv1"
+	"github.com/weftrun/weft/runtime/codec"
 )
 
 const (
@@ -31,11 +33,15 @@ type messages struct {
 	draining context.Context // done when the server shuts down
 	open     atomic.Int64    // subscriptions
 	missed   atomic.Uint64   // messages that subscriptions missed
+	asking   atomic.Int64    // requests that wait
+	calls    *prometheus.CounterVec
+	// converters are the configuration's, by name.
+	converters map[string]*codec.Converter
 }
 
 // Publish is the call of the same name.
 func (s *messages) Publish(ctx context.Context, r *connect.Request[weftv1.PublishRequest]) (*connect.Response[weftv1.PublishResponse], error) {
-	m, err := toMessage(r.Msg)
+	m, err := s.toMessage(r.Msg)
 	if err != nil {
 		return nil, toConnect(ctx, s.logger, err)
 	}
@@ -59,7 +65,7 @@ var fromType = map[weftv1.Type]abi.Type{
 }
 
 // toMessage checks a request and turns it into a message that owns its bytes.
-func toMessage(r *weftv1.PublishRequest) (*abi.Message, error) {
+func (s *messages) toMessage(r *weftv1.PublishRequest) (*abi.Message, error) {
 	kind, known := fromType[r.GetType()]
 	switch topic := r.GetTopic(); {
 	case topic == "":
@@ -83,7 +89,15 @@ func toMessage(r *weftv1.PublishRequest) (*abi.Message, error) {
 	if err != nil {
 		return nil, err
 	}
+	if payload, attrs, err = s.converted(r.GetConverter(), payload, attrs); err != nil {
+		return nil, err
+	}
+	flags := abi.Flags(0)
+	if r.GetRetain() {
+		flags |= abi.FlagRetain
+	}
 	return &abi.Message{
+		Flags:    flags,
 		Seq:      r.GetSeq(),
 		Time:     time.Now().UnixNano(),
 		Type:     kind,
@@ -133,32 +147,49 @@ func toPayload(r *weftv1.PublishRequest) (payload []byte, err error) {
 
 // Subscribe is the call of the same name.
 func (s *messages) Subscribe(ctx context.Context, r *connect.Request[weftv1.SubscribeRequest], stream *connect.ServerStream[weftv1.SubscribeResponse]) error {
+	form, err := s.form(r.Msg.GetAs(), r.Msg.GetConverter())
+	if err != nil {
+		return toConnect(ctx, s.logger, err)
+	}
 	buffer, err := checkSubscribe(r.Msg)
 	if err != nil {
 		return toConnect(ctx, s.logger, err)
 	}
-	if s.open.Add(1) > maxSubscriptions {
-		s.open.Add(-1)
-		return toConnect(ctx, s.logger, fmt.Errorf("%w: %d subscriptions are open, which is the most; close one", ErrBusy, maxSubscriptions))
-	}
-	defer s.open.Add(-1)
-
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	defer context.AfterFunc(s.draining, func() { cancel(ErrDraining) })()
-
-	sub, err := s.bus.Subscribe(ctx, r.Msg.GetPatterns(), buffer)
+	ctx, sub, end, err := s.subscribe(ctx, r.Msg.GetPatterns(), buffer)
 	if err != nil {
 		return toConnect(ctx, s.logger, drainCause(ctx, err))
 	}
-	defer sub.Close()
+	defer end()
 	err = stream.Send(&weftv1.SubscribeResponse{Event: &weftv1.SubscribeResponse_Subscribed{
 		Subscribed: &weftv1.Subscribed{Patterns: r.Msg.GetPatterns(), Buffer: uint32(buffer)},
 	}})
 	if err == nil {
-		err = s.stream(ctx, sub, stream, r.Msg.GetAs())
+		err = s.stream(ctx, sub, stream, form)
 	}
 	return toConnect(ctx, s.logger, drainCause(ctx, err))
+}
+
+// subscribe begins one of a bounded number of subscriptions. The context ends with a
+// shutdown, and end gives everything back.
+func (s *messages) subscribe(ctx context.Context, patterns []string, buffer int) (inner context.Context, sub Subscription, end func(), err error) {
+	if s.open.Add(1) > maxSubscriptions {
+		s.open.Add(-1)
+		return ctx, nil, nil, fmt.Errorf("%w: %d subscriptions are open, which is the most; close one", ErrBusy, maxSubscriptions)
+	}
+	inner, cancel := s.untilDrain(ctx)
+	if sub, err = s.bus.Subscribe(inner, patterns, buffer); err != nil {
+		cancel()
+		s.open.Add(-1)
+		return inner, nil, nil, err
+	}
+	return inner, sub, func() { sub.Close(); cancel(); s.open.Add(-1) }, nil
+}
+
+// untilDrain is a context that ends with a shutdown, too.
+func (s *messages) untilDrain(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(s.draining, func() { cancel(ErrDraining) })
+	return ctx, func() { stop(); cancel(nil) }
 }
 
 // drainCause replaces the error that came of cancelling the call for a shutdown.
@@ -170,7 +201,7 @@ func drainCause(ctx context.Context, err error) error {
 }
 
 // stream sends what the subscription gets until either side ends it.
-func (s *messages) stream(ctx context.Context, sub Subscription, stream *connect.ServerStream[weftv1.SubscribeResponse], as weftv1.Encoding) error {
+func (s *messages) stream(ctx context.Context, sub Subscription, stream *connect.ServerStream[weftv1.SubscribeResponse], form form) error {
 	missed := uint64(0)
 	for {
 		d, err := sub.Next(ctx)
@@ -182,7 +213,7 @@ func (s *messages) stream(ctx context.Context, sub Subscription, stream *connect
 			missed = d.Missed
 		}
 		err = stream.Send(&weftv1.SubscribeResponse{
-			Event:  &weftv1.SubscribeResponse_Message{Message: fromMessage(d, as)},
+			Event:  &weftv1.SubscribeResponse_Message{Message: form.message(d)},
 			Missed: d.Missed,
 		})
 		if err != nil {
@@ -214,9 +245,10 @@ var toType = map[abi.Type]weftv1.Type{
 	abi.TypeAck:      weftv1.Type_TYPE_ACK,
 }
 
-// fromMessage is a delivery as a subscriber sees it.
-func fromMessage(d Delivery, as weftv1.Encoding) *weftv1.Message {
+// message is a delivery as a subscriber sees it, in the form that it asked for.
+func (f form) message(d Delivery) *weftv1.Message {
 	m := d.Message
+	payload, failure := f.convert(m)
 	out := &weftv1.Message{
 		Topic:    strings.ToValidUTF8(string(m.Topic), "\uFFFD"),
 		Type:     weftv1.Type_TYPE_EVENT,
@@ -241,6 +273,7 @@ func fromMessage(d Delivery, as weftv1.Encoding) *weftv1.Message {
 			out.Attributes[key] = strings.ToValidUTF8(string(value), "\uFFFD")
 		}
 	}
-	setBody(out, m.Payload, as)
+	setBody(out, payload, f.as)
+	out.ConversionError = failure
 	return out
 }

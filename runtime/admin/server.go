@@ -16,6 +16,7 @@ import (
 	"connectrpc.com/grpcreflect"
 
 	"github.com/weftrun/weft/runtime/admin/weftv1/weftv1connect"
+	"github.com/weftrun/weft/runtime/codec"
 	"github.com/weftrun/weft/runtime/life"
 )
 
@@ -49,6 +50,11 @@ type Options struct {
 	// Handlers are further handlers by pattern, as for http.ServeMux. They are
 	// behind the same checks as everything else.
 	Handlers map[string]http.Handler
+	// Converters are what clients can name to convert payloads, by name.
+	Converters map[string]*codec.Converter
+	// CORS are the origins, each scheme and host, of pages in browsers that may use
+	// the API besides its own; "*" is every page.
+	CORS []string
 	// BodyTimeout is how long a request's body may take; 0 is 30 s.
 	BodyTimeout time.Duration
 }
@@ -125,12 +131,17 @@ func New(o Options) (*Server, error) {
 
 // newHandler puts every endpoint behind the same checks.
 func newHandler(draining context.Context, o Options) (http.Handler, error) {
-	service := &messages{bus: o.Bus, logger: o.Logger, draining: draining}
+	service := &messages{bus: o.Bus, logger: o.Logger, draining: draining, converters: o.Converters}
+	cross, err := newOrigins(o.CORS)
+	if err != nil {
+		return nil, err
+	}
 	sources := append([]Source{lifeSource(o.Life), SourceFunc(service.metrics)}, o.Sources...)
 	scrape, calls, err := metricsHandler(sources, o.Logger)
 	if err != nil {
 		return nil, err
 	}
+	service.calls = calls
 	settings := []connect.HandlerOption{
 		connect.WithReadMaxBytes(maxBodyBytes),
 		connect.WithCodec(strictJSON("json")),
@@ -159,12 +170,15 @@ func newHandler(draining context.Context, o Options) (http.Handler, error) {
 	mux.Handle(grpcreflect.NewHandlerV1(reflector, settings...))
 	mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector, settings...))
 	mux.Handle("GET /metrics", scrape)
+	mux.HandleFunc("POST /v1/publish/{topic...}", service.publishHTTP)
+	mux.HandleFunc("POST /v1/request/{topic...}", service.requestHTTP)
+	mux.Handle("GET /v1/subscribe", cross.own(http.HandlerFunc(service.subscribeHTTP)))
 	mux.Handle("GET /healthz", healthHandler(o.Life, life.State.Live))
 	mux.Handle("GET /readyz", healthHandler(o.Life, life.State.Ready))
 	for pattern, h := range o.Handlers {
 		mux.Handle(pattern, h)
 	}
-	return guardHost(o.Hosts, http.NewCrossOriginProtection().Handler(guardBody(o.BodyTimeout, mux))), nil
+	return guardHost(o.Hosts, cross.guard(guardBody(o.BodyTimeout, mux))), nil
 }
 
 // Start listens and serves in the background until Shutdown. It fails where the

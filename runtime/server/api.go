@@ -29,6 +29,7 @@ type bus struct {
 	last   uint64
 	bytes  atomic.Int64 // that wait for readers
 	active atomic.Pointer[map[uint64]*apiSubscription]
+	asks   asks
 }
 
 func newBus(s *Server) *bus {
@@ -49,7 +50,13 @@ func (b *bus) Publish(ctx context.Context, m *abi.Message) (admin.Receipt, error
 	if state, _ := b.server.life.State(); state != life.Running {
 		return admin.Receipt{}, fmt.Errorf("%w: weft is %s", admin.ErrDraining, state)
 	}
-	m.Session, m.Listener, m.Frame = 0, uint32(len(b.server.setup.listeners)), nil
+	m.Session = 0
+	return b.hand(ctx, m)
+}
+
+// hand hands a message to the loop of its topic and waits for what becomes of it.
+func (b *bus) hand(ctx context.Context, m *abi.Message) (admin.Receipt, error) {
+	m.Listener, m.Frame = uint32(len(b.server.setup.listeners)), nil
 	done := make(chan admin.Receipt, 1)
 	at := b.server.publishTo(m.Topic)
 	err := b.server.engine.Do(at, func() { done <- b.server.paths[at].take(m) })
@@ -69,7 +76,7 @@ func (p *path) take(m *abi.Message) admin.Receipt {
 	p.begin()
 	m.Time = p.now
 	p.ledger.In++
-	copies, held := p.ledger.Copies, p.heldOf(m.Session)
+	copies, held, dropped := p.ledger.Copies, p.heldOf(m.Session), p.ledger.Dropped
 	p.why, p.letter = delivery.NoRoute, routeLetter(apiName)
 	p.encoded.reset(abi.ChangesKnown)
 	p.route(m)
@@ -82,6 +89,11 @@ func (p *path) take(m *abi.Message) admin.Receipt {
 		r.Dropped = delivery.DeadLetterLost.String()
 	default:
 		r.Dropped = p.why.String()
+		for reason := range delivery.Reasons() { // a plugin's verdict is not in why
+			if p.ledger.Dropped[reason] > dropped[reason] {
+				r.Dropped = reason.String()
+			}
+		}
 	}
 	return r
 }
@@ -116,6 +128,9 @@ func (b *bus) Subscribe(_ context.Context, patterns []string, buffer int) (admin
 
 // offer puts a copy of the message into a subscription's queue, if there is room.
 func (b *bus) offer(m *abi.Message, id uint64, listener string) delivery.Reason {
+	if isAsk(id) {
+		return b.asks.get(id).take(m, listener)
+	}
 	s := (*b.active.Load())[id]
 	if s == nil {
 		return delivery.Closed

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"bytes"
+
 	"github.com/weftrun/weft/abi"
 	"github.com/weftrun/weft/runtime/delivery"
 	"github.com/weftrun/weft/runtime/engine"
@@ -74,7 +76,7 @@ func (p *path) toFound(m *abi.Message, found *router.Entry[router.Subscriber]) i
 		for n < len(by) && by[n].Session == by[0].Session {
 			n++
 		}
-		if p.sendBy(m, by[0].Session, by[:n]) {
+		if isAsk(m.Session) && p.askBy(m, by[0].Session, by[:n]) || !isAsk(m.Session) && p.sendBy(m, by[0].Session, by[:n]) {
 			copies++
 		}
 		by = by[n:]
@@ -108,6 +110,12 @@ func (p *path) elsewhere(by []router.Subscriber) (subscriptions, sessions int) {
 
 // toTopic delivers the message under another topic than its own.
 func (p *path) toTopic(m *abi.Message, topic []byte) int {
+	if bytes.HasPrefix(topic, []byte(replyPrefix)) {
+		if p.took(p.toAsker(m, topic)) {
+			return 1
+		}
+		return 0
+	}
 	found := p.cache.Lookup(topic)
 	own := m.Topic
 	m.Topic = topic
@@ -208,15 +216,18 @@ func (p *path) bury(m *abi.Message) bool {
 // sendOne hands the message to one receiver, which may answer it: a request gets
 // a sequence id that is free with the receiver, by which its response is found.
 // In a format without sequence ids responses name the node that they are for.
-func (p *path) sendOne(m *abi.Message, id uint64) bool {
+func (p *path) sendOne(m *abi.Message, id uint64) bool { return p.askBy(m, id, nil) }
+
+// askBy is sendOne to a receiver through subscriptions of its own.
+func (p *path) askBy(m *abi.Message, id uint64, by []router.Subscriber) bool {
 	to := p.receiver(id)
-	if m.Type != abi.TypeRequest || m.Session == 0 || to == nil || to.format == nil || to.format.SeqBits() == 0 {
-		return p.send(m, id)
+	if m.Type != abi.TypeRequest || m.Session == 0 || to == nil || to.format == nil || to.format.SeqBits() == 0 && !askedBy(m, to) {
+		return p.sendBy(m, id, by)
 	}
 	p.begin()
 	seq, err := p.server.requests.Begin(delivery.Request{
 		Destination: id, SeqBits: to.format.SeqBits(), Origin: m.Session, OriginSeq: m.Seq,
-		Deadline: p.now + p.setup.timeout.Nanoseconds(),
+		Deadline: p.answerBy(m),
 	})
 	if err != nil {
 		return p.took(delivery.RequestBusy)
@@ -226,7 +237,7 @@ func (p *path) sendOne(m *abi.Message, id uint64) bool {
 		m.Seq = seq
 		p.encoded.changed(abi.ChangedSeq)
 	}
-	ok := p.send(m, id)
+	ok := p.sendBy(m, id, by)
 	if seq != own {
 		m.Seq = own
 		p.encoded.changed(abi.ChangedSeq)

@@ -36,3 +36,10 @@ func Identify(known abi.Attributes) func(m *abi.Message) {
 		p.identify(from, m)
 	}
 }
+
+// Waiting is how many requests of the API wait for their answers.
+func (s *Server) Waiting() int {
+	s.bus.asks.mu.Lock()
+	defer s.bus.asks.mu.Unlock()
+	return len(s.bus.asks.waiting)
+}

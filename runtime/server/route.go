@@ -103,7 +103,7 @@ func (p *path) goPast() {
 
 // route finds out where the message goes and takes it there.
 func (p *path) route(m *abi.Message) {
-	if p.answers(m) || p.addressed(m) || p.forwarded(m) {
+	if p.answers(m) || p.replied(m) || p.addressed(m) || p.forwarded(m) {
 		return
 	}
 	entry := p.cache.Lookup(m.Topic)

@@ -125,6 +125,7 @@ func (s *Server) start(opts Options) error {
 	s.admin, err = admin.New(admin.Options{
 		Address: c.API.Address, AllowRemote: c.API.AllowRemote, Hosts: c.API.Hosts, Logger: s.log,
 		Bus: s.bus, Life: s.life, Sources: []admin.Source{admin.SourceFunc(s.metrics)},
+		Converters: s.setup.converters, CORS: c.API.CORS,
 		DeadLetters: deadLetters{s}, Recorder: s.recorder, Plugins: s.rollouts, TLS: s.secrets.of(-1),
 	})
 	return err

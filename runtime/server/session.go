@@ -167,7 +167,9 @@ func (p *path) leave(from *peer, reason engine.Reason, ends bool) {
 	if ends {
 		p.server.sessions.Close(s)
 	}
-	p.server.lost.Add(uint64(len(p.server.requests.Drop(s.ID(), nil))))
+	unanswered := p.server.requests.Drop(s.ID(), nil)
+	p.server.lost.Add(uint64(len(unanswered)))
+	p.server.bus.abandoned(unanswered)
 	if lane.chain.Len() == 0 {
 		return
 	}

@@ -12,6 +12,7 @@ package weftv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	structpb "google.golang.org/protobuf/types/known/structpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
@@ -172,7 +173,12 @@ type PublishRequest struct {
 	// 0, 1 or 2: at most once, at least once, exactly once.
 	Qos uint32 `protobuf:"varint,8,opt,name=qos,proto3" json:"qos,omitempty"`
 	// The sequence id by which a response is matched to its request.
-	Seq           uint64 `protobuf:"varint,9,opt,name=seq,proto3" json:"seq,omitempty"`
+	Seq uint64 `protobuf:"varint,9,opt,name=seq,proto3" json:"seq,omitempty"`
+	// Whether the message is kept for later subscribers, where a protocol can.
+	Retain bool `protobuf:"varint,10,opt,name=retain,proto3" json:"retain,omitempty"`
+	// A key of the configuration's converters: what it makes of the payload is
+	// published.
+	Converter     string `protobuf:"bytes,11,opt,name=converter,proto3" json:"converter,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -283,6 +289,20 @@ func (x *PublishRequest) GetSeq() uint64 {
 	return 0
 }
 
+func (x *PublishRequest) GetRetain() bool {
+	if x != nil {
+		return x.Retain
+	}
+	return false
+}
+
+func (x *PublishRequest) GetConverter() string {
+	if x != nil {
+		return x.Converter
+	}
+	return ""
+}
+
 type isPublishRequest_Body interface {
 	isPublishRequest_Body()
 }
@@ -383,7 +403,11 @@ type SubscribeRequest struct {
 	// 1024, at most 65536.
 	Buffer uint32 `protobuf:"varint,2,opt,name=buffer,proto3" json:"buffer,omitempty"`
 	// In which form payloads come.
-	As            Encoding `protobuf:"varint,3,opt,name=as,proto3,enum=weft.v1.Encoding" json:"as,omitempty"`
+	As Encoding `protobuf:"varint,3,opt,name=as,proto3,enum=weft.v1.Encoding" json:"as,omitempty"`
+	// A key of the configuration's converters: payloads come as it makes them, with
+	// the attribute content_type. One that it cannot convert comes as it is, and
+	// says so in conversion_error.
+	Converter     string `protobuf:"bytes,4,opt,name=converter,proto3" json:"converter,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -439,6 +463,236 @@ func (x *SubscribeRequest) GetAs() Encoding {
 	return Encoding_ENCODING_UNSPECIFIED
 }
 
+func (x *SubscribeRequest) GetConverter() string {
+	if x != nil {
+		return x.Converter
+	}
+	return ""
+}
+
+// RequestRequest is a message that somebody is to answer. With JSON:
+// {"topic":"devices/7/read","text":"temperature","timeout":"2s"}.
+type RequestRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The topic: levels divided by '/', no wildcards. Required.
+	Topic string `protobuf:"bytes,1,opt,name=topic,proto3" json:"topic,omitempty"`
+	// Named values that routes and plugins can see. response_topic and
+	// correlation_data are weft's here.
+	Attributes map[string]string `protobuf:"bytes,2,rep,name=attributes,proto3" json:"attributes,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// The payload in one of three forms; none is an empty payload.
+	//
+	// Types that are valid to be assigned to Body:
+	//
+	//	*RequestRequest_Payload
+	//	*RequestRequest_Text
+	//	*RequestRequest_Json
+	Body isRequestRequest_Body `protobuf_oneof:"body"`
+	// 0 to 7; higher is delivered first.
+	Priority uint32 `protobuf:"varint,6,opt,name=priority,proto3" json:"priority,omitempty"`
+	// 0, 1 or 2: at most once, at least once, exactly once.
+	Qos uint32 `protobuf:"varint,7,opt,name=qos,proto3" json:"qos,omitempty"`
+	// How long to wait, at most 5 minutes; none is 10 s.
+	Timeout *durationpb.Duration `protobuf:"bytes,8,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	// In which form the answer's payload comes.
+	As Encoding `protobuf:"varint,9,opt,name=as,proto3,enum=weft.v1.Encoding" json:"as,omitempty"`
+	// A key of the configuration's converters, for the request's payload.
+	Converter string `protobuf:"bytes,10,opt,name=converter,proto3" json:"converter,omitempty"`
+	// The same for the answer's payload.
+	AnswerConverter string `protobuf:"bytes,11,opt,name=answer_converter,json=answerConverter,proto3" json:"answer_converter,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *RequestRequest) Reset() {
+	*x = RequestRequest{}
+	mi := &file_weft_v1_messages_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RequestRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RequestRequest) ProtoMessage() {}
+
+func (x *RequestRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_weft_v1_messages_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RequestRequest.ProtoReflect.Descriptor instead.
+func (*RequestRequest) Descriptor() ([]byte, []int) {
+	return file_weft_v1_messages_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *RequestRequest) GetTopic() string {
+	if x != nil {
+		return x.Topic
+	}
+	return ""
+}
+
+func (x *RequestRequest) GetAttributes() map[string]string {
+	if x != nil {
+		return x.Attributes
+	}
+	return nil
+}
+
+func (x *RequestRequest) GetBody() isRequestRequest_Body {
+	if x != nil {
+		return x.Body
+	}
+	return nil
+}
+
+func (x *RequestRequest) GetPayload() []byte {
+	if x != nil {
+		if x, ok := x.Body.(*RequestRequest_Payload); ok {
+			return x.Payload
+		}
+	}
+	return nil
+}
+
+func (x *RequestRequest) GetText() string {
+	if x != nil {
+		if x, ok := x.Body.(*RequestRequest_Text); ok {
+			return x.Text
+		}
+	}
+	return ""
+}
+
+func (x *RequestRequest) GetJson() *structpb.Value {
+	if x != nil {
+		if x, ok := x.Body.(*RequestRequest_Json); ok {
+			return x.Json
+		}
+	}
+	return nil
+}
+
+func (x *RequestRequest) GetPriority() uint32 {
+	if x != nil {
+		return x.Priority
+	}
+	return 0
+}
+
+func (x *RequestRequest) GetQos() uint32 {
+	if x != nil {
+		return x.Qos
+	}
+	return 0
+}
+
+func (x *RequestRequest) GetTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
+}
+
+func (x *RequestRequest) GetAs() Encoding {
+	if x != nil {
+		return x.As
+	}
+	return Encoding_ENCODING_UNSPECIFIED
+}
+
+func (x *RequestRequest) GetConverter() string {
+	if x != nil {
+		return x.Converter
+	}
+	return ""
+}
+
+func (x *RequestRequest) GetAnswerConverter() string {
+	if x != nil {
+		return x.AnswerConverter
+	}
+	return ""
+}
+
+type isRequestRequest_Body interface {
+	isRequestRequest_Body()
+}
+
+type RequestRequest_Payload struct {
+	// Any bytes; base64 in JSON.
+	Payload []byte `protobuf:"bytes,3,opt,name=payload,proto3,oneof"`
+}
+
+type RequestRequest_Text struct {
+	// Text, sent as UTF-8.
+	Text string `protobuf:"bytes,4,opt,name=text,proto3,oneof"`
+}
+
+type RequestRequest_Json struct {
+	// Any JSON value, sent as compact JSON text.
+	Json *structpb.Value `protobuf:"bytes,5,opt,name=json,proto3,oneof"`
+}
+
+func (*RequestRequest_Payload) isRequestRequest_Body() {}
+
+func (*RequestRequest_Text) isRequestRequest_Body() {}
+
+func (*RequestRequest_Json) isRequestRequest_Body() {}
+
+// RequestResponse is the answer.
+type RequestResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Message       *Message               `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RequestResponse) Reset() {
+	*x = RequestResponse{}
+	mi := &file_weft_v1_messages_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RequestResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RequestResponse) ProtoMessage() {}
+
+func (x *RequestResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_weft_v1_messages_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RequestResponse.ProtoReflect.Descriptor instead.
+func (*RequestResponse) Descriptor() ([]byte, []int) {
+	return file_weft_v1_messages_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *RequestResponse) GetMessage() *Message {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
 // SubscribeResponse is one event of a subscription.
 type SubscribeResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -456,7 +710,7 @@ type SubscribeResponse struct {
 
 func (x *SubscribeResponse) Reset() {
 	*x = SubscribeResponse{}
-	mi := &file_weft_v1_messages_proto_msgTypes[3]
+	mi := &file_weft_v1_messages_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -468,7 +722,7 @@ func (x *SubscribeResponse) String() string {
 func (*SubscribeResponse) ProtoMessage() {}
 
 func (x *SubscribeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weft_v1_messages_proto_msgTypes[3]
+	mi := &file_weft_v1_messages_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -481,7 +735,7 @@ func (x *SubscribeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubscribeResponse.ProtoReflect.Descriptor instead.
 func (*SubscribeResponse) Descriptor() ([]byte, []int) {
-	return file_weft_v1_messages_proto_rawDescGZIP(), []int{3}
+	return file_weft_v1_messages_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *SubscribeResponse) GetEvent() isSubscribeResponse_Event {
@@ -547,7 +801,7 @@ type Subscribed struct {
 
 func (x *Subscribed) Reset() {
 	*x = Subscribed{}
-	mi := &file_weft_v1_messages_proto_msgTypes[4]
+	mi := &file_weft_v1_messages_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -559,7 +813,7 @@ func (x *Subscribed) String() string {
 func (*Subscribed) ProtoMessage() {}
 
 func (x *Subscribed) ProtoReflect() protoreflect.Message {
-	mi := &file_weft_v1_messages_proto_msgTypes[4]
+	mi := &file_weft_v1_messages_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -572,7 +826,7 @@ func (x *Subscribed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Subscribed.ProtoReflect.Descriptor instead.
 func (*Subscribed) Descriptor() ([]byte, []int) {
-	return file_weft_v1_messages_proto_rawDescGZIP(), []int{4}
+	return file_weft_v1_messages_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Subscribed) GetPatterns() []string {
@@ -612,14 +866,17 @@ type Message struct {
 	// The session that the message came from; 0 if weft or this API made it.
 	Session uint64 `protobuf:"varint,11,opt,name=session,proto3" json:"session,omitempty"`
 	// The listener that the message came in by; empty if weft or this API made it.
-	Listener      string `protobuf:"bytes,12,opt,name=listener,proto3" json:"listener,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Listener string `protobuf:"bytes,12,opt,name=listener,proto3" json:"listener,omitempty"`
+	// Why the converter that was asked for could not convert the payload; empty if
+	// it did.
+	ConversionError string `protobuf:"bytes,13,opt,name=conversion_error,json=conversionError,proto3" json:"conversion_error,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Message) Reset() {
 	*x = Message{}
-	mi := &file_weft_v1_messages_proto_msgTypes[5]
+	mi := &file_weft_v1_messages_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -631,7 +888,7 @@ func (x *Message) String() string {
 func (*Message) ProtoMessage() {}
 
 func (x *Message) ProtoReflect() protoreflect.Message {
-	mi := &file_weft_v1_messages_proto_msgTypes[5]
+	mi := &file_weft_v1_messages_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -644,7 +901,7 @@ func (x *Message) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message.ProtoReflect.Descriptor instead.
 func (*Message) Descriptor() ([]byte, []int) {
-	return file_weft_v1_messages_proto_rawDescGZIP(), []int{5}
+	return file_weft_v1_messages_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Message) GetTopic() string {
@@ -744,6 +1001,13 @@ func (x *Message) GetListener() string {
 	return ""
 }
 
+func (x *Message) GetConversionError() string {
+	if x != nil {
+		return x.ConversionError
+	}
+	return ""
+}
+
 type isMessage_Body interface {
 	isMessage_Body()
 }
@@ -770,7 +1034,7 @@ var File_weft_v1_messages_proto protoreflect.FileDescriptor
 
 const file_weft_v1_messages_proto_rawDesc = "" +
 	"\n" +
-	"\x16weft/v1/messages.proto\x12\aweft.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf9\x02\n" +
+	"\x16weft/v1/messages.proto\x12\aweft.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xaf\x03\n" +
 	"\x0ePublishRequest\x12\x14\n" +
 	"\x05topic\x18\x01 \x01(\tR\x05topic\x12G\n" +
 	"\n" +
@@ -782,7 +1046,10 @@ const file_weft_v1_messages_proto_rawDesc = "" +
 	"\x04type\x18\x06 \x01(\x0e2\r.weft.v1.TypeR\x04type\x12\x1a\n" +
 	"\bpriority\x18\a \x01(\rR\bpriority\x12\x10\n" +
 	"\x03qos\x18\b \x01(\rR\x03qos\x12\x10\n" +
-	"\x03seq\x18\t \x01(\x04R\x03seq\x1a=\n" +
+	"\x03seq\x18\t \x01(\x04R\x03seq\x12\x16\n" +
+	"\x06retain\x18\n" +
+	" \x01(\bR\x06retain\x12\x1c\n" +
+	"\tconverter\x18\v \x01(\tR\tconverter\x1a=\n" +
 	"\x0fAttributesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x06\n" +
@@ -790,11 +1057,33 @@ const file_weft_v1_messages_proto_rawDesc = "" +
 	"\x0fPublishResponse\x12\x1a\n" +
 	"\baccepted\x18\x01 \x01(\bR\baccepted\x12\x1c\n" +
 	"\tdelivered\x18\x02 \x01(\rR\tdelivered\x12\x18\n" +
-	"\adropped\x18\x03 \x01(\tR\adropped\"i\n" +
+	"\adropped\x18\x03 \x01(\tR\adropped\"\x87\x01\n" +
 	"\x10SubscribeRequest\x12\x1a\n" +
 	"\bpatterns\x18\x01 \x03(\tR\bpatterns\x12\x16\n" +
 	"\x06buffer\x18\x02 \x01(\rR\x06buffer\x12!\n" +
-	"\x02as\x18\x03 \x01(\x0e2\x11.weft.v1.EncodingR\x02as\"\x99\x01\n" +
+	"\x02as\x18\x03 \x01(\x0e2\x11.weft.v1.EncodingR\x02as\x12\x1c\n" +
+	"\tconverter\x18\x04 \x01(\tR\tconverter\"\xe5\x03\n" +
+	"\x0eRequestRequest\x12\x14\n" +
+	"\x05topic\x18\x01 \x01(\tR\x05topic\x12G\n" +
+	"\n" +
+	"attributes\x18\x02 \x03(\v2'.weft.v1.RequestRequest.AttributesEntryR\n" +
+	"attributes\x12\x1a\n" +
+	"\apayload\x18\x03 \x01(\fH\x00R\apayload\x12\x14\n" +
+	"\x04text\x18\x04 \x01(\tH\x00R\x04text\x12,\n" +
+	"\x04json\x18\x05 \x01(\v2\x16.google.protobuf.ValueH\x00R\x04json\x12\x1a\n" +
+	"\bpriority\x18\x06 \x01(\rR\bpriority\x12\x10\n" +
+	"\x03qos\x18\a \x01(\rR\x03qos\x123\n" +
+	"\atimeout\x18\b \x01(\v2\x19.google.protobuf.DurationR\atimeout\x12!\n" +
+	"\x02as\x18\t \x01(\x0e2\x11.weft.v1.EncodingR\x02as\x12\x1c\n" +
+	"\tconverter\x18\n" +
+	" \x01(\tR\tconverter\x12)\n" +
+	"\x10answer_converter\x18\v \x01(\tR\x0fanswerConverter\x1a=\n" +
+	"\x0fAttributesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x06\n" +
+	"\x04body\"=\n" +
+	"\x0fRequestResponse\x12*\n" +
+	"\amessage\x18\x01 \x01(\v2\x10.weft.v1.MessageR\amessage\"\x99\x01\n" +
 	"\x11SubscribeResponse\x125\n" +
 	"\n" +
 	"subscribed\x18\x01 \x01(\v2\x13.weft.v1.SubscribedH\x00R\n" +
@@ -805,7 +1094,7 @@ const file_weft_v1_messages_proto_rawDesc = "" +
 	"\n" +
 	"Subscribed\x12\x1a\n" +
 	"\bpatterns\x18\x01 \x03(\tR\bpatterns\x12\x16\n" +
-	"\x06buffer\x18\x02 \x01(\rR\x06buffer\"\xd1\x03\n" +
+	"\x06buffer\x18\x02 \x01(\rR\x06buffer\"\xfc\x03\n" +
 	"\aMessage\x12\x14\n" +
 	"\x05topic\x18\x01 \x01(\tR\x05topic\x12@\n" +
 	"\n" +
@@ -821,7 +1110,8 @@ const file_weft_v1_messages_proto_rawDesc = "" +
 	"\x04time\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x18\n" +
 	"\asession\x18\v \x01(\x04R\asession\x12\x1a\n" +
-	"\blistener\x18\f \x01(\tR\blistener\x1a=\n" +
+	"\blistener\x18\f \x01(\tR\blistener\x12)\n" +
+	"\x10conversion_error\x18\r \x01(\tR\x0fconversionError\x1a=\n" +
 	"\x0fAttributesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x06\n" +
@@ -838,10 +1128,11 @@ const file_weft_v1_messages_proto_rawDesc = "" +
 	"\rENCODING_AUTO\x10\x01\x12\x12\n" +
 	"\x0eENCODING_BYTES\x10\x02\x12\x11\n" +
 	"\rENCODING_TEXT\x10\x03\x12\x11\n" +
-	"\rENCODING_JSON\x10\x042\x8e\x01\n" +
+	"\rENCODING_JSON\x10\x042\xcc\x01\n" +
 	"\bMessages\x12<\n" +
 	"\aPublish\x12\x17.weft.v1.PublishRequest\x1a\x18.weft.v1.PublishResponse\x12D\n" +
-	"\tSubscribe\x12\x19.weft.v1.SubscribeRequest\x1a\x1a.weft.v1.SubscribeResponse0\x01B5Z3github.com/weftrun/weft/runtime/admin/weftv1;weftv1b\x06proto3"
+	"\tSubscribe\x12\x19.weft.v1.SubscribeRequest\x1a\x1a.weft.v1.SubscribeResponse0\x01\x12<\n" +
+	"\aRequest\x12\x17.weft.v1.RequestRequest\x1a\x18.weft.v1.RequestResponseB5Z3github.com/weftrun/weft/runtime/admin/weftv1;weftv1b\x06proto3"
 
 var (
 	file_weft_v1_messages_proto_rawDescOnce sync.Once
@@ -856,41 +1147,52 @@ func file_weft_v1_messages_proto_rawDescGZIP() []byte {
 }
 
 var file_weft_v1_messages_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_weft_v1_messages_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_weft_v1_messages_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_weft_v1_messages_proto_goTypes = []any{
 	(Type)(0),                     // 0: weft.v1.Type
 	(Encoding)(0),                 // 1: weft.v1.Encoding
 	(*PublishRequest)(nil),        // 2: weft.v1.PublishRequest
 	(*PublishResponse)(nil),       // 3: weft.v1.PublishResponse
 	(*SubscribeRequest)(nil),      // 4: weft.v1.SubscribeRequest
-	(*SubscribeResponse)(nil),     // 5: weft.v1.SubscribeResponse
-	(*Subscribed)(nil),            // 6: weft.v1.Subscribed
-	(*Message)(nil),               // 7: weft.v1.Message
-	nil,                           // 8: weft.v1.PublishRequest.AttributesEntry
-	nil,                           // 9: weft.v1.Message.AttributesEntry
-	(*structpb.Value)(nil),        // 10: google.protobuf.Value
-	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
+	(*RequestRequest)(nil),        // 5: weft.v1.RequestRequest
+	(*RequestResponse)(nil),       // 6: weft.v1.RequestResponse
+	(*SubscribeResponse)(nil),     // 7: weft.v1.SubscribeResponse
+	(*Subscribed)(nil),            // 8: weft.v1.Subscribed
+	(*Message)(nil),               // 9: weft.v1.Message
+	nil,                           // 10: weft.v1.PublishRequest.AttributesEntry
+	nil,                           // 11: weft.v1.RequestRequest.AttributesEntry
+	nil,                           // 12: weft.v1.Message.AttributesEntry
+	(*structpb.Value)(nil),        // 13: google.protobuf.Value
+	(*durationpb.Duration)(nil),   // 14: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
 }
 var file_weft_v1_messages_proto_depIdxs = []int32{
-	8,  // 0: weft.v1.PublishRequest.attributes:type_name -> weft.v1.PublishRequest.AttributesEntry
-	10, // 1: weft.v1.PublishRequest.json:type_name -> google.protobuf.Value
+	10, // 0: weft.v1.PublishRequest.attributes:type_name -> weft.v1.PublishRequest.AttributesEntry
+	13, // 1: weft.v1.PublishRequest.json:type_name -> google.protobuf.Value
 	0,  // 2: weft.v1.PublishRequest.type:type_name -> weft.v1.Type
 	1,  // 3: weft.v1.SubscribeRequest.as:type_name -> weft.v1.Encoding
-	6,  // 4: weft.v1.SubscribeResponse.subscribed:type_name -> weft.v1.Subscribed
-	7,  // 5: weft.v1.SubscribeResponse.message:type_name -> weft.v1.Message
-	9,  // 6: weft.v1.Message.attributes:type_name -> weft.v1.Message.AttributesEntry
-	10, // 7: weft.v1.Message.json:type_name -> google.protobuf.Value
-	0,  // 8: weft.v1.Message.type:type_name -> weft.v1.Type
-	11, // 9: weft.v1.Message.time:type_name -> google.protobuf.Timestamp
-	2,  // 10: weft.v1.Messages.Publish:input_type -> weft.v1.PublishRequest
-	4,  // 11: weft.v1.Messages.Subscribe:input_type -> weft.v1.SubscribeRequest
-	3,  // 12: weft.v1.Messages.Publish:output_type -> weft.v1.PublishResponse
-	5,  // 13: weft.v1.Messages.Subscribe:output_type -> weft.v1.SubscribeResponse
-	12, // [12:14] is the sub-list for method output_type
-	10, // [10:12] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	11, // 4: weft.v1.RequestRequest.attributes:type_name -> weft.v1.RequestRequest.AttributesEntry
+	13, // 5: weft.v1.RequestRequest.json:type_name -> google.protobuf.Value
+	14, // 6: weft.v1.RequestRequest.timeout:type_name -> google.protobuf.Duration
+	1,  // 7: weft.v1.RequestRequest.as:type_name -> weft.v1.Encoding
+	9,  // 8: weft.v1.RequestResponse.message:type_name -> weft.v1.Message
+	8,  // 9: weft.v1.SubscribeResponse.subscribed:type_name -> weft.v1.Subscribed
+	9,  // 10: weft.v1.SubscribeResponse.message:type_name -> weft.v1.Message
+	12, // 11: weft.v1.Message.attributes:type_name -> weft.v1.Message.AttributesEntry
+	13, // 12: weft.v1.Message.json:type_name -> google.protobuf.Value
+	0,  // 13: weft.v1.Message.type:type_name -> weft.v1.Type
+	15, // 14: weft.v1.Message.time:type_name -> google.protobuf.Timestamp
+	2,  // 15: weft.v1.Messages.Publish:input_type -> weft.v1.PublishRequest
+	4,  // 16: weft.v1.Messages.Subscribe:input_type -> weft.v1.SubscribeRequest
+	5,  // 17: weft.v1.Messages.Request:input_type -> weft.v1.RequestRequest
+	3,  // 18: weft.v1.Messages.Publish:output_type -> weft.v1.PublishResponse
+	7,  // 19: weft.v1.Messages.Subscribe:output_type -> weft.v1.SubscribeResponse
+	6,  // 20: weft.v1.Messages.Request:output_type -> weft.v1.RequestResponse
+	18, // [18:21] is the sub-list for method output_type
+	15, // [15:18] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_weft_v1_messages_proto_init() }
@@ -904,10 +1206,15 @@ func file_weft_v1_messages_proto_init() {
 		(*PublishRequest_Json)(nil),
 	}
 	file_weft_v1_messages_proto_msgTypes[3].OneofWrappers = []any{
+		(*RequestRequest_Payload)(nil),
+		(*RequestRequest_Text)(nil),
+		(*RequestRequest_Json)(nil),
+	}
+	file_weft_v1_messages_proto_msgTypes[5].OneofWrappers = []any{
 		(*SubscribeResponse_Subscribed)(nil),
 		(*SubscribeResponse_Message)(nil),
 	}
-	file_weft_v1_messages_proto_msgTypes[5].OneofWrappers = []any{
+	file_weft_v1_messages_proto_msgTypes[7].OneofWrappers = []any{
 		(*Message_Payload)(nil),
 		(*Message_Text)(nil),
 		(*Message_Json)(nil),
@@ -918,7 +1225,7 @@ func file_weft_v1_messages_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_weft_v1_messages_proto_rawDesc), len(file_weft_v1_messages_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   8,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -39,6 +39,8 @@ const (
 	MessagesPublishProcedure = "/weft.v1.Messages/Publish"
 	// MessagesSubscribeProcedure is the fully-qualified name of the Messages's Subscribe RPC.
 	MessagesSubscribeProcedure = "/weft.v1.Messages/Subscribe"
+	// MessagesRequestProcedure is the fully-qualified name of the Messages's Request RPC.
+	MessagesRequestProcedure = "/weft.v1.Messages/Request"
 )
 
 // MessagesClient is a client for the weft.v1.Messages service.
@@ -52,6 +54,14 @@ type MessagesClient interface {
 	// first event is the confirmation, after which no matching message is missed
 	// silently. UNAVAILABLE ends the stream when weft shuts down.
 	Subscribe(context.Context, *connect.Request[weftv1.SubscribeRequest]) (*connect.ServerStreamForClient[weftv1.SubscribeResponse], error)
+	// Request sends one message along the configured routes and waits for the
+	// answer; the first one wins. Who speaks a frame format with sequence ids
+	// answers by the id; a plugin answers by its verdict; everybody else publishes
+	// to the topic in the attribute response_topic, which MQTT 5 carries as its
+	// response topic, with the attribute correlation_data. NOT_FOUND: nobody is
+	// there to answer. DEADLINE_EXCEEDED: nobody answered in time. UNAVAILABLE: who
+	// was asked has gone, or weft is shutting down.
+	Request(context.Context, *connect.Request[weftv1.RequestRequest]) (*connect.Response[weftv1.RequestResponse], error)
 }
 
 // NewMessagesClient constructs a client for the weft.v1.Messages service. By default, it uses the
@@ -77,6 +87,12 @@ func NewMessagesClient(httpClient connect.HTTPClient, baseURL string, opts ...co
 			connect.WithSchema(messagesMethods.ByName("Subscribe")),
 			connect.WithClientOptions(opts...),
 		),
+		request: connect.NewClient[weftv1.RequestRequest, weftv1.RequestResponse](
+			httpClient,
+			baseURL+MessagesRequestProcedure,
+			connect.WithSchema(messagesMethods.ByName("Request")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -84,6 +100,7 @@ func NewMessagesClient(httpClient connect.HTTPClient, baseURL string, opts ...co
 type messagesClient struct {
 	publish   *connect.Client[weftv1.PublishRequest, weftv1.PublishResponse]
 	subscribe *connect.Client[weftv1.SubscribeRequest, weftv1.SubscribeResponse]
+	request   *connect.Client[weftv1.RequestRequest, weftv1.RequestResponse]
 }
 
 // Publish calls weft.v1.Messages.Publish.
@@ -94,6 +111,11 @@ func (c *messagesClient) Publish(ctx context.Context, req *connect.Request[weftv
 // Subscribe calls weft.v1.Messages.Subscribe.
 func (c *messagesClient) Subscribe(ctx context.Context, req *connect.Request[weftv1.SubscribeRequest]) (*connect.ServerStreamForClient[weftv1.SubscribeResponse], error) {
 	return c.subscribe.CallServerStream(ctx, req)
+}
+
+// Request calls weft.v1.Messages.Request.
+func (c *messagesClient) Request(ctx context.Context, req *connect.Request[weftv1.RequestRequest]) (*connect.Response[weftv1.RequestResponse], error) {
+	return c.request.CallUnary(ctx, req)
 }
 
 // MessagesHandler is an implementation of the weft.v1.Messages service.
@@ -107,6 +129,14 @@ type MessagesHandler interface {
 	// first event is the confirmation, after which no matching message is missed
 	// silently. UNAVAILABLE ends the stream when weft shuts down.
 	Subscribe(context.Context, *connect.Request[weftv1.SubscribeRequest], *connect.ServerStream[weftv1.SubscribeResponse]) error
+	// Request sends one message along the configured routes and waits for the
+	// answer; the first one wins. Who speaks a frame format with sequence ids
+	// answers by the id; a plugin answers by its verdict; everybody else publishes
+	// to the topic in the attribute response_topic, which MQTT 5 carries as its
+	// response topic, with the attribute correlation_data. NOT_FOUND: nobody is
+	// there to answer. DEADLINE_EXCEEDED: nobody answered in time. UNAVAILABLE: who
+	// was asked has gone, or weft is shutting down.
+	Request(context.Context, *connect.Request[weftv1.RequestRequest]) (*connect.Response[weftv1.RequestResponse], error)
 }
 
 // NewMessagesHandler builds an HTTP handler from the service implementation. It returns the path on
@@ -128,12 +158,20 @@ func NewMessagesHandler(svc MessagesHandler, opts ...connect.HandlerOption) (str
 		connect.WithSchema(messagesMethods.ByName("Subscribe")),
 		connect.WithHandlerOptions(opts...),
 	)
+	messagesRequestHandler := connect.NewUnaryHandler(
+		MessagesRequestProcedure,
+		svc.Request,
+		connect.WithSchema(messagesMethods.ByName("Request")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/weft.v1.Messages/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case MessagesPublishProcedure:
 			messagesPublishHandler.ServeHTTP(w, r)
 		case MessagesSubscribeProcedure:
 			messagesSubscribeHandler.ServeHTTP(w, r)
+		case MessagesRequestProcedure:
+			messagesRequestHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -149,4 +187,8 @@ func (UnimplementedMessagesHandler) Publish(context.Context, *connect.Request[we
 
 func (UnimplementedMessagesHandler) Subscribe(context.Context, *connect.Request[weftv1.SubscribeRequest], *connect.ServerStream[weftv1.SubscribeResponse]) error {
 	return connect.NewError(connect.CodeUnimplemented, errors.New("weft.v1.Messages.Subscribe is not implemented"))
+}
+
+func (UnimplementedMessagesHandler) Request(context.Context, *connect.Request[weftv1.RequestRequest]) (*connect.Response[weftv1.RequestResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("weft.v1.Messages.Request is not implemented"))
 }
