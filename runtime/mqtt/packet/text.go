@@ -63,26 +63,36 @@ const (
 	highs = 0x8080808080808080
 )
 
-// hasZero is not 0 if one of the eight bytes of x is 0.
-func hasZero(x uint64) uint64 { return (x - ones) &^ x & highs }
-
 // scan tells whether b is ASCII without a zero byte, and whether it has one of
-// MQTT's wildcards. It reads eight bytes at a time.
+// MQTT's wildcards. It looks at eight bytes at a time; the last eight may have
+// been looked at already.
 func scan(b []byte) (plain, wild bool) {
 	var odd, joker uint64
-	for len(b) >= 8 {
-		x := binary.LittleEndian.Uint64(b)
-		odd |= x&highs | hasZero(x)
-		joker |= hasZero(x^(ones*'#')) | hasZero(x^(ones*'+'))
-		b = b[8:]
+	if len(b) < 8 {
+		odd, joker = scanWord(short(b), 0, 0)
+		return odd == 0, joker != 0
 	}
-	for _, c := range b {
-		if c-1 >= 0x7F {
-			odd = 1
-		}
-		if c == '#' || c == '+' {
-			joker = 1
-		}
+	last := binary.LittleEndian.Uint64(b[len(b)-8:])
+	for ; len(b) > 8; b = b[8:] {
+		odd, joker = scanWord(binary.LittleEndian.Uint64(b), odd, joker)
 	}
+	odd, joker = scanWord(last, odd, joker)
 	return odd == 0, joker != 0
+}
+
+// short is a word with the bytes of b, at most 7, and letters.
+func short(b []byte) uint64 {
+	word := uint64(ones * 'a')
+	for _, c := range b {
+		word = word<<8 | uint64(c)
+	}
+	return word
+}
+
+// scanWord adds to odd if a byte of the word is 0 or not ASCII, to joker if one is
+// a wildcard. '#' and '+' differ in one bit. Taking one from each byte sets the
+// highest bit of those that are 0, and of those above them at most.
+func scanWord(x, odd, joker uint64) (uint64, uint64) {
+	y := x&^(ones*0x08) ^ ones*'#'
+	return odd | (x|(x-ones))&highs, joker | (y-ones)&^y&highs
 }
