@@ -75,8 +75,9 @@ type MQTTQueue struct {
 	// Size is how many bytes they may have.
 	Size Size `koanf:"size" yaml:"size" default:"4MiB" min:"1KiB" max:"4GiB"`
 	// WhenFull is what becomes of a message for a client whose queue is full:
-	// drop-oldest makes room for it, drop-newest refuses it. Either is counted.
-	WhenFull string `koanf:"when_full" yaml:"when_full" default:"drop-oldest" enum:"drop-oldest,drop-newest"`
+	// drop-newest refuses it, which its publisher is told, drop-oldest makes room for
+	// it. Either is counted.
+	WhenFull string `koanf:"when_full" yaml:"when_full" default:"drop-newest" enum:"drop-newest,drop-oldest"`
 	// Total is how much memory everything that waits takes, for all listeners
 	// together: the first MQTT listener's value holds.
 	Total Size `koanf:"total" yaml:"total" default:"512MiB" min:"64KiB" max:"1024GiB"`

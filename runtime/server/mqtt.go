@@ -136,6 +136,7 @@ const (
 // mqttConn is one connection.
 type mqttConn struct {
 	session  *mqttSession // nil before CONNECT, and when another connection has it
+	was      *mqttSession // then: for messages of this connection that are still on their way
 	version  packet.Version
 	phase    mqttPhase
 	problems bool   // the client wants reason strings

@@ -103,11 +103,17 @@ func (s *mqttSpeaker) keep(b []byte) []byte {
 
 // ended implements speaker: the client is told what became of its message.
 func (s *mqttSpeaker) ended(m *abi.Message, why delivery.Reason) {
-	var session *mqttSession
-	if s.leaving != nil && s.leaving.session.ID() == m.Session {
-		session = s.leaving.said.(*mqttConn).session
-	} else {
-		session = s.find(m.Session)
+	from := s.leaving
+	if from == nil || from.session.ID() != m.Session {
+		from = s.path.peer(m.Session)
+	}
+	if from == nil {
+		return
+	}
+	c := from.said.(*mqttConn)
+	session := c.session
+	if session == nil {
+		session = c.was
 	}
 	if session == nil || !session.state.DoneReceipt(m.Receipt, byte(codeOf(why))) {
 		return

@@ -33,6 +33,9 @@ func (s *mqttSpeaker) takeOver(key mqtt.Key, start mqtt.Start) {
 	}
 	session := s.find(state.ID())
 	if old := session.peer; old != nil {
+		if lane := &s.path.lanes[s.listener.index]; len(lane.batch.Messages) > 0 {
+			s.path.runNow(lane) // its last messages may be among them
+		}
 		s.path.server.log.Info("session taken over", "listener", s.listener.name, "client", key.ClientID, "remote", old.conn.Remote())
 		s.counts.takeovers++
 		s.dismiss(old, old.said.(*mqttConn), packet.SessionTakenOver, "another connection with this client id has begun", engine.ReasonReplaced)
@@ -48,7 +51,8 @@ func (s *mqttSpeaker) takeOver(key mqtt.Key, start mqtt.Start) {
 // detach takes the session from its connection.
 func (s *mqttSpeaker) detach(session *mqttSession) {
 	from := session.peer
-	from.said.(*mqttConn).session = nil
+	c := from.said.(*mqttConn)
+	c.session, c.was = nil, session
 	session.context = append(session.context[:0:0], from.session.Context()...)
 	session.peer = nil
 	s.path.stays.get(session.id).peer = nil
