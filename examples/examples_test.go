@@ -4,12 +4,15 @@ package examples_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"encoding/hex"
 	"errors"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -56,6 +59,7 @@ type message struct {
 	Type       string
 	Seq        uint64
 	Payload    string
+	Hex        string // Payload, where it is no text
 	Attributes map[string]string
 	Token      *claims // signed with the demonstration's key
 	Forged     *claims // signed with another
@@ -195,7 +199,7 @@ func (r *stage) connect(listener string) *client {
 				r.t.Fatal(err)
 			}
 			format, _ := frame.Preset(a.Protocol)
-			return &client{Conn: conn, in: bufio.NewReader(conn), format: format}
+			return &client{Conn: conn, in: bufio.NewReader(conn), format: format.Peer()}
 		}
 	}
 	r.t.Fatalf("no listener %s", listener)
@@ -204,7 +208,10 @@ func (r *stage) connect(listener string) *client {
 
 // message makes what a step sends.
 func (r *stage) message(from *message) abi.Message {
-	m := abi.Message{Seq: from.Seq, Payload: []byte(from.Payload), Type: typeOf(from.Type)}
+	m := abi.Message{Seq: from.Seq, Payload: r.payload(from), Type: typeOf(from.Type)}
+	for name, value := range from.Attributes {
+		m.Attrs = m.Attrs.AppendString(name, value)
+	}
 	say, key := from.Token, demoKey
 	if from.Forged != nil {
 		say, key = from.Forged, "another key"
@@ -219,6 +226,18 @@ func (r *stage) message(from *message) abi.Message {
 	return m
 }
 
+// payload is what a step's message carries.
+func (r *stage) payload(from *message) []byte {
+	if from.Hex == "" {
+		return []byte(from.Payload)
+	}
+	b, err := hex.DecodeString(strings.ReplaceAll(from.Hex, " ", ""))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return b
+}
+
 func typeOf(name string) abi.Type {
 	for _, t := range []abi.Type{abi.TypeRequest, abi.TypeResponse, abi.TypeAck} {
 		if t.String() == name {
@@ -229,8 +248,8 @@ func typeOf(name string) abi.Type {
 }
 
 func (r *stage) compare(want *message, got *abi.Message) {
-	if want.Payload != "" && string(got.Payload) != want.Payload {
-		r.t.Errorf("payload %q, want %q", got.Payload, want.Payload)
+	if payload := r.payload(want); len(payload) > 0 && !bytes.Equal(got.Payload, payload) {
+		r.t.Errorf("payload %q, want %q", got.Payload, payload)
 	}
 	if want.Topic != "" && string(got.Topic) != want.Topic {
 		r.t.Errorf("topic %q, want %q", got.Topic, want.Topic)
