@@ -156,6 +156,10 @@ func (c *Conn) closeAfter(lim *limits) int64 {
 	return c.silence
 }
 
+// Disregard says that what came last is no sign of life: silence counts from before
+// it. It may be called only by Handler.Data for the connection that the call is about.
+func (c *Conn) Disregard() { c.lastIn, c.idles = c.loop.heard, c.loop.idles }
+
 // HalfClosed tells whether the peer has closed its sending side.
 func (c *Conn) HalfClosed() bool { return c.eof }
 

@@ -69,6 +69,7 @@ func (l *Loop) roomLarge(c *Conn) []byte {
 // handler can use.
 func (l *Loop) received(c *Conn, n int) {
 	c.in += uint64(n)
+	l.heard, l.idles = c.lastIn, c.idles
 	c.lastIn, c.idles = l.now, 0
 	l.countOf(c)[listenerBytesIn] += uint64(n)
 	l.batch++

@@ -80,6 +80,9 @@ type Loop struct {
 	parted    atomic.Bool // draining, and the last words are said
 	worked    atomic.Uint64
 
+	heard int64  // of the connection that Data is called for: when it was heard before
+	idles uint16 // and its Idle calls since
+
 	batch     int
 	count     []uint64
 	last      []uint64

@@ -81,6 +81,7 @@ func (p *path) web(from *peer, b []byte) (consumed, need int) {
 // unwrap hands what is in b to the listener's protocol.
 func (p *path) unwrap(from *peer, b []byte) (consumed, need int) {
 	w, kind := from.web, &from.listener.web.kind
+	before := w.reader.Partial()
 	in := w.reader.Unwrap(kind, b, p.scratch)
 	answers := in.Answers[len(p.scratch):]
 	p.scratch = in.Answers
@@ -89,6 +90,9 @@ func (p *path) unwrap(from *peer, b []byte) (consumed, need int) {
 	counts.pongs += uint64(in.Pongs)
 	if in.Pings > 0 && in.Closed == 0 && in.Fault == nil && from.conn.Send(answers, abi.MaxPriority) == engine.Pressed {
 		p.loop.Hold(from.conn.ID(), from.conn.ID())
+	}
+	if len(in.Inner) == before && p.speakers[from.listener.index] != nil {
+		from.conn.Disregard() // its keep-alive is about its own packets
 	}
 	if len(in.Inner) > 0 {
 		if in.Fault == nil && in.Closed == 0 {
@@ -125,7 +129,7 @@ func (p *path) unwrap(from *peer, b []byte) (consumed, need int) {
 func (p *path) watch(from *peer, consumed int) {
 	w := from.web
 	switch within := from.listener.web.within; {
-	case !w.reader.Partial():
+	case w.reader.Partial() == 0:
 		w.since = 0
 	case w.since == 0 || consumed > 0:
 		w.since = p.now

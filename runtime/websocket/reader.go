@@ -238,9 +238,8 @@ func (r *Reader) Keep(k *Kind, b []byte, consumed, need int) (taken, wanted int)
 	return taken, wanted
 }
 
-// Partial tells whether the application has left bytes of a unit whose rest is to
-// come.
-func (r *Reader) Partial() bool { return r.plain > 0 }
+// Partial is how many bytes of a unit whose rest is to come the application has left.
+func (r *Reader) Partial() int { return int(r.plain) }
 
 // Wrapped is the part of b that is still wrapped, after Unwrap. It is for who
 // carries a connection elsewhere: the application's own rest, this behind it, is what
