@@ -51,7 +51,7 @@ func eachMQTT5(t *testing.T, config string, run func(t *testing.T, f *fixture)) 
 // mqttClient speaks MQTT, one packet at a time.
 type mqttClient struct {
 	net.Conn
-	t  *testing.T
+	t  testing.TB
 	v  packet.Version
 	in []byte
 	id uint16

@@ -31,19 +31,19 @@ var drivers = []string{"auto", "net"}
 // fixture is a running server.
 type fixture struct {
 	*server.Server
-	t     *testing.T
+	t     testing.TB
 	stop  context.CancelFunc
 	ended chan error
 }
 
 // start runs a server with the configuration until the test ends.
-func start(t *testing.T, driver, yaml string) *fixture {
+func start(t testing.TB, driver, yaml string) *fixture {
 	t.Helper()
 	return run(t, build(t, driver, yaml))
 }
 
 // run runs a server until the test ends.
-func run(t *testing.T, srv *server.Server) *fixture {
+func run(t testing.TB, srv *server.Server) *fixture {
 	t.Helper()
 	f := &fixture{Server: srv, t: t, ended: make(chan error, 1)}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -60,7 +60,7 @@ func run(t *testing.T, srv *server.Server) *fixture {
 	return f
 }
 
-func build(t *testing.T, driver, yaml string) *server.Server {
+func build(t testing.TB, driver, yaml string) *server.Server {
 	t.Helper()
 	srv, err := server.New(t.Context(), server.Options{Config: load(t, yaml), Logger: logger(t), Driver: driver})
 	if err != nil {
@@ -69,7 +69,7 @@ func build(t *testing.T, driver, yaml string) *server.Server {
 	return srv
 }
 
-func load(t *testing.T, yaml string) *config.Config {
+func load(t testing.TB, yaml string) *config.Config {
 	t.Helper()
 	cfg, err := config.Load(config.Options{File: "test.yaml", Data: []byte(yaml), Presets: frame.Presets(), StdPlugins: std.Names()})
 	if err != nil {
@@ -79,7 +79,7 @@ func load(t *testing.T, yaml string) *config.Config {
 }
 
 // logger writes to the test's own log where the environment asks for it.
-func logger(*testing.T) *slog.Logger {
+func logger(testing.TB) *slog.Logger {
 	if os.Getenv("WEFT_TEST_LOG") == "" {
 		return slog.New(slog.DiscardHandler)
 	}
@@ -126,7 +126,7 @@ func (f *fixture) dial(listener string) *client {
 // client speaks a listener's frames.
 type client struct {
 	net.Conn
-	t      *testing.T
+	t      testing.TB
 	in     *bufio.Reader
 	format *frame.Format
 	buffer []byte

@@ -77,7 +77,7 @@ func TestWebSocketToken(t *testing.T) {
 			}
 		}
 		h := f.web("header", "/", "Authorization: Bearer "+webToken(`{"sub":"truck-8"}`)+"\r\n")
-		f.settle("weft_nodes", 2)
+		f.await("weft_nodes", 2)
 		h.send(0x88, "")
 		if code, _ := h.closed(); code != 0 {
 			t.Errorf("an empty Close was answered with %d", code)

@@ -10,14 +10,12 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/weftrun/weft/runtime/frame"
 )
 
 // webClient is a WebSocket client of a few lines: it sends and reads frames as they
 // are.
 type webClient struct {
-	t    *testing.T
+	t    testing.TB
 	conn net.Conn
 	in   *bufio.Reader
 }
@@ -185,7 +183,7 @@ func TestWebSocket(t *testing.T) {
 			f := start(t, driver, webConfig)
 			plain := f.dial("plain")
 			a, b := f.web("seq", "/seq", "Sec-WebSocket-Protocol: x, mcp-seq\r\n"), f.web("seq", "/seq?a=b", "")
-			f.settle("weft_subscriptions", 3)
+			f.await("weft_subscriptions", 3)
 			one := seq("one")
 			a.send(0x02, one[:5]) // fragmented, a ping in between
 			a.send(0x89, "p")
@@ -206,7 +204,7 @@ func TestWebSocket(t *testing.T) {
 			b.expect(0x82, two)
 
 			text, line := f.dial("text"), f.web("lines", "/", "Origin: https://app.example\r\n")
-			f.settle("weft_subscriptions", 5)
+			f.await("weft_subscriptions", 5)
 			line.send(0x81, "grüße")
 			line.expect(0x81, "grüße")
 			text.expectFrame("grüße\n")
@@ -224,16 +222,6 @@ func TestWebSocket(t *testing.T) {
 				t.Errorf("%v upgrades", n)
 			}
 		})
-	}
-}
-
-// settle waits until the metric has the value.
-func (f *fixture) settle(name string, value float64) {
-	f.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); f.Metric(name) != value; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			f.t.Fatalf("%s is %v, want %v", name, f.Metric(name), value)
-		}
 	}
 }
 
@@ -274,7 +262,7 @@ func TestWebSocketRefusals(t *testing.T) {
 				}
 				_ = c.conn.Close()
 			}
-			f.settle("weft_connections", 0)
+			f.await("weft_connections", 0)
 			if l := f.Ledger(); l.In != 0 || f.MetricOf("weft_websocket_upgrades_total", "400") != 2 {
 				t.Errorf("%+v", l)
 			}
@@ -358,5 +346,3 @@ func TestWebSocketPing(t *testing.T) {
 		})
 	}
 }
-
-var _ = frame.Presets
