@@ -14,7 +14,7 @@ const guide = "https://github.com/weftrun/weft#readme"
 
 // common are the commands in the order in which a newcomer needs them; the rest
 // follows by name.
-var common = []string{"run", "check", "plugin", "send", "publish", "subscribe", "deadletter", "bench", "frames", "token", "version", "completion"}
+var common = []string{"run", "check", "plugin", "send", "publish", "subscribe", "request", "deadletter", "bench", "frames", "token", "version", "completion"}
 
 // help prints examples first, then what there is, the common things first.
 func help(cmd *cobra.Command, _ []string) {

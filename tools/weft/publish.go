@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"time"
 	"unicode/utf8"
 
@@ -30,6 +31,9 @@ type publishing struct {
 	priority   uint8
 	qos        uint8
 	seq        uint64
+	file       string
+	convert    string
+	retain     bool
 	timeout    time.Duration
 	json       bool
 }
@@ -53,13 +57,17 @@ The payload is the argument's text, or what stands on stdin for "-"; without one
 Exit code 1: nobody took the message.`,
 		Example: `weft publish demo/hello 'hello'
 weft publish alarm/7 '{"temperature":9.5}' --attr level=high --priority 5
-weft publish firmware/new - <image.bin`,
+weft publish firmware/new --file image.bin
+weft publish truck/7/settings '{"interval":5}' --convert settings   # by a converter of the configuration`,
 		Args: arguments(1, 2, "a topic and at most one payload"),
 		RunE: func(cmd *cobra.Command, args []string) error { return p.run(cmd, args) },
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.StringArrayVarP(&p.attributes, "attr", "a", nil, "an attribute, `NAME=VALUE` (repeatable)")
+	f.StringVarP(&p.file, "file", "f", "", "read the payload from this `FILE`")
+	f.StringVar(&p.convert, "convert", "", "the `NAME` of a converter that the payload passes first")
+	f.BoolVar(&p.retain, "retain", false, "keep the message for later subscribers, where a protocol can (MQTT)")
 	f.StringVar(&p.kind, "type", "event", "event, request, response or ack")
 	f.Uint8Var(&p.priority, "priority", 0, "0 to 7; higher is delivered first")
 	f.Uint8Var(&p.qos, "qos", 0, "0 at most once, 1 at least once, 2 exactly once")
@@ -115,15 +123,11 @@ func (p *publishing) request(stdin io.Reader, args []string) (*weftv1.PublishReq
 	}
 	r := &weftv1.PublishRequest{
 		Topic: args[0], Attributes: attributes, Type: kind, Priority: uint32(p.priority), Qos: uint32(p.qos), Seq: p.seq,
+		Retain: p.retain, Converter: p.convert,
 	}
-	if len(args) < 2 {
-		return r, nil
-	}
-	payload := []byte(args[1])
-	if args[1] == "-" {
-		if payload, err = readAll(stdin, "stdin"); err != nil {
-			return nil, err
-		}
+	payload, err := payloadOf(stdin, args, p.file)
+	if err != nil || payload == nil {
+		return r, err
 	}
 	if utf8.Valid(payload) {
 		r.Body = &weftv1.PublishRequest_Text{Text: string(payload)}
@@ -131,6 +135,27 @@ func (p *publishing) request(stdin io.Reader, args []string) (*weftv1.PublishReq
 		r.Body = &weftv1.PublishRequest_Payload{Payload: payload}
 	}
 	return r, nil
+}
+
+// payloadOf is the payload that a command line names: its second argument, stdin for
+// "-", or a file; nil if it names none.
+func payloadOf(stdin io.Reader, args []string, file string) ([]byte, error) {
+	switch {
+	case file != "" && len(args) > 1:
+		return nil, usageError("the payload is given twice: --file %s, and %.40q", file, args[1])
+	case file != "":
+		f, err := os.Open(file)
+		if err != nil {
+			return nil, usageError("--file: %w", err)
+		}
+		defer func() { _ = f.Close() }()
+		return readAll(f, file)
+	case len(args) < 2:
+		return nil, nil
+	case args[1] == "-":
+		return readAll(stdin, "stdin")
+	}
+	return []byte(args[1]), nil
 }
 
 // readAll reads a payload, at most as much as one message can carry.

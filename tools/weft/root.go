@@ -66,7 +66,7 @@ weft publish demo/hello 'hello'             # send one`,
 	root.SetHelpFunc(help)
 	root.SetHelpCommand(helpCommand(root))
 	root.AddCommand(
-		runCommand(sys), checkCommand(sys), pluginCommand(sys), sendCommand(sys), publishCommand(sys), subscribeCommand(sys),
+		runCommand(sys), checkCommand(sys), pluginCommand(sys), sendCommand(sys), publishCommand(sys), subscribeCommand(sys), requestCommand(sys),
 		deadLetterCommand(sys), benchCommand(sys), framesCommand(sys), tokenCommand(sys), versionCommand(sys),
 	)
 	root.InitDefaultCompletionCmd()

@@ -24,6 +24,8 @@ type subscribing struct {
 	count  uint64
 	wait   time.Duration
 	buffer uint32
+	as     string
+	name   string // of a converter
 	json   bool
 }
 
@@ -42,7 +44,12 @@ type received struct {
 	Seq        uint64            `json:"seq,omitempty"`
 	Session    uint64            `json:"session,omitempty,string"`
 	Listener   string            `json:"listener,omitempty"`
+	// ConversionError is why the payload is as it came.
+	ConversionError string `json:"conversion_error,omitempty"`
 }
+
+// encodings are the values of --as.
+var encodings = []string{"auto", "json", "text", "bytes"}
 
 func subscribeCommand(sys system) *cobra.Command {
 	var s subscribing
@@ -62,10 +69,13 @@ weft subscribe 'truck/7/#' --count 1 --wait 5s     # exit code 5 if none comes`,
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.BoolVar(&s.json, "json", false, "print each message as one line of JSON")
+	f.StringVar(&s.as, "as", "auto", "the form of payloads: auto, json, text or bytes (hexadecimal)")
+	f.StringVar(&s.name, "convert", "", "the `NAME` of a converter that payloads pass first")
 	f.Uint64VarP(&s.count, "count", "n", 0, "end after so many messages (0: go on)")
 	f.DurationVar(&s.wait, "wait", 0, "end after this long; with --count an error if fewer came (0: go on)")
 	f.Uint32Var(&s.buffer, "buffer", 0, "how many messages may wait for this reader before it misses some (0: 1024)")
 	s.api.flags(cmd, sys)
+	_ = cmd.RegisterFlagCompletionFunc("as", cobra.FixedCompletions(encodings, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
@@ -75,7 +85,12 @@ func (s *subscribing) run(cmd *cobra.Command, patterns []string) error {
 		ctx, cancel = context.WithTimeout(ctx, s.wait)
 	}
 	defer cancel()
-	stream, err := s.api.client().Subscribe(ctx, connect.NewRequest(&weftv1.SubscribeRequest{Patterns: patterns, Buffer: s.buffer}))
+	as, ok := weftv1.Encoding_value["ENCODING_"+strings.ToUpper(s.as)]
+	if !ok || as == 0 {
+		return oneOf("as", s.as, encodings...)
+	}
+	request := &weftv1.SubscribeRequest{Patterns: patterns, Buffer: s.buffer, As: weftv1.Encoding(as), Converter: s.name}
+	stream, err := s.api.client().Subscribe(ctx, connect.NewRequest(request))
 	if err != nil {
 		return s.ended(ctx, err, 0)
 	}
@@ -93,6 +108,9 @@ func (s *subscribing) run(cmd *cobra.Command, patterns []string) error {
 		m := event.GetMessage()
 		if m == nil {
 			continue
+		}
+		if m.ConversionError != "" && !s.json {
+			note(cmd, "as it came: %s", m.ConversionError)
 		}
 		if err := s.print(cmd.OutOrStdout(), m); err != nil {
 			return err
@@ -178,7 +196,7 @@ func compactJSON(body *weftv1.Message_Json) (json.RawMessage, error) {
 func toReceived(m *weftv1.Message) (received, error) {
 	r := received{
 		Topic: m.Topic, Time: m.GetTime().AsTime(), Type: typeName(m.Type), Attributes: m.Attributes,
-		Priority: m.Priority, QoS: m.Qos, Seq: m.Seq, Session: m.Session, Listener: m.Listener,
+		Priority: m.Priority, QoS: m.Qos, Seq: m.Seq, Session: m.Session, Listener: m.Listener, ConversionError: m.ConversionError,
 	}
 	switch body := m.Body.(type) {
 	case *weftv1.Message_Text:
