@@ -1,6 +1,7 @@
 package load
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -39,6 +40,8 @@ type Config struct {
 	// Address is the server's host:port.
 	Address  string
 	Protocol Protocol
+	// TLS is below the protocol; nil: none. It names the server.
+	TLS *tls.Config
 	// Mode is Closed where it is empty.
 	Mode Mode
 	// Rate is messages a second over all publishers. Open needs it.

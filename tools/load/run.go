@@ -2,6 +2,7 @@ package load
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -164,12 +165,16 @@ func (r *run) read(reader func() error) {
 }
 
 func (r *run) dial(p Peer) (net.Conn, []byte, error) {
-	return Dial(r.ctx, r.cfg.Address, r.cfg.Protocol, p, r.cfg.Timeout)
+	return dial(r.ctx, r.cfg.Address, r.cfg.TLS, r.cfg.Protocol, p, r.cfg.Timeout)
 }
 
 // Dial connects to address and does the protocol's handshake, all within timeout.
 // rest is what was read of the messages that follow.
 func Dial(ctx context.Context, address string, protocol Protocol, p Peer, timeout time.Duration) (conn net.Conn, rest []byte, err error) {
+	return dial(ctx, address, nil, protocol, p, timeout)
+}
+
+func dial(ctx context.Context, address string, secret *tls.Config, protocol Protocol, p Peer, timeout time.Duration) (conn net.Conn, rest []byte, err error) {
 	d := net.Dialer{Timeout: timeout}
 	d.SetMultipathTCP(false)
 	conn, err = d.DialContext(ctx, "tcp", address)
@@ -178,7 +183,12 @@ func Dial(ctx context.Context, address string, protocol Protocol, p Peer, timeou
 	}
 	hurry := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Now()) }) // a closed connection needs none
 	defer hurry()
-	if err = conn.SetDeadline(time.Now().Add(timeout)); err == nil {
+	err = conn.SetDeadline(time.Now().Add(timeout))
+	if secret != nil && err == nil {
+		over := tls.Client(conn, secret)
+		conn, err = over, over.HandshakeContext(ctx)
+	}
+	if err == nil {
 		rest, err = protocol.Handshake(conn, p)
 	}
 	if err == nil {

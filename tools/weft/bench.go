@@ -14,6 +14,7 @@ import (
 type benching struct {
 	to, template string
 	wire         wire
+	secure       secure
 	rate         float64
 	window       int
 	request      bool
@@ -59,6 +60,7 @@ weft bench --sign --topic 'truck/#' --json >result.json`,
 	f.SortFlags = false
 	f.StringVar(&b.to, "to", "127.0.0.1:7400", "the listener's `ADDRESS`")
 	b.wire.flags(cmd, "mcp-seq")
+	b.secure.flags(cmd)
 	f.StringVar(&b.websocket, "websocket", "", "speak WebSocket at this `PATH` of the listener")
 	f.Float64Var(&b.rate, "rate", 0, "open loop: messages a second over all publishers")
 	f.IntVar(&b.window, "window", 10000, "closed loop: messages in flight at most")
@@ -170,7 +172,12 @@ func (b *benching) config(cmd *cobra.Command, sys system) (load.Config, error) {
 	if b.websocket != "" {
 		protocol = &load.WebSocket{Inner: frames, Path: b.websocket}
 	}
+	secret, err := b.secure.over(b.to)
+	if err != nil {
+		return load.Config{}, err
+	}
 	cfg := load.Config{
+		TLS:     secret,
 		Address: b.to, Protocol: protocol, Mode: load.Closed, Window: b.window, Publishers: b.publishers, Subscribers: b.subscribers,
 		Payload: load.Payload{Size: b.size, Template: b.template}, Duration: b.duration, Warmup: b.warmup, Count: b.count,
 		ServerPID: b.pid,

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 
 	"connectrpc.com/connect"
@@ -18,7 +17,10 @@ import (
 const apiVariable = "WEFT_API_ADDRESS"
 
 // api is the API that a command talks to.
-type api struct{ address string }
+type api struct {
+	address string
+	secure  secure
+}
 
 func (a *api) flags(cmd *cobra.Command, sys system) {
 	address := sys.getenv(apiVariable)
@@ -26,6 +28,7 @@ func (a *api) flags(cmd *cobra.Command, sys system) {
 		address = config.Default().API.Address
 	}
 	cmd.Flags().StringVar(&a.address, "api", address, "`ADDRESS` of weft's API: HOST:PORT or a URL (also "+apiVariable+")")
+	a.secure.flags(cmd)
 }
 
 // url is the API's base URL.
@@ -33,11 +36,14 @@ func (a *api) url() string {
 	if strings.Contains(a.address, "://") {
 		return strings.TrimSuffix(a.address, "/")
 	}
+	if a.secure.wanted() {
+		return "https://" + a.address
+	}
 	return "http://" + a.address
 }
 
 func (a *api) client() weftv1connect.MessagesClient {
-	return weftv1connect.NewMessagesClient(http.DefaultClient, a.url())
+	return weftv1connect.NewMessagesClient(a.secure.httpClient(), a.url())
 }
 
 // said is an error of a call in the words of who answered.
@@ -59,6 +65,8 @@ func (a *api) failed(err error) error {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return err
+	case untrusted(err) != "":
+		return fail(exitAPI, fmt.Errorf("weft at %s: %w", a.address, said), untrusted(err))
 	case connect.IsWireError(err) && code == connect.CodeUnavailable:
 		return fail(exitAPI, fmt.Errorf("weft at %s does not serve now: %w", a.address, said), "It starts or shuts down. Try again in a moment.")
 	case connect.IsWireError(err) && code == connect.CodeInvalidArgument:

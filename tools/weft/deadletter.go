@@ -1,7 +1,6 @@
 package main
 
 import (
-	"net/http"
 	"strconv"
 	"time"
 
@@ -35,7 +34,7 @@ weft deadletter purge --plugin filter --yes`,
 }
 
 func (a *api) deadLetters() weftv1connect.DeadLettersClient {
-	return weftv1connect.NewDeadLettersClient(http.DefaultClient, a.url())
+	return weftv1connect.NewDeadLettersClient(a.secure.httpClient(), a.url())
 }
 
 // letterFailed is api.failed for calls about dead letters.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"time"
 
 	"connectrpc.com/connect"
@@ -54,7 +53,7 @@ weft plugin record --plugin filter --listener trucks --every 100 --for 1h > samp
 }
 
 func (a *api) traffic() weftv1connect.TrafficClient {
-	return weftv1connect.NewTrafficClient(http.DefaultClient, a.url())
+	return weftv1connect.NewTrafficClient(a.secure.httpClient(), a.url())
 }
 
 func (r *pluginRecording) run(cmd *cobra.Command) error {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"strings"
 	"time"
 
@@ -28,7 +27,7 @@ func (r *rolling) flags(cmd *cobra.Command, sys system) {
 }
 
 func (r *rolling) client() weftv1connect.PluginsClient {
-	return weftv1connect.NewPluginsClient(http.DefaultClient, r.api.url())
+	return weftv1connect.NewPluginsClient(r.api.secure.httpClient(), r.api.url())
 }
 
 func (r *rolling) context(cmd *cobra.Command) (context.Context, context.CancelFunc) {

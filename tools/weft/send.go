@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -26,6 +27,7 @@ type sending struct {
 	to, kind, file, preface string
 	websocket               string
 	wire                    wire
+	secure                  secure
 	seq                     uint64
 	priority                uint8
 	attributes              []string
@@ -60,6 +62,7 @@ weft send --to 127.0.0.1:7500 --frame mcp-node --attr node_id=3 --hex 0102ff`,
 	f.SortFlags = false
 	f.StringVar(&s.to, "to", "127.0.0.1:7400", "the listener's `ADDRESS`")
 	s.wire.flags(cmd, "mcp-seq")
+	s.secure.flags(cmd)
 	f.StringVar(&s.websocket, "websocket", "", "speak WebSocket at this `PATH` of the listener")
 	f.StringVar(&s.preface, "preface", "", "`PAYLOAD` of a frame to send first, such as a token; its answer is awaited and shown on stderr")
 	f.StringVar(&s.kind, "type", "request", "event, request, response or ack, where the format can say so")
@@ -85,6 +88,10 @@ func (s *sending) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	ctx := cmd.Context()
+	secret, err := s.secure.over(s.to)
+	if err != nil {
+		return err
+	}
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "tcp", s.to)
 	if err != nil {
@@ -93,6 +100,13 @@ func (s *sending) run(cmd *cobra.Command, args []string) error {
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
+	if secret != nil {
+		over := tls.Client(conn, secret)
+		if err := over.HandshakeContext(ctx); err != nil {
+			return fail(exitRuntime, fmt.Errorf("TLS with %s: %w", s.to, err), untrusted(err))
+		}
+		conn = over
+	}
 	if s.websocket != "" {
 		_ = conn.SetDeadline(time.Now().Add(max(s.wait, 5*time.Second)))
 		if conn, err = load.DialedWebSocket(conn, s.websocket, format.Name(), format.Text()); err != nil {
