@@ -54,7 +54,7 @@ func TestTLS(t *testing.T) {
 	})
 }
 
-func certificates(t *testing.T) (server, client *tls.Config) {
+func certificates(t testing.TB) (server, client *tls.Config) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)

@@ -213,7 +213,7 @@ func (s *Server) close() error {
 type Address struct {
 	// Name is the listener's name, "api" for the API.
 	Name string
-	// Protocol is the frame format's name, "http" for the API.
+	// Protocol is the frame format's name; "http" for the API, "https" with TLS.
 	Protocol string
 	Addr     net.Addr
 }
@@ -226,7 +226,11 @@ func (s *Server) Addresses() []Address {
 		list = append(list, Address{s.setup.listeners[i].name, s.setup.listeners[i].protocol, a})
 	}
 	if s.admin != nil && s.admin.Addr() != nil {
-		list = append(list, Address{apiName, "http", s.admin.Addr()})
+		protocol := "http"
+		if s.secrets.of(-1) != nil {
+			protocol = "https"
+		}
+		list = append(list, Address{apiName, protocol, s.admin.Addr()})
 	}
 	return list
 }

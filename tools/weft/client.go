@@ -65,6 +65,8 @@ func (a *api) failed(err error) error {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return err
+	case strings.Contains(said.Error(), "400 Bad Request") && !a.secure.wanted():
+		return fail(exitAPI, fmt.Errorf("what answers at %s does not speak HTTP", a.address), "Where the API has TLS say so: --tls, or --ca FILE.")
 	case untrusted(err) != "":
 		return fail(exitAPI, fmt.Errorf("weft at %s: %w", a.address, said), untrusted(err))
 	case connect.IsWireError(err) && code == connect.CodeUnavailable:

@@ -154,7 +154,7 @@ func (s *sending) silence(err error) error {
 		return fail(exitRuntime, errors.New("weft closed the connection without an answer"),
 			"Its log says why (a refused token, a frame that is none); with --set log.level=debug in detail.")
 	}
-	return fail(exitRuntime, err, "")
+	return fail(exitRuntime, err, untrusted(err))
 }
 
 func (s *sending) message(stdin io.Reader, args []string) (abi.Message, error) {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -82,6 +83,8 @@ func untrusted(err error) string {
 		return "Name the server as its certificate does: --server-name NAME."
 	case errors.As(err, &record):
 		return "It seems to speak no TLS there: try without --tls."
+	case strings.Contains(err.Error(), "certificate required"):
+		return "The server asks for a certificate of yours: --cert FILE --cert-key FILE."
 	}
 	return ""
 }
