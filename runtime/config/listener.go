@@ -46,6 +46,8 @@ type Listener struct {
 	TLS *TLS `koanf:"tls" yaml:"tls"`
 	// MQTT is what a listener whose frame is "mqtt" offers; nil for any other.
 	MQTT *MQTT `koanf:"mqtt" yaml:"mqtt"`
+	// Datagram is about a listener whose frame is "mcp-dgram"; nil for any other.
+	Datagram *Datagram `koanf:"datagram" yaml:"datagram"`
 	// Modbus is what a listener whose frame is "modbus-tcp" or "modbus-rtu" makes of
 	// requests; nil for any other.
 	Modbus *ListenerModbus `koanf:"modbus" yaml:"modbus"`

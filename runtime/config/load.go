@@ -224,6 +224,9 @@ func (c *Config) complete(tree map[string]any) {
 		if _, given := keys["acknowledge"]; !given && c.Listeners[i].Frame == "line" {
 			c.Listeners[i].Acknowledge = "ACK: {payload}"
 		}
+		if c.Listeners[i].Frame == FrameDatagram && c.Listeners[i].Datagram == nil {
+			c.Listeners[i].Datagram = defaultDatagram()
+		}
 		if c.Listeners[i].Frame == FrameMQTT && c.Listeners[i].MQTT == nil {
 			c.Listeners[i].MQTT = defaultMQTT()
 		}

@@ -69,12 +69,13 @@ func (k *checker) listener(path string, l *Listener) {
 	}
 	k.address(join(path, "address"), l.Address)
 	if l.Frame != "" && k.c.origin != nil && k.c.origin.presets != nil {
-		known := slices.Concat(k.c.origin.presets, []string{FrameMQTT}, sortedKeys(k.c.Frames))
+		known := slices.Concat(k.c.origin.presets, []string{FrameMQTT, FrameDatagram}, sortedKeys(k.c.Frames))
 		k.oneOf(join(path, "frame"), l.Frame, known, "unknown frame", "a preset or a key of frames")
 	}
 	k.chain(path, l.Chain)
 	k.convert(path, l.Convert)
 	k.mqtt(path, l)
+	k.datagram(path, l)
 	k.modbus(path, l)
 	k.websocket(path, l)
 	if l.Topic != "" {

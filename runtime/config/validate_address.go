@@ -40,24 +40,25 @@ func (k *checker) addresses() {
 	type socket struct {
 		path string
 		at   netip.AddrPort
+		udp  bool
 	}
 	var taken []socket
-	take := func(path, text string) {
+	take := func(path, text string, udp bool) {
 		at, err := netip.ParseAddrPort(text)
 		if err != nil || at.Port() == 0 {
 			return
 		}
 		for _, other := range taken {
 			a, b := at.Addr(), other.at.Addr()
-			if at.Port() == other.at.Port() && (a == b || (a.IsUnspecified() || b.IsUnspecified()) && (a.Is4() == b.Is4() || a.Is6() && a.IsUnspecified() || b.Is6() && b.IsUnspecified())) {
+			if udp == other.udp && at.Port() == other.at.Port() && (a == b || (a.IsUnspecified() || b.IsUnspecified()) && (a.Is4() == b.Is4() || a.Is6() && a.IsUnspecified() || b.Is6() && b.IsUnspecified())) {
 				k.add(path, Problem{Cause: "address used twice", Value: text, Found: fmt.Sprintf("%s has %s", k.c.readable(other.path), other.at), Fix: "give one of them another port"})
 				return
 			}
 		}
-		taken = append(taken, socket{path, at})
+		taken = append(taken, socket{path, at, udp})
 	}
-	take("api.address", k.c.API.Address)
+	take("api.address", k.c.API.Address, false)
 	for i, l := range k.c.Listeners {
-		take(fmt.Sprintf("listeners.%d.address", i), l.Address)
+		take(fmt.Sprintf("listeners.%d.address", i), l.Address, l.Frame == FrameDatagram)
 	}
 }

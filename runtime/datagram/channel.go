@@ -54,6 +54,9 @@ func (ch *channel) release(c *Conn) {
 	for _, p := range [...]*packet{ch.sent, ch.unsent} {
 		for p != nil {
 			next := p.next
+			if !p.settled {
+				c.counters.Lost += uint64(p.count)
+			}
 			c.pool.give(p)
 			p = next
 		}

@@ -1,6 +1,7 @@
 package datagram
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"time"
@@ -56,6 +57,7 @@ type Counters struct {
 	Beyond           uint64 // records outside of the window
 	Malformed        uint64 // datagrams, or acknowledgements of what was not sent
 	Timeouts, Probes uint64
+	Lost             uint64 // records that were not acknowledged when the connection ended
 	RTTCount         uint64
 	RTTSum           uint64 // ns
 }
@@ -66,6 +68,7 @@ const (
 	greeting   state = iota // client: hello was sent
 	connecting              // client: the cookie was sent back
 	open
+	leaving // goodbye was said and not answered
 	dead
 )
 
@@ -128,8 +131,10 @@ type Conn struct {
 	echoes   []uint32 // heartbeats to be answered
 	tell     bool     // acknowledge every channel
 	probe    bool     // ask the peer who we are
+	asked    bool     // and that was done
 	probedAt int64
-	bye      bool
+	bye      bool // is to be said
+	byes     uint8
 }
 
 // maxEchoes bounds the answers to heartbeats in one flush.
@@ -218,8 +223,34 @@ func (c *Conn) Close() {
 	if c.err != nil {
 		return
 	}
-	c.bye = c.state == open
+	opened := c.state == open
 	c.fail(ErrClosed)
+	if opened {
+		c.bye, c.state = true, leaving
+	}
+}
+
+// Gone tells whether nothing is left to be done after the end: the goodbye was
+// answered, or said often enough.
+func (c *Conn) Gone() bool { return c.state == dead && !c.bye }
+
+// mostByes is how often goodbye is said.
+const mostByes = 5
+
+// byeTime is when it is said again.
+func (c *Conn) byeTime() int64 { return c.progress + int64(min(c.rto<<c.byes, c.cfg.MaxRTO)) }
+
+// answers tells whether a datagram that came after the end is the peer's goodbye.
+func (c *Conn) answers(b []byte) bool {
+	h, ok := parse(b)
+	if !ok || Kind(h.kind) != Heartbeat || h.seq != c.cookie {
+		return false
+	}
+	payload := b[HeaderSize : HeaderSize+h.size]
+	if c.full && (len(payload) < 8 || binary.BigEndian.Uint64(payload) != c.connection) {
+		return false
+	}
+	return bytes.HasSuffix(payload, goodbye)
 }
 
 // fail ends the connection.
@@ -267,6 +298,9 @@ func (c *Conn) Beat() { c.sendBeat = c.state == open }
 // ErrMalformed or ErrStranger, which change nothing.
 func (c *Conn) Receive(now int64, b []byte) error {
 	if c.err != nil {
+		if c.state == leaving && c.answers(b) {
+			c.state = dead
+		}
 		return c.err
 	}
 	all := b
@@ -331,6 +365,7 @@ func (c *Conn) heartbeat(now int64, h header, payload, all []byte) error {
 	}
 	if string(payload) == string(goodbye) && h.seq == c.cookie {
 		c.fail(ErrGoodbye)
+		c.bye = true // so that the peer need not say it again
 		return ErrGoodbye
 	}
 	c.lastIn = now
@@ -383,7 +418,14 @@ func (c *Conn) answered(now int64, seq uint32, h hello) int64 {
 	switch {
 	case h.connection != c.connection:
 	case h.step == stepChallenge && c.state == open:
-		c.fail(ErrRestarted)
+		// A late one from the beginning, or the peer has forgotten us: ask first.
+		switch {
+		case seq == c.cookie && h.token == c.token:
+		case c.asked:
+			c.fail(ErrRestarted)
+		default:
+			c.probe = true
+		}
 	case h.step == stepChallenge && c.state < open:
 		c.cookie, c.token, c.state = seq, h.token, connecting
 		c.welcome, c.tries = true, 0
@@ -399,6 +441,8 @@ func (c *Conn) answered(now int64, seq uint32, h hello) int64 {
 		c.measure(time.Duration(now - c.greeted))
 	case h.step == stepWelcome && c.state == open && h.token != c.epoch:
 		c.fail(ErrRestarted)
+	case h.step == stepWelcome && c.state == open:
+		c.asked = false // it knows us
 	}
 	return c.greeted
 }

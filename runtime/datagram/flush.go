@@ -9,8 +9,11 @@ func (c *Conn) Flush(now int64, scratch []byte, out Out) []byte {
 	f := flusher{c: c, now: now, scratch: scratch, out: out}
 	switch {
 	case c.bye:
-		c.bye = false
-		f.goodbye()
+		c.bye, c.progress = false, now
+		c.byes++
+		f.at = len(scratch)
+		f.beat(c.cookie, goodbye)
+		f.end()
 		return f.scratch
 	case c.err != nil:
 		return scratch
@@ -50,12 +53,6 @@ func (f *flusher) greet() {
 	f.end()
 }
 
-func (f *flusher) goodbye() {
-	f.at = len(f.scratch)
-	f.beat(f.c.cookie, goodbye)
-	f.end()
-}
-
 // beat appends a heartbeat.
 func (f *flusher) beat(seq uint32, text []byte) {
 	if !f.c.full {
@@ -78,7 +75,7 @@ func (f *flusher) control() {
 		f.end()
 	}
 	if c.probe {
-		c.probe = false
+		c.probe, c.asked = false, true
 		f.scratch = appendHello(f.scratch, c.cookie, c.cfg.hello(stepHello, c.connection))
 		f.end()
 	}

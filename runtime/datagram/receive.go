@@ -63,6 +63,7 @@ func (c *Conn) give(ch *channel, m Message) error {
 	}
 	c.counters.Received++
 	if c.cfg.Settle {
+		m.Receipt = receipt(ch.number, m.Seq)
 		ch.pending.wait(m.Seq)
 	} else {
 		ch.acked = m.Seq
@@ -213,18 +214,46 @@ func (c *Conn) Resume() error {
 	return err
 }
 
-// Settle says that a message, by its channel and Seq, was accepted, for good; with
+// A receipt holds the channel and the low bits of the sequence: what is not settled
+// lies within a window of at most MaxWindow.
+const (
+	receiptSeq = 1<<23 - 1
+	receiptBit = 1 << 23 // so that none is 0
+)
+
+func receipt(channel uint8, seq uint32) uint32 {
+	return uint32(channel)<<24 | receiptBit | seq&receiptSeq
+}
+
+// Settle says that the message with this receipt was accepted, for good; with
 // Config.Settle only then it is acknowledged. In any order; twice does nothing.
-func (c *Conn) Settle(number uint8, seq uint32) {
+func (c *Conn) Settle(receipt uint32) {
 	ch := &c.first
-	if number != 0 {
+	if number := uint8(receipt >> 24); number != 0 {
 		if ch = c.more[number]; ch == nil {
 			return
 		}
 	}
+	seq := ch.acked + (receipt-ch.acked)&receiptSeq
 	if last, ok := ch.pending.settle(seq); ok {
 		ch.acked = last
 		c.owe(ch)
+	}
+}
+
+// SettleAll settles whatever is not settled: nobody will say any more what became of
+// it.
+func (c *Conn) SettleAll() {
+	settle := func(ch *channel) {
+		if s := &ch.pending; s.head < len(s.seqs) {
+			ch.acked = s.seqs[len(s.seqs)-1]
+			s.seqs, s.done, s.head = s.seqs[:0], s.done[:0], 0
+			c.owe(ch)
+		}
+	}
+	settle(&c.first)
+	for _, ch := range c.more {
+		settle(ch)
 	}
 }
 

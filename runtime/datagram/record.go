@@ -81,4 +81,7 @@ type Message struct {
 	Channel uint8
 	Kind    Kind
 	Payload []byte
+	// Receipt is what Conn.Settle wants to be told of a message that was received; not
+	// 0, and different for all that are not settled.
+	Receipt uint32
 }

@@ -86,7 +86,7 @@ func newSim(t testing.TB, seed uint64, f faults, cfg datagram.Config) *sim {
 	s.server = &end{sim: s, name: "server", got: map[uint8][]string{}}
 	s.client.peer, s.server.peer = s.toServer, s.toClient
 	s.client.conn = datagram.Dial(s.now, cfg, 1+seed, s.client, &s.client.counters)
-	s.server.onEach = func(m datagram.Message) { s.server.conn.Settle(m.Channel, m.Seq) }
+	s.server.onEach = func(m datagram.Message) { s.server.conn.Settle(m.Receipt) }
 	return s
 }
 

@@ -74,6 +74,8 @@ func (c *Conn) probeTime() int64 {
 func (c *Conn) Deadline() (at int64, ok bool) {
 	at = math.MaxInt64
 	switch {
+	case c.state == leaving:
+		return c.byeTime(), true
 	case c.err != nil:
 		return 0, false
 	case c.state < open:
@@ -110,6 +112,11 @@ func (c *Conn) greetingAgain() int64 {
 // connection.
 func (c *Conn) Expire(now int64) error {
 	if c.err != nil {
+		if c.state == leaving && now >= c.byeTime() {
+			if c.bye = c.byes < mostByes; !c.bye {
+				c.state = dead
+			}
+		}
 		return c.err
 	}
 	if c.state < open {

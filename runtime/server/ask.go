@@ -202,7 +202,7 @@ func (p *path) toAsker(m *abi.Message, topic []byte) delivery.Reason {
 // the API: it has sequence ids, or tells answers from other messages.
 func askedBy(m *abi.Message, to *listener) bool {
 	f := to.format
-	return isAsk(m.Session) && f.SeqBits() == 0 && f.NodeAttr() == "" && f.Carries()&abi.ChangedType != 0
+	return isAsk(m.Session) && f != nil && f.SeqBits() == 0 && f.NodeAttr() == "" && f.Carries()&abi.ChangedType != 0
 }
 
 // answerBy is when a request times out.

@@ -221,12 +221,12 @@ func (p *path) sendOne(m *abi.Message, id uint64) bool { return p.askBy(m, id, n
 // askBy is sendOne to a receiver through subscriptions of its own.
 func (p *path) askBy(m *abi.Message, id uint64, by []router.Subscriber) bool {
 	to := p.receiver(id)
-	if m.Type != abi.TypeRequest || m.Session == 0 || to == nil || to.format == nil || to.format.SeqBits() == 0 && !askedBy(m, to) {
+	if m.Type != abi.TypeRequest || m.Session == 0 || to == nil || to.width() == 0 && !askedBy(m, to) {
 		return p.sendBy(m, id, by)
 	}
 	p.begin()
 	seq, err := p.server.requests.Begin(delivery.Request{
-		Destination: id, SeqBits: to.format.SeqBits(), Origin: m.Session, OriginSeq: m.Seq,
+		Destination: id, SeqBits: to.width(), Origin: m.Session, OriginSeq: m.Seq,
 		Deadline: p.answerBy(m),
 	})
 	if err != nil {
@@ -248,6 +248,15 @@ func (p *path) askBy(m *abi.Message, id uint64, by []router.Subscriber) bool {
 		p.server.requests.Cancel(id, seq)
 	}
 	return ok
+}
+
+// width is how wide the sequence ids are by which the listener's sessions answer; 0 if
+// they have none.
+func (l *listener) width() int {
+	if l.format == nil {
+		return l.seqBits
+	}
+	return l.format.SeqBits()
 }
 
 // answers takes a response to the session that asked; false for any message that

@@ -27,6 +27,7 @@ func (s *Server) metrics() []admin.Metric {
 	list = append(list, s.modbusMetrics()...)
 	list = append(list, s.devices.metrics()...)
 	list = append(list, s.recorder.metrics()...)
+	list = append(list, s.dgramMetrics()...)
 	list = append(list, s.conversionMetrics()...)
 	list = append(list, s.mqttMetrics()...)
 	registry := s.sessions.Stats()

@@ -31,6 +31,7 @@ type path struct {
 	setup    *setup
 	lanes    []lane    // by listener
 	speakers []speaker // by listener; nil for those of frames
+	turners  []turner  // of them
 	stays    stays     // sessions that outlive their connections
 	stages   []stage   // by route
 	open     int       // the stage in which messages wait; noStage if none does
@@ -556,6 +557,12 @@ func (p *path) acknowledge(l *lane, m *abi.Message, o *plugins.Outcome, payload 
 		return
 	}
 	answer := abi.Message{Type: abi.TypeResponse, Seq: m.Seq, Priority: m.Priority, Attrs: m.Attrs, Payload: text[start:len(text):len(text)]}
+	if l.listener.format == nil {
+		p.encoded.reset(abi.ChangesKnown)
+		answer.Listener = m.Listener
+		p.send(&answer, m.Session)
+		return
+	}
 	at := len(p.scratch)
 	unit, err := l.listener.format.Append(p.scratch, &answer)
 	if err != nil {
@@ -568,6 +575,9 @@ func (p *path) acknowledge(l *lane, m *abi.Message, o *plugins.Outcome, payload 
 
 // endTurn gives back what the turn has borrowed.
 func (p *path) endTurn() {
+	for _, t := range p.turners {
+		t.turn()
+	}
 	const keep = 4 << 20
 	if cap(p.scratch) > keep {
 		p.scratch = nil
@@ -581,6 +591,9 @@ func (p *path) endTurn() {
 func (p *path) TurnFailed(any) {
 	for i := range p.lanes {
 		p.abandon(&p.lanes[i])
+	}
+	for _, t := range p.turners {
+		t.failed()
 	}
 	p.events.Reset()
 	p.endTurn()

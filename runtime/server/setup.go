@@ -47,6 +47,7 @@ type listener struct {
 	acknowledge *router.Template
 	convert     *conversion
 	outbox      int    // bytes that may wait for one connection
+	seqBits     int    // how wide sequence ids are that a speaker matches answers by; 0: it does not
 	beats       bool   // the format has heartbeats
 	beatNode    string // the node's number in weft's own
 	identity    string // which part of a client's certificate is its session's identity
@@ -123,6 +124,9 @@ func newListener(cfg *config.Config, i int, formats map[string]*frame.Format) (*
 				return nil, fmt.Errorf("listeners.%s: %w", c.Name, err)
 			}
 		}
+		if c.Frame == config.FrameDatagram {
+			l.seqBits = 32
+		}
 	} else if err := l.frames(cfg, c, formats); err != nil {
 		return nil, err
 	}
@@ -185,6 +189,8 @@ func speaking(cfg *config.Config, i int) (func(*path, *listener) speaker, error)
 		return newMQTT(cfg, i)
 	case frame.ModbusTCP, frame.ModbusRTU:
 		return newModbusSpeaker, nil
+	case config.FrameDatagram:
+		return newDgram(cfg, i)
 	}
 	return nil, nil
 }
@@ -257,7 +263,7 @@ func engineListeners(cfg *config.Config) ([]engine.Listener, error) {
 			return nil, fmt.Errorf("listeners.%s.outbox.when_full: %w", c.Name, err)
 		}
 		list = append(list, engine.Listener{
-			Name: c.Name, Address: c.Address,
+			Name: c.Name, Address: c.Address, Network: network(c),
 			MaxConnections: c.Limits.Connections, MaxPerSource: c.Limits.PerSource, MaxUnit: int(c.Limits.Frame),
 			ReadDeadline: c.Deadlines.Read.Std(), WriteDeadline: c.Deadlines.Write.Std(),
 			HeartbeatEvery: orNever(c.Heartbeat.Every.Std()), CloseAfter: orNever(c.Heartbeat.CloseAfter.Std()),
@@ -270,6 +276,14 @@ func engineListeners(cfg *config.Config) ([]engine.Listener, error) {
 		}
 	}
 	return list, nil
+}
+
+// network is what the listener's protocol goes over.
+func network(c *config.Listener) string {
+	if c.Frame == config.FrameDatagram {
+		return "udp"
+	}
+	return "tcp"
 }
 
 // orNever is how the engine spells a duration of 0 of the configuration.

@@ -38,12 +38,22 @@ type speaker interface {
 	pending() bool
 }
 
+// turner is a speaker that sends when a turn ends, before the engine writes.
+type turner interface {
+	turn()
+	// failed tells that a panic has cost messages: nobody will say what became of them.
+	failed()
+}
+
 // makeSpeakers makes who speaks for the listeners whose protocol is not of frames.
 func (p *path) makeSpeakers() {
 	p.speakers = make([]speaker, len(p.lanes))
 	for i := range p.lanes {
 		if l := p.lanes[i].listener; l.speak != nil {
 			p.speakers[i] = l.speak(p, l)
+			if t, ok := p.speakers[i].(turner); ok {
+				p.turners = append(p.turners, t)
+			}
 		}
 	}
 }
