@@ -130,7 +130,7 @@ func (r *run) step(now time.Time) {
 	if r.link == nil && r.dialing == nil {
 		soon(r.redial)
 	}
-	r.timer.Reset(max(next.Sub(now), 0))
+	r.timer.Reset(max(time.Until(next), 0)) // a write may have taken its time
 }
 
 func later(a, b time.Time) time.Time {
@@ -286,6 +286,9 @@ func (r *run) disconnect(err error) {
 	r.stats.connected.Store(false)
 	now := time.Now()
 	r.redial = now.Add(jitter(firstRedial))
+	for _, c := range r.waiting {
+		c.due = now.Add(r.o.Timeout)
+	}
 	under := r.under
 	r.under = nil
 	for _, c := range slices.Backward(under) {
