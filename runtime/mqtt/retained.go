@@ -214,7 +214,7 @@ func (t *Retained) Match(filter string, from Cursor, n int, now int64, dst []*Me
 	key := from.after
 	steps := n + minSteps
 	block, i, same := t.sorted.find(max(key, w.first))
-	if same && key >= w.first && key != "" {
+	if same && key >= w.first {
 		block, i = t.sorted.next(block, i)
 	}
 	for ; block < len(t.sorted.blocks); steps-- {

@@ -101,7 +101,10 @@ func (s *Session) Online() bool { return s.online }
 // order, publishes marked DUP and exchanges behind PUBREC as PUBREL. Call Next
 // until it has nothing more, after CONNACK was written.
 func (s *Session) Attach(l Link) {
-	s.online = true
+	if s.online {
+		s.Detach()
+	}
+	s.online = !s.ended
 	s.window = min(orMax(l.Window), orDefault(s.limits.Window, DefaultWindow))
 	s.out.rewind()
 	s.receive = orMax(l.Receive)

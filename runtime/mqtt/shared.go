@@ -200,6 +200,10 @@ func (g *Group) place(members []Member, session uint64) (int, bool) {
 	return i, i >= 0
 }
 
+// forQoS0 ranks the levels for a message that nobody stores: a client that is
+// there gets it however full its session is.
+var forQoS0 = [...]uint32{Gone: Gone, Full: 2, Absent: 1, Behind: Behind, Ready: Ready}
+
 // Members is who is in the group now. The caller must not change it.
 func (g *Group) Members() []Member { return *g.members.Load() }
 
@@ -220,8 +224,8 @@ func (g *Group) Pick(qos uint8, tried ...uint64) (m Member, ok bool) {
 	for i := range n {
 		c := &members[(start+i)%n]
 		level := c.Presence.Level()
-		if min(c.QoS, qos) == 0 && level == Absent {
-			level = Full
+		if min(c.QoS, qos) == 0 {
+			level = forQoS0[level]
 		}
 		if level <= best || slices.Contains(tried, c.Session) {
 			continue
