@@ -3,6 +3,7 @@ package server_test
 import (
 	"bufio"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -124,7 +125,7 @@ func (c *webClient) closed() (code int, reason string) {
 		if first != 0x88 {
 			continue
 		}
-		if _, err := c.in.ReadByte(); err != io.EOF {
+		if _, err := c.in.ReadByte(); !errors.Is(err, io.EOF) {
 			c.t.Errorf("behind the Close frame: %v", err)
 		}
 		_ = c.conn.Close()
@@ -340,7 +341,7 @@ func TestWebSocketPing(t *testing.T) {
 			}
 			defer idle.Close()
 			_ = idle.SetReadDeadline(time.Now().Add(10 * time.Second))
-			if n, err := idle.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+			if n, err := idle.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
 				t.Errorf("%d bytes, %v", n, err)
 			}
 		})
