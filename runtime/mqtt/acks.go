@@ -3,6 +3,7 @@ package mqtt
 // Match says what an acknowledgement from the client met.
 type Match uint8
 
+// What an acknowledgement meets.
 const (
 	// Matched: it ends its step; after it call Next, the window may have opened.
 	Matched Match = iota

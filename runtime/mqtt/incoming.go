@@ -28,6 +28,7 @@ type received struct {
 // Receipt says what an incoming PUBLISH with QoS 1 or 2 is.
 type Receipt uint8
 
+// What an incoming PUBLISH is.
 const (
 	// New: it goes on its way, with the sequence number that Receive returned.
 	New Receipt = iota
