@@ -95,10 +95,16 @@ func (s *Session) finish(id uint16, sl *slot, refused bool) {
 // another member may have: what waits, and QoS 1 messages that are not
 // acknowledged. A QoS 2 message whose delivery has begun stays: MQTT forbids to
 // give it to another (MQTT-4.8.2-5). give gets the messages in order; they are
-// valid during the call. Call it when the session ends, or when its client is
-// gone and the group shall not wait for it.
+// valid during the call, in which the session itself takes nothing. Call it when the
+// session ends, or when its client is gone and the group shall not wait for it.
 func (s *Session) Release(give func(m *Message, c Copy)) {
 	s.letGo()
+	s.releasing = true
+	s.present()
+	defer func() {
+		s.releasing = false
+		s.present()
+	}()
 	for id := s.out.head; id != 0; {
 		sl := &s.out.slots[id-1]
 		next := sl.next
@@ -116,7 +122,6 @@ func (s *Session) Release(give func(m *Message, c Copy)) {
 		s.hand(e, give)
 		return false
 	})
-	s.present()
 }
 
 func (s *Session) hand(e *entry, give func(m *Message, c Copy)) {

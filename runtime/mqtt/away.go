@@ -20,6 +20,7 @@ type leave struct {
 type Away struct {
 	order heap[*Session]
 	spent *Session // whose will Due has handed out
+	swept int      // where Sweep goes on
 }
 
 // NewAway returns an empty Away.
@@ -103,6 +104,20 @@ func (a *Away) Due(now int64) (d Due, ok bool) {
 	}
 	a.set(s)
 	return d, true
+}
+
+// Sweep takes expired messages out of the queues of at most so many of the
+// sessions, the next ones with each call: who is away calls neither Next nor
+// for room, and what has expired there would hold memory that others need. A
+// session in which nothing is due costs one comparison.
+func (a *Away) Sweep(now int64, most int) {
+	for range min(most, len(a.order.values)) {
+		if a.swept >= len(a.order.values) {
+			a.swept = 0
+		}
+		a.order.values[a.swept].Sweep(now)
+		a.swept++
+	}
 }
 
 // Next is when something is due next; math.MaxInt64 if nothing is.

@@ -38,8 +38,8 @@ const (
 	// InUse: the packet id belongs to an exchange of another QoS. Answer PUBACK or
 	// PUBREC with 0x91, packet identifier in use (3.1.1: close).
 	InUse
-	// Exceeded: the client does not keep to our receive maximum. Disconnect with
-	// 0x93.
+	// Exceeded: the client does not keep to our receive maximum, or leaves more
+	// unfinished than the budget has room for. Disconnect with 0x93.
 	Exceeded
 )
 
@@ -58,7 +58,10 @@ func (s *Session) Receive(id uint16, qos uint8) (seq uint64, r Receipt) {
 	if in.here >= int(in.limit) || in.n >= min(65535, 2*int(in.limit)) {
 		return 0, Exceeded
 	}
-	return in.add(s.store, id, qos), New
+	if in.free == 0 && !in.grow(s.store) {
+		return 0, Exceeded
+	}
+	return in.add(id, qos), New
 }
 
 // again is a PUBLISH whose packet id is held.
@@ -83,10 +86,7 @@ func (in *incoming) again(i uint16, qos uint8) Receipt {
 // add makes a slot for a new publish. Its sequence number is a counter and the
 // slot, so that the end of its way is found without a search, and one that came
 // before a reconnect is not taken for one that came after it.
-func (in *incoming) add(t *Store, id uint16, qos uint8) uint64 {
-	if in.free == 0 {
-		in.grow(t)
-	}
+func (in *incoming) add(id uint16, qos uint8) uint64 {
 	i := in.free - 1
 	sl := &in.slots[i]
 	in.free = sl.next
@@ -104,17 +104,27 @@ func (in *incoming) add(t *Store, id uint16, qos uint8) uint64 {
 // ids.
 const receivedCost = 32 + 16
 
-// grow doubles the slots. The receive maximum bounds them, so the budget counts
-// them and does not refuse.
-func (in *incoming) grow(t *Store) {
+// fewSlots is how many slots anybody gets.
+const fewSlots = 32
+
+// grow doubles the slots. The first ones are counted and not refused; a client
+// that leaves more than those unfinished gets them as far as the budget goes, as
+// version 3.1.1 knows no receive maximum that would bound them.
+func (in *incoming) grow(t *Store) bool {
 	old := len(in.slots)
-	slots := make([]received, min(max(4, 2*old), 65535))
+	size := min(max(4, 2*old), 65535)
+	if cost := (size - old) * receivedCost; size <= fewSlots {
+		t.budget.force(cost)
+	} else if !t.budget.take(cost) {
+		return false
+	}
+	slots := make([]received, size)
 	copy(slots, in.slots)
 	in.slots = slots
-	t.budget.force((len(slots) - old) * receivedCost)
-	for i := len(slots); i > old; i-- {
+	for i := size; i > old; i-- {
 		slots[i-1].next, in.free = in.free, uint16(i)
 	}
+	return true
 }
 
 // clear gives everything back.

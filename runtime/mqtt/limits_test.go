@@ -298,6 +298,88 @@ func TestDetachGivesBack(t *testing.T) {
 	r.wantSent("1:y")
 }
 
+// TestAwaySweep: what expires with clients that are away is given back, some
+// sessions a tick.
+func TestAwaySweep(t *testing.T) {
+	r, away := newRig(t, Limits{}), NewAway()
+	for i := range 10 {
+		s := NewSession(r.store, uint64(i), &Limits{})
+		s.Offer(text("a", fmt.Sprint(i)), Copy{QoS: 1, Expires: r.now + second}, r.now)
+		away.Leave(s, 100, r.now)
+	}
+	r.now += 2 * second
+	away.Sweep(r.now, 4)
+	if n := r.store.Counts().Entries; n != 6 {
+		t.Fatalf("%d are left after 4 sessions", n)
+	}
+	away.Sweep(r.now, 6)
+	if n := r.store.Counts().Entries; n != 0 || r.budget.Used() != 0 {
+		t.Fatalf("%d are left, %d bytes", n, r.budget.Used())
+	}
+}
+
+// TestExpiredMakesRoomInBudget: so it is with the budget of all.
+func TestExpiredMakesRoomInBudget(t *testing.T) {
+	store := NewStore(NewBudget(2*(messageCost+64) + chunkCost))
+	s := NewSession(store, 1, &Limits{})
+	for i := range 2 {
+		if o := s.Offer(text("a", fmt.Sprint(i)), Copy{QoS: 1, Expires: 10}, 1); o != Taken {
+			t.Fatal(o)
+		}
+	}
+	for _, now := range []int64{9, 11} {
+		for i := range 3 {
+			want := map[bool]Outcome{true: Taken, false: DropBudget}[now > 10 && i < 2]
+			if o := s.Offer(text("a", fmt.Sprint("new", i)), Copy{QoS: 1}, now); o != want {
+				t.Fatalf("at %d: %v, want %v", now, o, want)
+			}
+		}
+	}
+}
+
+// TestUnfinishedIsBounded: a client of version 3.1.1, which knows no receive
+// maximum, may leave as much unfinished as the budget has room for.
+func TestUnfinishedIsBounded(t *testing.T) {
+	budget := NewBudget(20_000)
+	s := NewSession(NewStore(budget), 1, &Limits{})
+	s.Attach(Link{})
+	n := 0
+	for id := uint16(1); ; id++ {
+		if _, r := s.Receive(id, 2); r != New {
+			if r != Exceeded {
+				t.Fatal(r)
+			}
+			break
+		}
+		n++
+	}
+	if n < fewSlots || budget.Used() > budget.Limit() {
+		t.Fatalf("%d unfinished, %d bytes of %d", n, budget.Used(), budget.Limit())
+	}
+}
+
+// TestReleaseTakesNothing: what a session gives away does not come back to it.
+func TestReleaseTakesNothing(t *testing.T) {
+	r := newRig(t, Limits{})
+	r.s.Presence()
+	for _, p := range []string{"a", "b"} {
+		r.s.Offer(text("t", p), Copy{QoS: 1, Group: 5}, r.now)
+	}
+	given := 0
+	r.s.Release(func(m *Message, c Copy) {
+		given++
+		var again abi.Message
+		m.Fill(&again)
+		r.want(r.s.Offer(&again, c, r.now), DropMessages)
+		if r.s.Presence().Level() != Full {
+			t.Fatal("a group may pick it")
+		}
+	})
+	if given != 2 || r.s.Len() != 0 || r.s.Presence().Level() != Absent {
+		t.Fatalf("%d given, %d left", given, r.s.Len())
+	}
+}
+
 // TestNames: every outcome has a name of its own, as metrics need it.
 func TestNames(t *testing.T) {
 	seen := map[string]bool{}

@@ -56,6 +56,8 @@ func (s *Session) offer(m *abi.Message, c *Copy, now int64) Outcome {
 	switch {
 	case s.ended:
 		return DropEnded
+	case s.releasing:
+		return DropMessages
 	case c.Expires != 0 && c.Expires <= now:
 		return DropExpired
 	case c.QoS == 0 && s.Passes(0):
@@ -68,6 +70,10 @@ func (s *Session) offer(m *abi.Message, c *Copy, now int64) Outcome {
 		return why
 	}
 	kept := s.store.keep(m, c.Expires)
+	if kept == nil {
+		s.Sweep(now)
+		kept = s.store.keep(m, c.Expires)
+	}
 	for kept == nil && s.evict() {
 		kept = s.store.keep(m, c.Expires)
 	}

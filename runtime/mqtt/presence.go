@@ -42,7 +42,7 @@ func (s *Session) present() {
 	switch {
 	case s.ended:
 		level = Gone
-	case s.Len() >= s.maxMessages() || s.bytes >= s.maxBytes():
+	case s.releasing || s.Len() >= s.maxMessages() || s.bytes >= s.maxBytes():
 		level = Full
 	case !s.online:
 		level = Absent

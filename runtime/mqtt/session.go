@@ -80,6 +80,7 @@ type Session struct {
 	scratch   []uint32
 	given     *Message // QoS 0 handed out by Next, released by what comes after
 	ended     bool
+	releasing bool
 }
 
 // entrySize is what a message counts in a session's Bytes beside its own bytes.

@@ -133,11 +133,16 @@ func (s *mqttSpeaker) passOn(stored *mqtt.Message, c *mqtt.Copy) {
 	p.took(p.toGroup(&m, groupSession(c.Group)))
 }
 
+// sweptEach is how many sessions that are away each tick looks at for expired
+// messages.
+const sweptEach = 64
+
 // tick implements speaker.
 func (s *mqttSpeaker) tick(now time.Time) {
 	p := s.path
 	p.begin()
 	s.due()
+	s.away.Sweep(p.now, sweptEach)
 	if p.loop.Index() == 0 {
 		s.retained.Expire(now.UnixNano())
 	}
