@@ -69,7 +69,11 @@ func (p *path) web(from *peer, b []byte) (consumed, need int) {
 		return len(b), 0
 	}
 	if !w.open {
-		if consumed = p.upgrade(from, b); !w.open || consumed == len(b) {
+		consumed = p.upgrade(from, b)
+		switch {
+		case w.closed:
+			return len(b), 0
+		case !w.open || consumed == len(b):
 			return consumed, 0
 		}
 		b = b[consumed:]
@@ -114,7 +118,7 @@ func (p *path) unwrap(from *peer, b []byte) (consumed, need int) {
 	case in.Closed != 0:
 		counts.closedByPeer.add(in.Closed)
 		w.closed = true
-		from.conn.Send(answers, abi.MaxPriority)
+		from.conn.Send(answers, 0) // behind everything that is queued
 		from.conn.CloseAfterFlush(engine.ReasonPeerClosed)
 	case from.refused:
 		return len(b), 0
