@@ -91,3 +91,23 @@ func TestWindow(t *testing.T) {
 		t.Fatalf("%d bytes of the budget are lost", r.budget.Used())
 	}
 }
+
+// TestIdentifiersRest: an id is used again after all others of the table were, so
+// that an acknowledgement sent twice ends nothing else.
+func TestIdentifiersRest(t *testing.T) {
+	r := newRig(t, Limits{})
+	r.s.Attach(Link{})
+	last := map[uint16]int{}
+	for i := range 100 {
+		r.offer(1, "x")
+		o, _ := r.s.Next(r.now)
+		if before, ok := last[o.ID]; ok && i-before < firstSlots {
+			t.Fatalf("id %d was used %d messages ago", o.ID, i-before)
+		}
+		last[o.ID] = i
+		r.s.Puback(o.ID, false)
+		if r.s.Puback(o.ID, false) != Unknown {
+			t.Fatal("it ended twice")
+		}
+	}
+}
