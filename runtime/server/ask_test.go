@@ -11,6 +11,7 @@ import (
 
 	"github.com/weftrun/weft/abi"
 	"github.com/weftrun/weft/runtime/admin"
+	"github.com/weftrun/weft/runtime/mqtt/packet"
 )
 
 const requesting = `
@@ -187,4 +188,44 @@ func TestAPluginAnswersTheAPI(t *testing.T) {
 	if _, err := f.ask("ask", "drop no", 10*time.Second); !errors.Is(err, admin.ErrDropped) || !strings.Contains(err.Error(), "plugin_drop") {
 		t.Error(err)
 	}
+}
+
+// An MQTT 5 client is asked by a response topic and correlation data, and answers
+// with them; with QoS 1 it learns whether somebody still waited.
+func TestMQTTAnswersTheAPI(t *testing.T) {
+	eachMQTT5(t, mqttConfig, func(t *testing.T, f *fixture) {
+		c := f.mqtt(packet.V5, "device")
+		c.subscribes(to("ask/me", 1))
+		done := make(chan error, 1)
+		go func() {
+			d, err := f.ask("ask/me", "how warm?", 10*time.Second)
+			if err == nil && (string(d.Message.Payload) != "9.5" || d.Listener == "") {
+				err = fmt.Errorf("%+v", d)
+			}
+			done <- err
+		}()
+		asked := c.hears()
+		var topic, correlation []byte
+		for field := range asked.Properties.All() {
+			switch field.ID {
+			case packet.ResponseTopic:
+				topic = field.Value
+			case packet.CorrelationData:
+				correlation = field.Value
+			}
+		}
+		if len(topic) == 0 || len(correlation) == 0 || string(asked.Payload) != "how warm?" {
+			t.Fatalf("asked with %+v", asked)
+		}
+		answer := message(string(topic), "9.5", 1)
+		answer.Properties = packet.Properties(nil).AppendBytes(packet.CorrelationData, correlation)
+		if code := c.publishes(answer); code != packet.Success {
+			t.Errorf("the answer: %v", code)
+		}
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		c.publishes(answer)
+		f.awaitOf("weft_messages_dropped_total", "late_response", 1)
+	})
 }

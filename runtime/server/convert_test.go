@@ -6,6 +6,7 @@ import (
 
 	"github.com/weftrun/weft/abi"
 	"github.com/weftrun/weft/runtime/admin"
+	"github.com/weftrun/weft/runtime/codec"
 	"github.com/weftrun/weft/runtime/server"
 )
 
@@ -93,5 +94,39 @@ listeners: [{name: in, address: "127.0.0.1:0", frame: line, convert: telemetry}]
 `)
 	if err := server.CheckSetup(cfg); err == nil || !strings.Contains(err.Error(), "converters.telemetry (test.yaml:2): not a converter: the descriptor is no FileDescriptorSet") {
 		t.Errorf("%v", err)
+	}
+}
+
+func TestConversionAllocatesNothing(t *testing.T) {
+	c, err := codec.Compile(codec.Spec{Name: "unpack", From: codec.CBOR, To: codec.JSON})
+	if err != nil {
+		t.Fatal(err)
+	}
+	attrs := abi.Attributes(nil).AppendString("truck", "7").AppendString("content_type", "application/cbor")
+	payload := []byte("\xa2\x61t\x18\x2a\x64name\x65truck")
+	translate, ok := server.Translate(c), true
+	var m abi.Message
+	n := testing.AllocsPerRun(200, func() {
+		m = abi.Message{Attrs: attrs, Payload: payload}
+		ok = ok && translate(&m) && string(m.Payload) == `{"t":42,"name":"truck"}`
+	})
+	if n >= 1 || !ok {
+		t.Errorf("%v allocations a message, %v", n, ok)
+	}
+}
+
+func BenchmarkTranslate(b *testing.B) {
+	c, err := codec.Compile(codec.Spec{Name: "unpack", From: codec.CBOR, To: codec.JSON})
+	if err != nil {
+		b.Fatal(err)
+	}
+	attrs := abi.Attributes(nil).AppendString("truck", "7").AppendString("content_type", "application/cbor")
+	payload := []byte("\xa2\x61t\x18\x2a\x64name\x65truck")
+	translate := server.Translate(c)
+	b.ReportAllocs()
+	var m abi.Message
+	for b.Loop() {
+		m = abi.Message{Attrs: attrs, Payload: payload}
+		translate(&m)
 	}
 }

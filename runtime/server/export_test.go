@@ -4,6 +4,8 @@ import (
 	"errors"
 
 	"github.com/weftrun/weft/abi"
+	"github.com/weftrun/weft/runtime/codec"
+	"github.com/weftrun/weft/runtime/config"
 )
 
 // ErrInjected is what ExchangeFailing's loop answers.
@@ -42,4 +44,13 @@ func (s *Server) Waiting() int {
 	s.bus.asks.mu.Lock()
 	defer s.bus.asks.mu.Unlock()
 	return len(s.bus.asks.waiting)
+}
+
+// Translate converts messages of a listener, as a path does before its chain.
+func Translate(c *codec.Converter) func(m *abi.Message) bool {
+	p := &path{setup: &setup{listeners: []*listener{{convert: &conversion{converter: c, onFailure: config.OnFailureClosed}}}}}
+	return func(m *abi.Message) bool {
+		p.scratch = p.scratch[:0]
+		return p.translate(m)
+	}
 }
