@@ -103,11 +103,12 @@ func (w *writer) jsonNumber(at int, n *node) *Error {
 }
 
 // appendJSONFloat writes the shortest text that reads back as the same float, in
-// the form of ECMAScript's Number::toString (ECMA-262, 6.1.6.1.20), so that a
-// float that is whole looks as it does everywhere.
+// the form of ECMAScript's Number::toString (ECMA-262, 6.1.6.1.20), but for whole
+// numbers beyond 2^53: their shortest digits would read back as another integer, so
+// they get an exponent.
 func appendJSONFloat(dst []byte, f float64) []byte {
 	format := byte('f')
-	if abs := math.Abs(f); abs != 0 && (abs < 1e-6 || abs >= 1e21) {
+	if abs := math.Abs(f); abs != 0 && (abs < 1e-6 || abs >= 1<<53) {
 		format = 'e'
 	}
 	start := len(dst)

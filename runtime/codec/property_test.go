@@ -172,6 +172,16 @@ func TestThroughJSON(t *testing.T) {
 	}
 }
 
+// decodeJSON keeps numbers as they are written.
+func decodeJSON(t *testing.T, text []byte) (v any) {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	if err := d.Decode(&v); err != nil {
+		t.Fatalf("%q: %v", text, err)
+	}
+	return v
+}
+
 // What encoding/json takes, we take, but for keys that are there twice and
 // numbers; what it refuses, we refuse.
 func FuzzJSON(f *testing.F) {
@@ -187,11 +197,8 @@ func FuzzJSON(f *testing.F) {
 		case err != nil && json.Valid(in) && utf8.Valid(in) && !strings.Contains(err.Error(), "twice") && !strings.Contains(err.Error(), "surrogate") && !strings.Contains(err.Error(), "deeper"):
 			t.Fatalf("%q was refused: %v", in, err)
 		case err == nil:
-			var a, b any
-			if json.Unmarshal(in, &a) != nil || json.Unmarshal(text, &b) != nil || !reflect.DeepEqual(a, b) {
-				if !bytes.ContainsAny(in, "eE") { // encoding/json refuses 1e400
-					t.Fatalf("%q became %q", in, text)
-				}
+			if !reflect.DeepEqual(decodeJSON(t, in), decodeJSON(t, text)) {
+				t.Fatalf("%q became %q", in, text)
 			}
 		}
 		if out, err := c.Append(nil, in); err == nil {

@@ -147,11 +147,11 @@ func TestProtobufRefusals(t *testing.T) {
 	}
 	to := compile(t, codec.JSON, codec.Protobuf, codec.Limits{})
 	for in, says := range map[string]string{
-		`{"temprature":1}`:              "protobuf at byte 1: (line 1:2): unknown field \"temprature\"",
-		`{"temperature":"warm"}`:        "invalid value for double field temperature",
+		`{"temprature":1}`:               "protobuf at byte 1: (line 1:2): unknown field \"temprature\"",
+		`{"temperature":"warm"}`:         "invalid value for double field temperature",
 		`{"deviceId":"a","device_id":1}`: "duplicate field",
-		`[1]`:                           "unexpected token [",
-		`{"a":1,"a":2}`:                 "there twice",
+		`[1]`:                            "unexpected token [",
+		`{"a":1,"a":2}`:                  "there twice",
 	} {
 		if got, err := to.Append([]byte("kept"), []byte(in)); err == nil || !strings.Contains(err.Error(), says) || string(got) != "kept" {
 			t.Errorf("%s: %q, %v; expected %s", in, got, err, says)

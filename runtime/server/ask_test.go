@@ -92,7 +92,7 @@ func TestAnswersByTopic(t *testing.T) {
 		}{{forged, "forged", "late_response"}, {to, "first", ""}, {to, "second", "late_response"}} {
 			r, err := f.Bus().Publish(t.Context(), &abi.Message{Topic: answer.topic, Payload: []byte(answer.payload)})
 			if err != nil || r.Dropped != answer.dropped {
-				done <- fmt.Errorf("%s: %+v, %v", answer.payload, r, err)
+				done <- fmt.Errorf("%s: %+v, %w", answer.payload, r, err)
 				return
 			}
 		}
