@@ -93,7 +93,7 @@ func (h *handshake) endLocked(cause HandshakeFault) {
 	h.in, h.cause = nil, cause
 	h.all.open.Add(-1)
 	close(h.ended)
-	_ = h.Conn.Close()
+	_ = h.Close()
 }
 
 // leave takes it from those under way. It answers false, and why, if the engine has
@@ -211,7 +211,7 @@ func (l *Loop) shake(conn handshaker, h *handshake, listener int, remote netip.A
 	e := l.engine
 	if !h.all.begin(h) {
 		e.admission.leave(listener, remote.Addr())
-		_ = h.Conn.Close()
+		_ = h.Close()
 		return
 	}
 	e.helpers.Go(func() {
@@ -232,7 +232,7 @@ func (l *Loop) shake(conn handshaker, h *handshake, listener int, remote netip.A
 		if ok {
 			cause = handshakeFault(err)
 		}
-		_ = h.Conn.Close()
+		_ = h.Close()
 		e.admission.leave(listener, remote.Addr())
 		e.listeners[listener].handshakeFailed(e, cause, remote, err)
 	})
