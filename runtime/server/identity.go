@@ -65,8 +65,9 @@ func (from *peer) secured(c *engine.Conn, l *listener) {
 }
 
 // identify puts what is known of a message's sender before its own attributes, and
-// drops those of them that only weft gives.
-func (p *path) identify(from *peer, m *abi.Message) {
+// drops those of them that only weft gives. It answers false if they are too long
+// then.
+func (p *path) identify(from *peer, m *abi.Message) bool {
 	forged := forges(m.Attrs)
 	switch {
 	case !forged && len(from.known) == 0:
@@ -86,6 +87,7 @@ func (p *path) identify(from *peer, m *abi.Message) {
 		}
 		p.scratch, m.Attrs, m.FrameStale = block, block[start:len(block):len(block)], true
 	}
+	return len(m.Attrs) <= abi.MaxAttrs
 }
 
 // withoutOwn is a block without the attributes that only weft gives.

@@ -142,7 +142,7 @@ func (s *mqttSpeaker) begin(from *peer, c *mqttConn, m *packet.Connect, client s
 		s.away.Return(state)
 	}
 	session.start = start
-	if m.HasWill && !s.setWill(session, m) {
+	if m.HasWill && !s.setWill(from, session, m) {
 		session.start.Expiry = 0
 		s.away.Leave(state, 0, p.now)
 		s.due()
@@ -161,13 +161,14 @@ func (s *mqttSpeaker) turnAway(from *peer, c *mqttConn, text string) {
 }
 
 // setWill keeps the client's will; false if there is no room for it.
-func (s *mqttSpeaker) setWill(session *mqttSession, m *packet.Connect) bool {
+func (s *mqttSpeaker) setWill(from *peer, session *mqttSession, m *packet.Connect) bool {
 	w := &m.Will
 	will := abi.Message{QoS: w.QoS, Topic: w.Topic, Payload: w.Payload, Listener: s.listener.index, Time: s.path.now}
 	if w.Retain {
 		will.Flags = abi.FlagRetain
 	}
-	if will.Attrs = appendAttributes(nil, w.Properties); len(will.Attrs) > abi.MaxAttrs {
+	will.Attrs = appendAttributes(nil, w.Properties)
+	if !s.path.identify(from, &will) {
 		return false
 	}
 	return session.state.SetWill(&will, w.Properties.Number(packet.WillDelay, 0))

@@ -236,9 +236,12 @@ func (p *path) admit(from *peer, m *abi.Message) bool {
 	}
 	m.Session, m.Listener, m.Time = from.session.ID(), l.index, p.now
 	m.Context = from.session.Context()
-	p.identify(from, m)
 	p.ledger.In++
 	p.lanes[l.index].counts.in(m)
+	if !p.identify(from, m) {
+		p.ledger.Drop(delivery.TooLarge)
+		return false
+	}
 	if l.nodeAttr != "" && !p.address(from, m) {
 		return false
 	}

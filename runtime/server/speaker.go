@@ -66,9 +66,12 @@ func (p *path) enter(from *peer, m *abi.Message) {
 	lane := &p.lanes[l.index]
 	m.Session, m.Listener, m.Time = from.session.ID(), l.index, p.now
 	m.Context = from.session.Context()
-	p.identify(from, m)
 	p.ledger.In++
 	lane.counts.in(m)
+	if !p.identify(from, m) {
+		p.drop(m, delivery.TooLarge)
+		return
+	}
 	if len(m.Topic) == 0 {
 		if m.Topic = l.fixedTopic; m.Topic == nil && !p.makeTopic(l, m) {
 			return

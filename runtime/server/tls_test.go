@@ -160,7 +160,9 @@ func TestIdentify(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			identify := server.Identify(test.known)
 			m := abi.Message{Attrs: test.attrs}
-			identify(&m)
+			if !identify(&m) {
+				t.Error("it is too long")
+			}
 			if string(m.Attrs) != string(test.want) {
 				t.Errorf("%q, want %q", m.Attrs, test.want)
 			}
@@ -168,6 +170,23 @@ func TestIdentify(t *testing.T) {
 				t.Errorf("%v allocations", n)
 			}
 		})
+	}
+}
+
+// TestIdentityOfALongMessage: attributes stay within the bound of the plugins' contract.
+func TestIdentityOfALongMessage(t *testing.T) {
+	identify := server.Identify(abi.Attributes(nil).AppendString("tls.cn", "truck-7"))
+	var long abi.Attributes
+	for len(long) < abi.MaxAttrs-1000 {
+		long = long.Append("a", make([]byte, 900))
+	}
+	m := abi.Message{Attrs: long}
+	if !identify(&m) {
+		t.Errorf("%d bytes were refused", len(m.Attrs))
+	}
+	m.Attrs = long.Append("b", make([]byte, abi.MaxAttrs-len(long)-5))
+	if identify(&m) {
+		t.Errorf("%d bytes were let in", len(m.Attrs))
 	}
 }
 
