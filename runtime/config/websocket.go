@@ -39,6 +39,9 @@ func (k *checker) websocket(path string, l *Listener) {
 		return
 	}
 	path = join(path, "websocket")
+	if l.Frame == FrameDatagram {
+		k.add(path, Problem{Cause: "has no effect", Found: "frame: " + l.Frame, Expected: "a frame over TCP", Fix: "remove the key: datagrams go over UDP"})
+	}
 	if u, err := url.ParseRequestURI(w.Path); err != nil || !strings.HasPrefix(w.Path, "/") || strings.ContainsAny(w.Path, "?#") || u.Host != "" {
 		k.add(join(path, "path"), Problem{Cause: "not a path", Value: w.Path, Expected: "a path such as /mqtt", Fix: "begin it with / and leave out query and fragment"})
 	}

@@ -165,6 +165,7 @@ listeners:
     topic: l
     subscribe: [l]
     acknowledge: ""
+loops: 3
 api:
   address: ""
 `
