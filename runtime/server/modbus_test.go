@@ -2,13 +2,21 @@ package server_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
+	"log/slog"
+	"net"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/weftrun/weft/abi"
+	"github.com/weftrun/weft/plugins/std"
+	"github.com/weftrun/weft/runtime/config"
+	"github.com/weftrun/weft/runtime/frame"
+	"github.com/weftrun/weft/runtime/life"
+	"github.com/weftrun/weft/runtime/server"
 )
 
 const registers = `
@@ -214,4 +222,77 @@ func TestModbusServedByARoute(t *testing.T) {
 			t.Errorf("%+v", got)
 		}
 	})
+}
+
+// exchange sends requests that lie ready, so many at a time, and reads the answers.
+func exchange(t testing.TB, c net.Conn, requests []byte, answers int) func() {
+	in := make([]byte, answers)
+	return func() {
+		if _, err := c.Write(requests); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(c, in); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A request that weft answers itself allocates nothing.
+func TestModbusAllocatesNothing(t *testing.T) {
+	f := start(t, "auto", unserved)
+	var requests []byte
+	for i := range byte(16) {
+		requests = append(requests, 0, i, 0, 0, 0, 6, 1, 3, 0, 0, 0, 1)
+	}
+	run := exchange(t, f.dial("tcp"), requests, 16*9)
+	if n := testing.AllocsPerRun(500, run); n > 1 {
+		t.Errorf("%v allocations for 16 requests", n)
+	}
+}
+
+// BenchmarkModbus is one request of a client that has 16 under way, answered by the
+// standard plugin.
+func BenchmarkModbus(b *testing.B) {
+	for _, listener := range []string{"tcp", "rtu"} {
+		b.Run(listener, func(b *testing.B) {
+			cfg, err := config.Load(config.Options{File: "test.yaml", Data: []byte(registers), Presets: frame.Presets(), StdPlugins: std.Names()})
+			if err != nil {
+				b.Fatal(err)
+			}
+			srv, err := server.New(b.Context(), server.Options{Config: cfg, Logger: slog.New(slog.DiscardHandler)})
+			if err != nil {
+				b.Fatal(err)
+			}
+			ctx, stop := context.WithCancel(b.Context())
+			ended := make(chan error, 1)
+			go func() { ended <- srv.Run(ctx) }()
+			defer func() { stop(); <-ended }()
+			for srv.State() != life.Running {
+				time.Sleep(time.Millisecond)
+			}
+			var c net.Conn
+			var requests []byte
+			answer := 7 + 6
+			format, _ := frame.Preset("modbus-" + listener)
+			if listener == "rtu" {
+				answer = 1 + 6 + 2
+			}
+			for _, a := range srv.Addresses() {
+				if a.Name == listener {
+					if c, err = net.Dial("tcp", a.Addr.String()); err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+			defer c.Close()
+			for i := range uint64(16) {
+				requests, _ = format.Peer().Append(requests, &abi.Message{Type: abi.TypeRequest, Seq: i, Attrs: abi.Attributes(nil).AppendString("unit", "1"), Payload: []byte{3, 0, 0, 0, 2}})
+			}
+			run := exchange(b, c, requests, 16*answer)
+			b.ReportAllocs()
+			for i := 0; i < b.N; i += 16 {
+				run()
+			}
+		})
+	}
 }
