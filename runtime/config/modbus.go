@@ -96,6 +96,9 @@ type ModbusPoll struct {
 	As string `koanf:"as" yaml:"as" default:"json" enum:"json,raw"`
 	// OnChange publishes only what differs from the last time.
 	OnChange bool `koanf:"on_change" yaml:"on_change" default:"false"`
+	// Retain leaves the last values for later subscribers, where the protocol of
+	// theirs has that (MQTT).
+	Retain bool `koanf:"retain" yaml:"retain" default:"false"`
 }
 
 // ModbusWrite is how messages become writes.
@@ -107,7 +110,8 @@ type ModbusWrite struct {
 	// Unit is which unit is meant where Topic has no {unit}.
 	Unit int `koanf:"unit" yaml:"unit" default:"1" min:"0" max:"255"`
 	// Reply is the template of the topic on which the result is published:
-	// {device}, {unit}. Empty: it is not published.
+	// {device}, {unit}, and {response_topic}, which is what the message asks for:
+	// whoever may write then says where weft publishes. Empty: it is not published.
 	Reply string `koanf:"reply" yaml:"reply"`
 }
 
@@ -224,7 +228,7 @@ func (k *checker) devices() {
 		}
 		if d.Write.Topic != "" {
 			k.placeholders(join(path, "write.topic"), d.Write.Topic, "device", "unit")
-			k.placeholders(join(path, "write.reply"), d.Write.Reply, "device", "unit")
+			k.placeholders(join(path, "write.reply"), d.Write.Reply, "device", "unit", "response_topic")
 		} else if d.Write.Reply != "" {
 			k.add(join(path, "write.reply"), Problem{Cause: "has no effect", Value: show(d.Write.Reply), Fix: "give write.topic as well, or remove it"})
 		}

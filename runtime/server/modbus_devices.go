@@ -119,11 +119,15 @@ func (ds *devices) poll(ctx context.Context, d *modbusDevice, c *config.ModbusPo
 		Unit: byte(c.Unit), Table: table, Address: address, Count: c.Count, Every: c.Every.Std(),
 		Raw: c.As == config.ModbusRaw, OnChange: c.OnChange,
 	}
+	var flags abi.Flags
+	if c.Retain {
+		flags = abi.FlagRetain
+	}
 	failing := false
 	d.client.Poll(ctx, p, func(payload []byte) {
 		d.polled.Add(1)
 		failing = false
-		ds.publish(ctx, d, &abi.Message{Topic: topic, Attrs: attrs, Payload: payload})
+		ds.publish(ctx, d, &abi.Message{Flags: flags, Topic: topic, Attrs: attrs, Payload: payload})
 	}, func(err error) {
 		d.pollFailures.Add(1)
 		if !failing {
@@ -182,8 +186,8 @@ func (ds *devices) write(ctx context.Context, d *modbusDevice, sub admin.Subscri
 			d.writeFailures.Add(1)
 			ds.log.Warn("a write failed", "device", d.c.Name, "unit", unit, "topic", string(got.Message.Topic), "error", err)
 		}
-		if d.c.Write.Reply != "" {
-			ds.publish(ctx, d, writeResult(d, unit, got.Message, answer, err))
+		if m := writeResult(d, unit, got.Message, answer, err); m != nil {
+			ds.publish(ctx, d, m)
 		}
 	}
 }
@@ -204,8 +208,13 @@ func (d *modbusDevice) write(ctx context.Context, unit byte, payload []byte) (an
 }
 
 // writeResult is the message that tells how a write went: as JSON, with the response
-// in the attribute response.
+// in the attribute response; nil if nobody is to be told.
 func writeResult(d *modbusDevice, unit byte, request *abi.Message, answer []byte, err error) *abi.Message {
+	const placeholder = "{response_topic}"
+	asked, _ := request.Attrs.Get(admin.AttrResponseTopic)
+	if d.c.Write.Reply == "" || len(asked) == 0 && strings.Contains(d.c.Write.Reply, placeholder) {
+		return nil
+	}
 	result := struct {
 		OK        bool   `json:"ok"`
 		Error     string `json:"error,omitempty"`
@@ -225,7 +234,7 @@ func writeResult(d *modbusDevice, unit byte, request *abi.Message, answer []byte
 		attrs = attrs.Append("response", answer)
 	}
 	payload, _ := json.Marshal(result)
-	topic := strings.NewReplacer("{device}", d.c.Name, unitLevel, strconv.Itoa(int(unit))).Replace(d.c.Write.Reply)
+	topic := strings.NewReplacer("{device}", d.c.Name, unitLevel, strconv.Itoa(int(unit)), placeholder, string(asked)).Replace(d.c.Write.Reply)
 	return &abi.Message{Topic: []byte(topic), Attrs: attrs, Payload: payload}
 }
 

@@ -247,6 +247,7 @@ modbus:
     - name: two
       address: "`+two.addr+`"
       protocol: rtu
+      write: {topic: "set/two", unit: 3, reply: "{response_topic}"}
       poll: [{unit: 2, at: 40003, every: 5ms, as: raw}]
 api: {address: ""}
 `)
@@ -287,7 +288,23 @@ api: {address: ""}
 		if err != nil || string(last.Message.Payload) != `{"ok":false,"error":"modbus exception 1: illegal function","exception":1}` {
 			t.Fatalf("%s %s, %v", last.Message.Topic, last.Message.Payload, err)
 		}
-		d, err := raw.Next(t.Context())
+		answers, err := f.Bus().Subscribe(t.Context(), []string{"answers/#"}, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Bus().Publish(t.Context(), &abi.Message{
+			Topic: []byte("set/two"), Payload: []byte{6, 0, 9, 0, 1}, Attrs: abi.Attributes(nil).AppendString("response_topic", "answers/1"),
+		}); err != nil {
+			t.Fatal(err)
+		}
+		d, err := answers.Next(t.Context())
+		if err != nil || string(d.Message.Payload) != `{"ok":true}` {
+			t.Fatalf("%s, %v", d.Message.Payload, err)
+		}
+		if response, _ := d.Message.Attrs.Get("response"); !bytes.Equal(response, []byte{6, 0, 9, 0, 1}) {
+			t.Errorf("response %x", response)
+		}
+		d, err = raw.Next(t.Context())
 		if err != nil || !bytes.Equal(d.Message.Payload, []byte{2, 2}) {
 			t.Fatalf("%x, %v", d.Message.Payload, err)
 		}
