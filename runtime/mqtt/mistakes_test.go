@@ -282,6 +282,59 @@ func TestMistakeRetainedBurstDropped(t *testing.T) {
 	}
 }
 
+// A burst of retained messages dropped by limits in bytes, of the session and of
+// all sessions together.
+func TestMistakeRetainedBurstDroppedByBytes(t *testing.T) {
+	const topics = 300
+	budget := NewBudget(12_000)
+	store := NewStore(budget)
+	s, other := NewSession(store, 1, &Limits{Bytes: 5000}), NewSession(store, 2, &Limits{})
+	retained := NewRetained(RetainedLimits{})
+	for i := range topics {
+		retained.Set(text(fmt.Sprintf("t/%03d", i), strings.Repeat("x", 1+i*7%1800)), 0)
+	}
+	var replay Replay
+	s.Attach(Link{Window: 4})
+	replay.Add("t/#", Copy{QoS: 1})
+	got, back := 0, 0
+	for turn := range 20 * topics {
+		if turn < 200 { // others take what there is, for a while
+			other.Offer(text("o", strings.Repeat("y", 1000+turn)), Copy{QoS: 1}, 0)
+		} else if turn == 200 {
+			other.End()
+		}
+		if replay.Ready(s) {
+			page, c := replay.Next(retained, s, 0)
+			for _, kept := range page {
+				var m abi.Message
+				kept.Fill(&m)
+				if o := s.Offer(&m, c, 0); o == DropBudget {
+					replay.Back(s, kept)
+					back++
+					break
+				} else if o != Taken {
+					t.Fatalf("%s: %v", m.Topic, o)
+				}
+			}
+		}
+		if o, ok := s.Next(0); ok {
+			if want := fmt.Sprintf("t/%03d", got); string(o.Message.Topic) != want {
+				t.Fatalf("%s, want %s", o.Message.Topic, want)
+			}
+			got++
+			if turn%3 == 0 {
+				continue
+			}
+		}
+		for id := s.out.head; id != 0; id = s.out.head {
+			s.Puback(id, false)
+		}
+	}
+	if got != topics || back == 0 || replay.Pending() {
+		t.Fatalf("%d of %d arrived, %d were taken back", got, topics, back)
+	}
+}
+
 // In-flight messages of a shared subscription lost when a member dies.
 func TestMistakeSharedInFlightLost(t *testing.T) {
 	r := newRig(t, Limits{})

@@ -1,5 +1,7 @@
 package mqtt
 
+import "slices"
+
 // Replay is what is left to send of the retained messages that a session's
 // subscriptions match. It asks Retained for a page when the session has sent
 // what it had, so that however many there are they never meet the bound of its
@@ -9,6 +11,7 @@ type Replay struct {
 	jobs []job
 	at   int // the first that is not done
 	page []*Message
+	last job // whose page Next returned last
 }
 
 type job struct {
@@ -69,7 +72,8 @@ func (r *Replay) Ready(s *Session) bool {
 // the QoS of each is the smaller of the message's and the copy's. Offer them,
 // then call the session's Next until it has nothing more. The page may be empty,
 // as when the filter matches few of the topics that were looked at; it is valid
-// until the next call.
+// until the next call. It is no larger than what the session has room for, in
+// number and in bytes, so that Offer drops none of it but for the budget of all: see Back.
 //
 // Go on while Ready and while the connection takes bytes without pressure: no
 // bound of the session's meets QoS 0 messages, but its connection's does. Go on
@@ -79,16 +83,33 @@ func (r *Replay) Next(store *Retained, s *Session, now int64) ([]*Message, Copy)
 		return nil, Copy{}
 	}
 	j := &r.jobs[r.at]
-	c := j.copy
+	r.last = *j
 	clear(r.page)
-	r.page, j.cursor = store.Match(j.filter, j.cursor, min(PageLen, s.Room()), now, r.page[:0])
-	page := r.page
+	left := room{n: min(PageLen, s.Room()), bytes: s.maxBytes() - s.bytes, alone: s.out.n == 0}
+	r.page, j.cursor = store.match(j.filter, j.cursor, left, now, r.page[:0])
+	page, last := r.page, r.last
 	for r.at < len(r.jobs) && r.jobs[r.at].cursor.Done {
 		r.jobs[r.at] = job{}
 		r.at++
 	}
 	if r.at == len(r.jobs) {
-		*r = Replay{}
+		*r = Replay{last: last}
 	}
-	return page, c
+	return page, last.copy
+}
+
+// Back takes back a message of the page that Next returned last, and those
+// behind it: the next page begins with it. It is for one that Offer has answered
+// with DropBudget, which it takes out of the counts: retained messages can wait
+// until others' are gone. Try again with the next tick.
+func (r *Replay) Back(s *Session, m *Message) {
+	s.store.counts.Outcomes[DropBudget]--
+	cursor := Cursor{after: keyOf(string(m.Topic)), again: true}
+	if r.Pending() && r.jobs[r.at].filter == r.last.filter {
+		r.jobs[r.at].cursor = cursor
+		return
+	}
+	j := r.last
+	j.cursor = cursor
+	r.jobs = slices.Insert(r.jobs, r.at, j)
 }

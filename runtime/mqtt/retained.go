@@ -190,6 +190,7 @@ func (t *Retained) Stats() RetainedStats {
 // Done says that there is nothing more.
 type Cursor struct {
 	after string // key
+	again bool   // that key too
 	Done  bool
 }
 
@@ -205,6 +206,17 @@ const minSteps = 1024
 // former value. The filter must be valid; "$" topics match no filter that begins
 // with a wildcard (MQTT-4.7.2-1).
 func (t *Retained) Match(filter string, from Cursor, n int, now int64, dst []*Message) ([]*Message, Cursor) {
+	return t.match(filter, from, room{n: n, bytes: math.MaxInt}, now, dst)
+}
+
+// room is what a page may hold: so many messages, and of so many bytes with what
+// each counts in a session. alone lets one pass that is larger than that.
+type room struct {
+	n, bytes int
+	alone    bool
+}
+
+func (t *Retained) match(filter string, from Cursor, left room, now int64, dst []*Message) ([]*Message, Cursor) {
 	if from.Done {
 		return dst, from
 	}
@@ -212,21 +224,25 @@ func (t *Retained) Match(filter string, from Cursor, n int, now int64, dst []*Me
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	key := from.after
-	steps := n + minSteps
+	steps := left.n + minSteps
 	block, i, same := t.sorted.find(max(key, w.first))
-	if same && key >= w.first {
+	if same && key >= w.first && !from.again {
 		block, i = t.sorted.next(block, i)
 	}
 	for ; block < len(t.sorted.blocks); steps-- {
 		r := t.sorted.at(block, i)
-		if n == 0 || steps == 0 {
+		if left.n == 0 || steps == 0 {
 			return dst, Cursor{after: key}
 		}
 		key = r.key
 		seek, matched := w.step(r.key)
 		if matched && !r.message.expired(now) {
+			size := entrySize + len(r.message.buf)
+			if size > left.bytes && !left.alone {
+				return dst, Cursor{after: key, again: true}
+			}
 			dst = append(dst, &r.message)
-			n--
+			left = room{n: left.n - 1, bytes: left.bytes - size}
 		}
 		switch seek {
 		case "":

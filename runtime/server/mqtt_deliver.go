@@ -256,6 +256,10 @@ func (s *mqttSpeaker) replayed(session *mqttSession) bool {
 				s.directStored(session, &m, stored, &one)
 			case mqtt.Taken:
 				offered = true
+			case mqtt.DropBudget:
+				session.replay.Back(session.state, stored)
+				s.lag(session) // it can wait
+				return offered
 			}
 		}
 		if offered {
