@@ -57,13 +57,16 @@ type mqttClient struct {
 	id uint16
 	// later are the messages that came while an acknowledgement was awaited.
 	later [][]byte
+	live  *int // connections that are there, of the whole test
+	over  bool
 }
 
 // mqttDial connects without introducing itself.
 func (f *fixture) mqttDial(v packet.Version) *mqttClient {
 	f.t.Helper()
 	c := f.dial("mqtt")
-	return &mqttClient{Conn: c.Conn, t: f.t, v: v}
+	f.clients++
+	return &mqttClient{Conn: c.Conn, t: f.t, v: v, live: &f.clients}
 }
 
 // mqtt is a client that is connected: with a clean session unless options say otherwise.
@@ -133,6 +136,7 @@ func (c *mqttClient) packet() []byte {
 			c.t.Fatal("nothing came")
 		}
 		if err != nil && k == 0 {
+			c.gone()
 			return nil
 		}
 	}
@@ -304,10 +308,32 @@ func (c *mqttClient) leaves() {
 	_ = c.Close()
 }
 
+// collects answers the texts of what has come, in order, without acknowledging any.
+func (c *mqttClient) collects() (texts []string) {
+	c.t.Helper()
+	c.send(packet.AppendPingreq(nil))
+	for b := c.packet(); packet.TypeOf(b) == packet.TypePublish; b = c.packet() {
+		var m packet.Publish
+		if err := m.Decode(b, c.v, packet.FromServer); err != nil {
+			c.t.Fatal(err)
+		}
+		texts = append(texts, string(m.Payload))
+	}
+	return texts
+}
+
 // breaks ends the connection without a word, and waits until the server knows.
 func (c *mqttClient) breaks(f *fixture) {
 	c.t.Helper()
-	before := f.Metric("weft_connections")
 	_ = c.Close()
-	f.await("weft_connections", before-1)
+	c.gone()
+	f.await("weft_connections", float64(*c.live))
+}
+
+// gone takes note of a connection that has ended.
+func (c *mqttClient) gone() {
+	if !c.over {
+		c.over = true
+		*c.live--
+	}
 }

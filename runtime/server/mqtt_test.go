@@ -174,7 +174,7 @@ func TestMQTTRetained(t *testing.T) {
 }
 
 func TestMQTTManyRetained(t *testing.T) {
-	const n = 3000
+	const n = 1000
 	config := `
 loops: %d
 listeners: [{name: mqtt, address: "127.0.0.1:0", frame: mqtt, mqtt: {queue: {messages: 100}, window: 10}}]
@@ -235,6 +235,7 @@ func TestMQTT5Wills(t *testing.T) {
 		// Told to: with the will, although it is a goodbye.
 		c := f.mqtt(packet.V5, "c", will("will/c", "c", 0, nil))
 		c.send(packet.AppendDisconnect(nil, &packet.Disconnect{Reason: packet.DisconnectWithWill}, packet.V5))
+		c.packet()
 		watcher.gets("c")
 		// A clean start ends the session, and that publishes what is left.
 		f.mqtt(packet.V5, "d", persistent, will("will/d", "d", 0, late)).breaks(f)

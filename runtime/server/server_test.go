@@ -34,6 +34,8 @@ type fixture struct {
 	t     testing.TB
 	stop  context.CancelFunc
 	ended chan error
+	// clients counts the MQTT clients that are connected.
+	clients int
 }
 
 // start runs a server with the configuration until the test ends.
