@@ -64,6 +64,7 @@ type Conn struct {
 	in, out  uint64
 	since    int64
 	lastIn   int64
+	backlog  int64 // by SetBusy: counts as if it were queued
 	silence  int64 // by SetSilence: 0 is the listener's, -1 is never
 	until    int64 // end of lingering
 	fd       int32

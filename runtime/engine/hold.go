@@ -102,9 +102,25 @@ func (l *Loop) show(c *Conn) {
 	if cost != c.shown {
 		l.count[countQueued] += uint64(cost - c.shown)
 		c.shown = cost
-		s.queued.Store(cost)
+		s.queued.Store(cost + c.backlog)
 	}
 	l.tellWaiting(s, c.id)
+}
+
+// SetBusy says that the handler has more for c than it takes, beside what its outbox
+// holds: while it is busy, Loop.Hold for it holds. Only the loop of c may call it.
+func (c *Conn) SetBusy(busy bool) {
+	backlog := int64(0)
+	if busy {
+		backlog = int64(c.loop.limits[c.listener].outbox)
+	}
+	if backlog == c.backlog || c.state == stateClosed {
+		return
+	}
+	c.backlog = backlog
+	s := c.loop.slots.at(c.id.slot())
+	s.queued.Store(c.shown + backlog)
+	c.loop.tellWaiting(s, c.id)
 }
 
 func (l *Loop) tellWaiting(s *slotState, id ConnID) {

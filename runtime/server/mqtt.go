@@ -100,6 +100,7 @@ type mqttSpeaker struct {
 	counts   mqttCounts
 	leaving  *peer          // whose connection has just ended
 	behind   []*mqttSession // that have something to send and could not
+	pressed  []*mqttSession // for which publishers are held back
 
 	// Each call's, to be used again.
 	connect     packet.Connect
@@ -156,7 +157,9 @@ type mqttSession struct {
 	id            uint64
 	subscriptions []mqttSubscription
 	context       abi.Attributes // of its last connection
+	moved         int64          // when it last acknowledged something, while it is pressed
 	lagging       bool           // in mqttSpeaker.behind
+	pressed       bool           // in mqttSpeaker.pressed
 }
 
 // mqttSubscription is one of a client's subscriptions.

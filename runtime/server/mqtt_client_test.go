@@ -1,6 +1,9 @@
 package server_test
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"net"
 	"strings"
@@ -336,4 +339,11 @@ func (c *mqttClient) gone() {
 		c.over = true
 		*c.live--
 	}
+}
+
+// signature signs a token with mqttAuth's key.
+func signature(signed string) string {
+	mac := hmac.New(sha256.New, []byte("a key of thirty-two bytes or more"))
+	mac.Write([]byte(signed))
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"strconv"
+	"time"
 
 	"github.com/weftrun/weft/abi"
 	"github.com/weftrun/weft/runtime/delivery"
@@ -315,9 +316,51 @@ func (s *mqttSpeaker) lag(session *mqttSession) {
 	}
 }
 
-// press holds back who publishes faster than the session's connection takes.
+// press holds back who publishes faster than the session's client takes: because its
+// connection is full, or because more than half of what may wait for it waits.
 func (s *mqttSpeaker) press(m *abi.Message, session *mqttSession) {
-	if session.lagging && session.peer != nil {
-		s.path.hold(m, session.peer.conn.ID())
+	to := session.peer
+	if to == nil || !s.listener.pauses || to.session.ID() == m.Session {
+		return
+	}
+	if !session.pressed && s.crowded(session, 2) {
+		session.pressed, session.moved = true, s.path.now
+		to.conn.SetBusy(true)
+		s.pressed = append(s.pressed, session)
+	}
+	if session.pressed || session.lagging {
+		s.path.hold(m, to.conn.ID())
+	}
+}
+
+// crowded tells whether more than so many parts of what may wait for the session
+// waits.
+func (s *mqttSpeaker) crowded(session *mqttSession, parts int) bool {
+	l := &s.setup.limits
+	return session.state.Waiting() > l.Messages/parts || session.state.Bytes() > l.Bytes/parts
+}
+
+// maxPress is how long publishers wait for a client that acknowledges nothing. Two
+// clients may wait for each other's acknowledgements, which nobody reads then.
+const maxPress = int64(time.Second)
+
+// relieve lets publishers go on where the client has caught up, or does not move.
+func (s *mqttSpeaker) relieve(now int64) {
+	kept := s.pressed[:0]
+	for _, session := range s.pressed {
+		if session.peer != nil && s.crowded(session, 4) && now-session.moved < maxPress {
+			kept = append(kept, session)
+			continue
+		}
+		s.release(session)
+	}
+	clear(s.pressed[len(kept):])
+	s.pressed = kept
+}
+
+func (s *mqttSpeaker) release(session *mqttSession) {
+	session.pressed = false
+	if session.peer != nil {
+		session.peer.conn.SetBusy(false)
 	}
 }

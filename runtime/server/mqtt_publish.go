@@ -197,6 +197,12 @@ func (s *mqttSpeaker) acknowledged(from *peer, c *mqttConn, unit []byte) error {
 		return violation(a.Type, packet.ProtocolError, "4.3", "the exchange with its packet identifier waits for another packet")
 	}
 	s.pump(c.session)
+	if c.session.pressed {
+		c.session.moved = s.path.now
+		if !s.crowded(c.session, 4) {
+			s.relieve(s.path.now)
+		}
+	}
 	return nil
 }
 

@@ -156,6 +156,7 @@ func (s *mqttSpeaker) tick(now time.Time) {
 	if len(s.behind) == 0 {
 		s.behind = behind[:0]
 	}
+	s.relieve(p.now)
 	s.counts.publish(s)
 }
 

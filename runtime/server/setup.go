@@ -48,6 +48,7 @@ type listener struct {
 	convert     *conversion
 	outbox      int    // bytes that may wait for one connection
 	seqBits     int    // how wide sequence ids are that a speaker matches answers by; 0: it does not
+	pauses      bool   // publishers wait for slow receivers
 	beats       bool   // the format has heartbeats
 	beatNode    string // the node's number in weft's own
 	identity    string // which part of a client's certificate is its session's identity
@@ -109,7 +110,7 @@ func compileFrames(cfg *config.Config) (map[string]*frame.Format, error) {
 
 func newListener(cfg *config.Config, i int, formats map[string]*frame.Format) (*listener, error) {
 	c := &cfg.Listeners[i]
-	l := &listener{index: uint32(i), name: c.Name, outbox: int(c.Outbox.Size)}
+	l := &listener{index: uint32(i), name: c.Name, outbox: int(c.Outbox.Size), pauses: c.Outbox.WhenFull == config.WhenFullPause}
 	if c.TLS != nil {
 		l.identity = c.TLS.Identity
 	}
