@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/weftrun/weft/abi"
@@ -53,7 +54,7 @@ type mqttSetup struct {
 	limits    mqtt.Limits
 	longest   int // packet
 	expiryMax uint32
-	sessions  int // of one loop
+	sessions  *atomic.Int64 // of all loops
 	subscribe []*router.Template
 	publish   []*router.Template
 }
@@ -62,7 +63,7 @@ type mqttSetup struct {
 func newMQTT(cfg *config.Config, i int) (func(*path, *listener) speaker, error) {
 	c := &cfg.Listeners[i]
 	o := &mqttSetup{
-		MQTT: c.MQTT, longest: int(c.Limits.Frame), sessions: c.MQTT.Session.Sessions,
+		MQTT: c.MQTT, longest: int(c.Limits.Frame), sessions: new(atomic.Int64),
 		expiryMax: uint32(min(c.MQTT.Session.ExpiryMax.Std()/time.Second, time.Duration(mqtt.Forever)-1)),
 		limits: mqtt.Limits{
 			Messages: c.MQTT.Queue.Messages, Bytes: int(c.MQTT.Queue.Size), Window: uint16(c.MQTT.Window), KeepQoS0: c.MQTT.Queue.QoS0,
@@ -116,11 +117,10 @@ type mqttSpeaker struct {
 
 func newMQTTSpeaker(p *path, l *listener, o *mqttSetup) *mqttSpeaker {
 	shared := p.server.mqtt
-	loops := p.loop.Loops()
 	return &mqttSpeaker{
 		mqttShared: shared, path: p, listener: l, setup: o,
 		store:   mqtt.NewStore(shared.budget),
-		clients: mqtt.NewClients((o.sessions + loops - 1) / loops),
+		clients: mqtt.NewClients(0),
 		away:    mqtt.NewAway(),
 	}
 }

@@ -299,6 +299,7 @@ func (c *mqttClient) ends(reason packet.Code) {
 	if b := c.packet(); b != nil {
 		c.t.Fatalf("%x came behind the end", b)
 	}
+	_ = c.Close()
 }
 
 // leaves says goodbye and waits until the server has closed.

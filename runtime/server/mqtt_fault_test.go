@@ -66,6 +66,7 @@ api: {address: ""}
 			if b := c.packet(); b != nil {
 				t.Errorf("%x came behind the refusal", b)
 			}
+			_ = c.Close()
 		}
 		refused(packet.QoSNotSupported, will("w", "x", 2, nil))
 		refused(packet.RetainNotSupported, will("w", "x", 1, nil), func(m *packet.Connect) { m.Will.Retain = true })
@@ -89,6 +90,12 @@ api: {address: ""}
 		c = f.mqtt(packet.V5, "other")
 		c.sends(&packet.Publish{Topic: []byte("a"), Retain: true})
 		c.ends(packet.RetainNotSupported)
+
+		f.await("weft_connections", 0)
+		third := f.mqtt(packet.V5, "third")
+		f.mqtt(packet.V5, "fourth")
+		refused(packet.QuotaExceeded) // two are there
+		third.quiet()
 
 		silent, first := f.mqttDial(packet.V5), f.mqttDial(packet.V5)
 		first.send(packet.AppendPingreq(nil))

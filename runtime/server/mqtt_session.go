@@ -11,15 +11,17 @@ import (
 
 // newSession makes a session for a client; nil if there is no room for one.
 func (s *mqttSpeaker) newSession(key mqtt.Key) *mqttSession {
+	if s.setup.sessions.Add(1) > int64(s.setup.Session.Sessions) {
+		s.setup.sessions.Add(-1)
+		return nil
+	}
 	st := s.path.stays.add(s.path.loop.Index(), s.listener.index)
 	if st == nil {
+		s.setup.sessions.Add(-1)
 		return nil
 	}
 	session := &mqttSession{key: key, id: st.id, state: mqtt.NewSession(s.store, st.id, &s.setup.limits)}
-	if s.clients.Put(key, session.state) != nil {
-		s.path.stays.remove(st.id)
-		return nil
-	}
+	_ = s.clients.Put(key, session.state) // it has no bound of its own
 	st.said = session
 	return session
 }
@@ -118,6 +120,7 @@ func (s *mqttSpeaker) end(session *mqttSession) {
 	session.state.Release(func(stored *mqtt.Message, c mqtt.Copy) { s.passOn(stored, &c) })
 	session.state.End()
 	s.clients.Remove(session.key, session.state)
+	s.setup.sessions.Add(-1)
 	p.stays.remove(session.id)
 }
 
