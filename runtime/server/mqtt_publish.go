@@ -1,6 +1,8 @@
 package server
 
 import (
+	"bytes"
+
 	"github.com/weftrun/weft/abi"
 	"github.com/weftrun/weft/runtime/delivery"
 	"github.com/weftrun/weft/runtime/engine"
@@ -81,7 +83,7 @@ func (s *mqttSpeaker) enter(from *peer, c *mqttConn, m *packet.Publish, frame []
 	switch {
 	case len(am.Attrs) > abi.MaxAttrs:
 		why = delivery.TooLarge
-	case !c.rights.mayPublish(m.Topic):
+	case !c.rights.mayPublish(m.Topic) || len(m.Topic) > 0 && m.Topic[0] == '$' && bytes.HasPrefix(m.Topic, []byte(sysPrefix)):
 		why = delivery.NotAllowed
 	}
 	if why != taken {

@@ -46,6 +46,7 @@ type path struct {
 	why      delivery.Reason                         // why the last place did not take the message
 	foreign  engine.ConnID                           // the connection of another loop that a posted message came by
 	by       []router.Subscriber                     // of a posted message
+	sys      *mqttSys                                // of the first loop; nil without MQTT
 	sharing  [2]router.Subscriber                    // of a message for a shared subscription
 	letter   delivery.Letter                         // what a dead letter of the message would say
 	letters  *delivery.Handover[delivery.DeadLetter] // dead letters to be kept; nil for none

@@ -259,6 +259,9 @@ func (p *path) Tick(now time.Time) {
 			s.tick(now)
 		}
 	}
+	if p.sys != nil {
+		p.sys.tick(p, now)
+	}
 	if p.loop.Index() == 0 {
 		p.expired = p.server.requests.Expire(now.UnixNano(), p.expired[:0])
 		p.server.timeouts.Add(uint64(len(p.expired)))

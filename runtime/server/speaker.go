@@ -48,6 +48,9 @@ type turner interface {
 // makeSpeakers makes who speaks for the listeners whose protocol is not of frames.
 func (p *path) makeSpeakers() {
 	p.speakers = make([]speaker, len(p.lanes))
+	if p.loop.Index() == 0 && p.server.mqtt != nil {
+		p.sys = p.newMQTTSys()
+	}
 	for i := range p.lanes {
 		if l := p.lanes[i].listener; l.speak != nil {
 			p.speakers[i] = l.speak(p, l)
