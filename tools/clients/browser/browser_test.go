@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -160,7 +161,7 @@ func weft(t *testing.T, config string) (addresses map[string]string) {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(file, "run", "-c", path)
-	cmd.Env = append(os.Environ(), "NO_COLOR=1")
+	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "WEFT_") }), "NO_COLOR=1") // they would be its configuration
 	var log strings.Builder
 	cmd.Stderr = &log
 	out, err := cmd.StdoutPipe()
