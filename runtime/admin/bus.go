@@ -1,5 +1,6 @@
-// Package admin is weft's API: publish and subscribe by gRPC, gRPC-Web and HTTP
-// with JSON, the metrics and the health endpoints, all on one address.
+// Package admin is weft's API: publish, subscribe and request by gRPC, gRPC-Web and
+// HTTP with JSON; the same by plain HTTP and Server-Sent Events (plain.go, sse.go);
+// the metrics and the health endpoints, all on one address.
 package admin
 
 import (
