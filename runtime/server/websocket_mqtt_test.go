@@ -74,12 +74,17 @@ func TestWebSocketMQTTMoves(t *testing.T) {
 	})
 }
 
-// A client that wants no subprotocol is no MQTT client; text is not MQTT.
+// A client that offers no subprotocol is no MQTT client; text is not MQTT; and what is
+// WebSocket's own keeps no MQTT client alive. A drain says goodbye in both.
 func TestWebSocketMQTTRules(t *testing.T) {
 	each(t, func(t *testing.T, driver string) {
 		f := start(t, driver, webMQTT)
-		if _, answer := f.request("mqtt", fmt.Sprintf(upgradeHead, "/mqtt", "")); answer.StatusCode != 400 { // MQTT-6.0.0-4
+		if _, answer := f.request("mqtt", fmt.Sprintf(upgradeHead, "/mqtt", "")); answer.StatusCode != 400 { // MQTT-6.0.0-3
 			t.Errorf("no subprotocol: %s", answer.Status)
+		}
+		_, answer := f.request("mqtt", fmt.Sprintf(upgradeHead, "/mqtt", "Sec-WebSocket-Protocol: mqttv3.1, mqtt\r\n"))
+		if got := answer.Header.Get("Sec-WebSocket-Protocol"); answer.StatusCode != 101 || got != "mqtt" { // MQTT-6.0.0-4
+			t.Errorf("%s, subprotocol %q", answer.Status, got)
 		}
 		c := f.web("mqtt", "/mqtt", "Sec-WebSocket-Protocol: mqtt\r\n")
 		c.send(0x81, mqttConnect("a", 0)) // MQTT-6.0.0-1
@@ -100,6 +105,19 @@ func TestWebSocketMQTTRules(t *testing.T) {
 		}
 		if took := time.Since(began); took < time.Second || took > 5*time.Second {
 			t.Errorf("closed after %v", took)
+		}
+		last := f.web("mqtt", "/mqtt", "Sec-WebSocket-Protocol: mqtt\r\n")
+		last.send(0x82, mqttPacket(0x10, mqttText("MQTT"), "\x05\x02\x00\x00\x00", mqttText("last"))) // 5.0
+		for first, payload := last.read(); first != 0x82 || payload[0] != 0x20; first, payload = last.read() {
+		}
+		f.stop()
+		for first, payload := last.read(); first != 0x82 || payload != "\xe0\x01\x8b"; first, payload = last.read() {
+			if first == 0x88 {
+				t.Fatal("no DISCONNECT before the Close frame")
+			}
+		}
+		if code, _ := last.closed(); code != 1001 {
+			t.Errorf("drained: %d", code)
 		}
 	})
 }
