@@ -23,7 +23,7 @@ import (
 )
 
 // patience is how long a page may take, the browser's start included.
-const patience = 60 * time.Second
+const patience = 2 * time.Minute
 
 // need finds a program or a file; without it the test is skipped, or fails where
 // WEFT_REQUIRE_TOOLCHAINS is set, as in CI.

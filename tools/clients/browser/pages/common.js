@@ -10,7 +10,7 @@ function report(ok) {
 
 // run runs the steps of a page and reports how it went.
 function run(steps) {
-  const late = setTimeout(() => { note('the page took too long'); report(false); }, 20000);
+  const late = setTimeout(() => { note('the page took too long'); report(false); }, 60000);
   steps().then(() => { clearTimeout(late); return report(true); },
     (error) => { clearTimeout(late); note(String(error && error.stack || error)); return report(false); });
 }
