@@ -7,10 +7,12 @@ import (
 	"time"
 
 	"github.com/weftrun/weft/abi"
+	"github.com/weftrun/weft/runtime/admin"
 	"github.com/weftrun/weft/runtime/config"
 	"github.com/weftrun/weft/runtime/delivery"
 	"github.com/weftrun/weft/runtime/engine"
 	"github.com/weftrun/weft/runtime/modbus"
+	"github.com/weftrun/weft/runtime/router"
 )
 
 // gatewayUnits lead a gateway's units to devices.
@@ -92,8 +94,8 @@ func (p *path) toDevice(m *abi.Message, name []byte, unit byte) int {
 		return 0
 	}
 	a := &deviceAnswer{
-		server: p.server, session: m.Session, seq: m.Seq, priority: m.Priority,
-		attrs: bytes.Clone(m.Attrs), function: m.Payload[0],
+		server: p.server, session: m.Session, seq: m.Seq, priority: m.Priority, qos: m.QoS,
+		topic: answerTopic(m), attrs: bytes.Clone(m.Attrs), function: m.Payload[0],
 	}
 	err := d.client.Submit(&modbus.Call{Unit: unit, PDU: bytes.Clone(m.Payload), Done: a.done})
 	switch {
@@ -109,12 +111,23 @@ func (p *path) toDevice(m *abi.Message, name []byte, unit byte) int {
 	return 1
 }
 
+// answerTopic is the topic of the answer to a message, for who asks by a protocol with
+// topics: the one that it names, or the message's own.
+func answerTopic(m *abi.Message) []byte {
+	if topic, ok := m.Attrs.Get(admin.AttrResponseTopic); ok && router.ValidateTopic(topic) == nil {
+		return bytes.Clone(topic)
+	}
+	return bytes.Clone(m.Topic)
+}
+
 // deviceAnswer is what a device answers, on its way back to who asked.
 type deviceAnswer struct {
 	server   *Server
 	session  uint64
 	seq      uint64
 	priority uint8
+	qos      uint8
+	topic    []byte
 	attrs    abi.Attributes
 	function byte
 	pdu      []byte
@@ -130,7 +143,7 @@ func (a *deviceAnswer) done(pdu []byte, err error) {
 		pdu = modbus.AppendException(nil, a.function, modbus.ExceptionOf(err))
 	}
 	a.pdu = pdu
-	if a.session == 0 || isAPI(a.session) {
+	if a.session == 0 || isAPI(a.session) && !isAsk(a.session) {
 		return // nobody waits
 	}
 	a.hand()
@@ -141,6 +154,9 @@ func (a *deviceAnswer) done(pdu []byte, err error) {
 func (a *deviceAnswer) hand() {
 	const patience, pause = 200, 5 * time.Millisecond
 	at := loopOf(a.session)
+	if isAsk(a.session) {
+		at = 0 // any loop will do
+	}
 	err := a.server.engine.Do(at, func() { a.server.paths[at].deviceAnswered(a) })
 	switch a.tries++; {
 	case err == nil:
@@ -156,8 +172,8 @@ func (p *path) deviceAnswered(a *deviceAnswer) {
 	p.begin()
 	p.ledger.In++
 	m := abi.Message{
-		Seq: a.seq, Time: p.now, Listener: uint32(len(p.setup.listeners)), Type: abi.TypeResponse, Priority: a.priority,
-		Attrs: a.attrs, Payload: a.pdu,
+		Seq: a.seq, Time: p.now, Listener: uint32(len(p.setup.listeners)), Type: abi.TypeResponse, Priority: a.priority, QoS: a.qos,
+		Topic: a.topic, Attrs: a.attrs, Payload: a.pdu,
 	}
 	p.encoded.reset(abi.ChangesKnown)
 	copies := 0

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"net"
 	"strings"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/weftrun/weft/abi"
 	"github.com/weftrun/weft/runtime/frame"
+	"github.com/weftrun/weft/runtime/mqtt/packet"
 )
 
 // plc is a Modbus server of the test's own: holding register n of unit u holds
@@ -146,6 +148,13 @@ func TestModbusGateway(t *testing.T) {
 		seq.say(abi.Message{Type: abi.TypeRequest, Seq: 9, Payload: []byte{3, 0, 3, 0, 1}})
 		if m := seq.hear(); m.Type != abi.TypeResponse || m.Seq != 9 || !bytes.Equal(m.Payload, []byte{3, 2, 1, 3}) {
 			t.Errorf("%+v", m)
+		}
+		// And the API, which waits for the answer.
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		d, err := f.Bus().Request(ctx, &abi.Message{Topic: []byte("plc"), Payload: []byte{3, 0, 4, 0, 1}, Attrs: abi.Attributes(nil).AppendString("unit", "8")})
+		if err != nil || !bytes.Equal(d.Message.Payload, []byte{3, 2, 8, 4}) {
+			t.Errorf("%+v, %v", d, err)
 		}
 		one.mute.Store(true)
 		c.wants([]byte{0x83, 11}, 0x1117, "1", 3, 0, 0, 0, 1)
@@ -313,6 +322,57 @@ api: {address: ""}
 		}
 		if f.MetricOf("weft_modbus_device_polls_total", "failed") != 0 || f.MetricOf("weft_modbus_device_connected", "two") != 1 {
 			t.Error("polls failed")
+		}
+	})
+}
+
+// An MQTT client asks a device by a route, with the PDU as its message, and gets the
+// answer on the topic that it names; it sees what is polled.
+func TestModbusByMQTT(t *testing.T) {
+	one := newPLC(t, frame.ModbusTCP)
+	eachMQTT5(t, `
+loops: %d
+listeners: [{name: mqtt, address: "127.0.0.1:0", frame: mqtt}]
+routes: [{name: ask, when: {topic: ask/plc}, to: ["upstream:one"]}]
+modbus: {devices: [{name: one, address: "`+one.addr+`", poll: [{at: 40001, every: 10ms, topic: polled, retain: true}]}]}
+api: {address: ""}
+`, func(t *testing.T, f *fixture) {
+		c := f.mqtt(packet.V5, "asker")
+		m := message("ask/plc", "\x03\x00\x07\x00\x01", 1)
+		m.Properties = m.Properties.AppendBytes(packet.ResponseTopic, []byte("my/answer")).AppendBytes(packet.CorrelationData, []byte("42"))
+		c.publishes(m)
+		if got := c.hears(); string(got.Topic) != "my/answer" || string(got.Payload) != "\x03\x02\x01\x07" {
+			t.Errorf("%s: %x", got.Topic, got.Payload)
+		}
+		c.subscribes(to("polled", 0))
+		if got := c.hears(); string(got.Payload) != `{"40001":256}` {
+			t.Errorf("%s: %s", got.Topic, got.Payload)
+		}
+	})
+}
+
+// A request that another loop's client answers is answered once, and timed out once.
+func TestModbusAcrossLoops(t *testing.T) {
+	each(t, func(t *testing.T, driver string) {
+		f := start(t, driver, "loops: 2\n"+strings.ReplaceAll(unserved, `subscribe: ["raw/tcp"]`, `subscribe: ["queue:servers"]`))
+		service := f.dial("nodes")
+		for f.Metric("weft_queue_groups") == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		for range 8 { // on one loop or the other
+			c := f.dial("node")
+			for _, pdu := range [][]byte{{3, 2, 1, 2}, {0x83, 2}} {
+				c.say(abi.Message{Type: abi.TypeRequest, Seq: 5, Attrs: abi.Attributes(nil).AppendString("unit", "5"), Payload: []byte{3, 0, 0, 0, 1}})
+				m := service.hear()
+				service.say(abi.Message{Type: abi.TypeResponse, Seq: m.Seq, Payload: pdu})
+				if got := c.hear(); got.Seq != 5 || !bytes.Equal(got.Payload, pdu) {
+					t.Errorf("%+v", got)
+				}
+			}
+		}
+		time.Sleep(300 * time.Millisecond) // longer than an answer may take
+		if got := f.Metric("weft_modbus_timeouts_total"); got != 0 {
+			t.Errorf("%v requests were answered and timed out", got)
 		}
 	})
 }
