@@ -141,10 +141,11 @@ func (s *mqttSpeaker) begin(from *peer, c *mqttConn, m *packet.Connect, client s
 		session = s.find(state.ID())
 		s.away.Return(state)
 	}
+	former := session.start
 	session.start = start
 	if m.HasWill && !s.setWill(from, session, m) {
-		session.start.Expiry = 0
-		s.away.Leave(state, 0, p.now)
+		session.start = former // what waits for the client is not lost; a new session ends
+		s.away.Leave(state, former.Expiry, p.now)
 		s.due()
 		s.turnAway(from, c, "there is no room for the will")
 		return
