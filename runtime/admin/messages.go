@@ -35,6 +35,8 @@ type messages struct {
 	missed   atomic.Uint64   // messages that subscriptions missed
 	asking   atomic.Int64    // requests that wait
 	calls    *prometheus.CounterVec
+	// keepAlive is how often a quiet stream of events has a comment.
+	keepAlive time.Duration
 	// converters are the configuration's, by name.
 	converters map[string]*codec.Converter
 }

@@ -197,6 +197,30 @@ func TestServerSentEvents(t *testing.T) {
 	}
 }
 
+// A quiet stream has comments, and one whose reader leaves ends.
+func TestEventsOfQuietTopics(t *testing.T) {
+	r := start(t, func(o *admin.Options) { o.KeepAlive = 5 * time.Millisecond })
+	e := open(t, r.url+"/v1/subscribe?topic=quiet", nil)
+	e.next()
+	for range 3 {
+		if ev := e.next(); ev.comment != "keep-alive" {
+			t.Errorf("%+v", ev)
+		}
+	}
+	r.bus.mu.Lock()
+	var sub *fakeSub
+	for s := range r.bus.subs {
+		sub = s
+	}
+	r.bus.mu.Unlock()
+	e.stop()
+	select {
+	case <-sub.ended:
+	case <-time.After(10 * time.Second):
+		t.Error("the subscription outlived its reader")
+	}
+}
+
 // A reader that stands still misses messages, which are counted, and grows nothing.
 func TestSlowReaderOfEvents(t *testing.T) {
 	r := start(t, nil)

@@ -55,6 +55,10 @@ type Options struct {
 	// CORS are the origins, each scheme and host, of pages in browsers that may use
 	// the API besides its own; "*" is every page.
 	CORS []string
+	// KeepAlive is how often a stream of events has a comment where nothing else is
+	// sent, so that proxies keep the connection and a reader that has gone is found;
+	// 0 is 15 s.
+	KeepAlive time.Duration
 	// BodyTimeout is how long a request's body may take; 0 is 30 s.
 	BodyTimeout time.Duration
 }
@@ -101,6 +105,9 @@ func New(o Options) (*Server, error) {
 	if o.BodyTimeout == 0 {
 		o.BodyTimeout = bodyTimeout
 	}
+	if o.KeepAlive == 0 {
+		o.KeepAlive = keepAlive
+	}
 	draining, drain := context.WithCancel(context.Background())
 	handler, err := newHandler(draining, o)
 	if err != nil {
@@ -131,7 +138,7 @@ func New(o Options) (*Server, error) {
 
 // newHandler puts every endpoint behind the same checks.
 func newHandler(draining context.Context, o Options) (http.Handler, error) {
-	service := &messages{bus: o.Bus, logger: o.Logger, draining: draining, converters: o.Converters}
+	service := &messages{bus: o.Bus, logger: o.Logger, draining: draining, converters: o.Converters, keepAlive: o.KeepAlive}
 	cross, err := newOrigins(o.CORS)
 	if err != nil {
 		return nil, err

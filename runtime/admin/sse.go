@@ -15,8 +15,7 @@ import (
 )
 
 const (
-	// keepAlive is how often a comment is sent where nothing else is, so that
-	// proxies keep the connection and a reader that has gone is found.
+	// keepAlive is Options.KeepAlive's default.
 	keepAlive = 15 * time.Second
 	// slowReader is how long a reader may take none of what is written to it.
 	slowReader = 30 * time.Second
@@ -105,7 +104,7 @@ func readQuery(r *http.Request) (*weftv1.SubscribeRequest, error) {
 func (s *messages) events(ctx context.Context, sub Subscription, e *events, form form) error {
 	missed := uint64(0)
 	for {
-		waiting, cancel := context.WithTimeout(ctx, keepAlive)
+		waiting, cancel := context.WithTimeout(ctx, s.keepAlive)
 		d, err := sub.Next(waiting)
 		cancel()
 		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
