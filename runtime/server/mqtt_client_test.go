@@ -23,9 +23,14 @@ api: {address: ""}
 // versions of the protocol.
 func eachMQTT(t *testing.T, config string, run func(t *testing.T, f *fixture, v packet.Version)) {
 	t.Helper()
+	eachMQTTOf(t, config, run, packet.V311, packet.V5)
+}
+
+func eachMQTTOf(t *testing.T, config string, run func(t *testing.T, f *fixture, v packet.Version), versions ...packet.Version) {
+	t.Helper()
 	for _, driver := range drivers {
 		for loops := 1; loops <= 2; loops++ {
-			for _, v := range []packet.Version{packet.V311, packet.V5} {
+			for _, v := range versions {
 				t.Run(fmt.Sprintf("%s, loops %d, %v", driver, loops, v), func(t *testing.T) {
 					run(t, start(t, driver, withLoops(config, loops)), v)
 				})
@@ -44,11 +49,7 @@ func withLoops(config string, loops int) string {
 // eachMQTT5 is eachMQTT for what only 5.0 has.
 func eachMQTT5(t *testing.T, config string, run func(t *testing.T, f *fixture)) {
 	t.Helper()
-	eachMQTT(t, config, func(t *testing.T, f *fixture, v packet.Version) {
-		if v == packet.V5 {
-			run(t, f)
-		}
-	})
+	eachMQTTOf(t, config, func(t *testing.T, f *fixture, _ packet.Version) { run(t, f) }, packet.V5)
 }
 
 // mqttClient speaks MQTT, one packet at a time.

@@ -40,14 +40,11 @@ func TestMQTTFaultsEndTheConnection(t *testing.T) {
 
 // A client of 3.1.1 is not told.
 func TestMQTT3FaultsEndTheConnection(t *testing.T) {
-	eachMQTT(t, mqttConfig, func(t *testing.T, f *fixture, v packet.Version) {
-		if v != packet.V311 {
-			return
-		}
+	eachMQTTOf(t, mqttConfig, func(t *testing.T, f *fixture, v packet.Version) {
 		c := f.mqtt(v, "c")
 		c.send([]byte{0x36, 4, 0, 1, 'a', 0})
 		c.ends(0)
-	})
+	}, packet.V311)
 }
 
 func TestMQTTRefusesConnect(t *testing.T) {
