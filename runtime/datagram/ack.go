@@ -120,9 +120,12 @@ func (c *Conn) arrived(now int64, p *packet) {
 	t := &c.turn
 	t.any = true
 	t.bytes += len(p.buf)
-	if p.gap > 0 && (p.list == &c.lost || now-p.sentAt < int64(c.srtt/2)) {
-		c.counters.Spurious++ // it was late and not lost: be more patient
-		c.reorder = min(max(c.reorder, 2*p.gap), maxReorder)
+	switch {
+	case p.gave && (p.list == &c.lost || now-p.sentAt < int64(c.srtt/2)):
+		c.counters.Spurious++ // it was late and not lost
+		c.disorder = true
+	case !p.resent && p.tx+reorder <= c.top:
+		c.disorder = true
 	}
 	c.leave(p)
 	if p.tx >= t.tx {
@@ -134,9 +137,6 @@ func (c *Conn) arrived(now int64, p *packet) {
 	}
 	c.top = max(c.top, p.tx)
 }
-
-// maxReorder bounds how many datagrams later a late one is waited for.
-const maxReorder = 64
 
 // leave takes a packet off its list.
 func (c *Conn) leave(p *packet) {
@@ -160,7 +160,5 @@ func (c *Conn) endAcks(now int64) {
 	}
 	c.backoff, c.probed, c.progress = 0, false, now
 	c.grow(t.bytes)
-	for p := c.flight.head; p != nil && p.tx+c.reorder <= c.top; p = c.flight.head {
-		c.lose(p)
-	}
+	c.detect(now)
 }

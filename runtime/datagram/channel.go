@@ -8,7 +8,8 @@ type channel struct {
 	number uint8
 
 	// Sending.
-	next                 uint32  // sequence of the next record that is sent first
+	next                 uint32  // sequence of the next record that is sent for the first time
+	last                 uint32  // and of the next that is queued
 	sent, sentTail       *packet // not acknowledged, by sequence
 	unsent, unsentTail   *packet
 	aloft                uint32 // records of sent
@@ -33,10 +34,6 @@ type run struct {
 	buf          []byte
 }
 
-// runCost is what a run counts beyond its bytes: a peer that sends single empty
-// records must not get memory for nothing.
-const runCost = 64
-
 func (r *run) end() uint32 { return r.first + r.count }
 
 func (ch *channel) init(c *Conn, number uint8) {
@@ -46,7 +43,7 @@ func (ch *channel) init(c *Conn, number uint8) {
 
 // reinit begins where the handshake says: after the cookie, in both directions.
 func (ch *channel) reinit(c *Conn) {
-	ch.next, ch.expect, ch.acked = c.cookie+1, c.cookie+1, c.cookie
+	ch.next, ch.last, ch.expect, ch.acked = c.cookie+1, c.cookie+1, c.cookie+1, c.cookie
 	ch.records, ch.windowBytes = c.records, c.bytes
 }
 
@@ -61,7 +58,7 @@ func (ch *channel) release(c *Conn) {
 			p = next
 		}
 	}
-	*ch = channel{number: ch.number, next: ch.next, expect: ch.acked + 1, acked: ch.acked}
+	*ch = channel{number: ch.number, next: ch.next, last: ch.next, expect: ch.acked + 1, acked: ch.acked}
 }
 
 // Send queues a message: Kind, Channel, Payload, and ID if HasID. The payload is
@@ -117,8 +114,7 @@ func (c *Conn) room() int { return min(c.mtu, HeaderSize+MaxPayload) }
 // mostPackets bounds the memory of packets that are not full.
 func (c *Conn) mostPackets() int { return 64 + 4*c.cfg.QueueBytes/c.cfg.MTU }
 
-// append puts one record into the channel's last unsent packet, or a new one. Its
-// sequence is written when it is sent.
+// append puts one record into the channel's last unsent packet, or a new one.
 func (c *Conn) append(ch *channel, kind uint8, hasID bool, id uint32, payload []byte) {
 	size := len(payload)
 	if hasID {
@@ -128,7 +124,7 @@ func (c *Conn) append(ch *channel, kind uint8, hasID bool, id uint32, payload []
 	p := ch.unsentTail
 	if p == nil || !c.full || len(p.buf)+HeaderSize+size > c.mtu {
 		p = c.pool.take()
-		p.channel = ch
+		p.channel, p.first = ch, ch.last
 		if ch.unsentTail != nil {
 			ch.unsentTail.next = p
 		} else {
@@ -141,13 +137,15 @@ func (c *Conn) append(ch *channel, kind uint8, hasID bool, id uint32, payload []
 			c.ready = append(c.ready, ch)
 		}
 	}
-	p.buf = appendHeader(p.buf, 0, ch.number, kind, size)
+	p.buf = appendHeader(p.buf, ch.last, ch.number, kind, size)
 	if hasID {
 		p.buf = binary.BigEndian.AppendUint32(p.buf, id)
 	}
 	p.buf = append(p.buf, payload...)
 	p.count++
+	ch.last++
 	c.queued += HeaderSize + size
+	c.waiting += HeaderSize + size
 }
 
 // DropOldest drops the oldest records of a channel that were never sent, one packet
@@ -162,7 +160,9 @@ func (c *Conn) DropOldest(number uint8) (records, bytes int) {
 		return 0, 0 // it would cut a message in two
 	}
 	ch.unsent = p.next
+	ch.renumber()
 	records, bytes = int(p.count), len(p.buf)
+	c.waiting -= bytes
 	c.forget(p)
 	return records, bytes
 }
@@ -188,20 +188,29 @@ func (c *Conn) forget(p *packet) {
 	c.pool.give(p)
 }
 
-// number writes the sequences into a packet that is sent for the first time.
-func (c *Conn) number(ch *channel) *packet {
+// renumber gives what is not sent new sequences: something before it was dropped.
+func (ch *channel) renumber() {
+	seq := ch.next
+	for p := ch.unsent; p != nil; p = p.next {
+		p.first = seq
+		for b := p.buf; len(b) >= HeaderSize; seq++ {
+			binary.BigEndian.PutUint32(b, seq)
+			b = b[HeaderSize+int(binary.BigEndian.Uint16(b[6:])):]
+		}
+	}
+	ch.last = seq
+}
+
+// take takes the packet that is to be sent next.
+func (c *Conn) take(ch *channel) *packet {
 	p := ch.unsent
 	c.aloft++
+	c.waiting -= len(p.buf)
 	ch.unsent = p.next
 	if ch.unsent == nil {
 		ch.unsentTail = nil
 	}
 	p.next = nil
-	p.first = ch.next
-	for b, seq := p.buf, p.first; len(b) >= HeaderSize; seq++ {
-		binary.BigEndian.PutUint32(b, seq)
-		b = b[HeaderSize+int(binary.BigEndian.Uint16(b[6:])):]
-	}
 	ch.next += p.count
 	if ch.sentTail != nil {
 		ch.sentTail.next = p

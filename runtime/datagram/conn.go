@@ -103,9 +103,11 @@ type Conn struct {
 	packets      int // alive
 	aloft        int // of them sent and not acknowledged in order
 	queued       int // bytes of all of them
+	waiting      int // of those that were never sent
 	parts        int // bytes of messages of which records are missing
 	tx, top      uint64
-	reorder      uint64 // how many later datagrams make one lost
+	disorder     bool  // the network overtakes
+	lossAt       int64 // when detect is to look again; 0: not
 	turn         ackTurn
 
 	window   int // congestion window
@@ -122,6 +124,7 @@ type Conn struct {
 	tries             int
 
 	held int // bytes in the reorder windows
+	runs int // and of how many pieces
 
 	beat     uint32 // our own heartbeat that is not answered
 	beats    uint32
@@ -142,7 +145,7 @@ const maxEchoes = 4
 
 func newConn(cfg *Config, pool *Pool, sink Sink, counters *Counters, now int64) *Conn {
 	c := &Conn{
-		cfg: cfg, pool: pool, sink: sink, counters: counters, mtu: cfg.MTU, reorder: 3,
+		cfg: cfg, pool: pool, sink: sink, counters: counters, mtu: cfg.MTU,
 		rto: cfg.FirstRTO, lastIn: now, progress: now, records: plainRecords, bytes: plainBytes,
 	}
 	c.ssthresh = cfg.WindowBytes
@@ -201,6 +204,9 @@ func (c *Conn) RTT() time.Duration { return c.srtt }
 
 // Queued is how many bytes wait to be sent or to be acknowledged.
 func (c *Conn) Queued() int { return c.queued }
+
+// Waiting is how many bytes of them wait: what is in flight is bounded by the windows.
+func (c *Conn) Waiting() int { return c.waiting }
 
 // Unsettled tells whether something is in flight, waits to be sent, or was received
 // and not settled.
@@ -269,7 +275,7 @@ func (c *Conn) release() {
 		ch.release(c)
 	}
 	c.flight, c.lost = list{}, list{}
-	c.inFlight, c.packets, c.aloft, c.queued, c.held, c.parts = 0, 0, 0, 0, 0, 0
+	c.inFlight, c.packets, c.aloft, c.queued, c.waiting, c.held, c.runs, c.parts = 0, 0, 0, 0, 0, 0, 0, 0
 	c.ready, c.due, c.more = nil, nil, nil
 }
 

@@ -158,7 +158,7 @@ func (f *flusher) fresh() {
 			continue
 		}
 		stuck = 0
-		f.launch(c.number(ch))
+		f.launch(c.take(ch))
 		if ch.unsent != nil {
 			if len(c.ready) > 1 {
 				rotate(c.ready)

@@ -1,7 +1,7 @@
 package datagram
 
 // packet is what is sent again as a whole: records of one channel that follow each
-// other. It gets its sequences when it is first sent.
+// other.
 type packet struct {
 	buf     []byte // whole records
 	channel *channel
@@ -15,7 +15,7 @@ type packet struct {
 	count   uint32 // records
 	tx      uint64 // number of the datagram that carried it last
 	sentAt  int64
-	gap     uint64 // how much later the datagrams were by which it was given up
+	gave    bool // was given up because later ones arrived
 	resent  bool
 	settled bool // reported as arrived, ahead of others
 }

@@ -123,13 +123,14 @@ func (c *Conn) early(ch *channel, first, count uint32, b []byte) {
 		}
 		return
 	}
-	if c.held+len(b)+runCost > c.cfg.WindowBytes {
+	if c.held+len(b) > c.cfg.WindowBytes || c.runs >= c.cfg.Window {
 		c.counters.Beyond += uint64(count)
 		return
 	}
 	c.counters.OutOfOrder += uint64(count)
-	c.held += len(b) + runCost
-	ch.held += len(b) + runCost
+	c.held += len(b)
+	ch.held += len(b)
+	c.runs++
 	ch.runs = slices.Insert(ch.runs, at, run{first, count, append(make([]byte, 0, len(b)), b...)})
 }
 
@@ -158,8 +159,9 @@ func (c *Conn) handOn(ch *channel) error {
 		if r.count > 0 {
 			break
 		}
-		c.held -= len(r.buf) + runCost
-		ch.held -= len(r.buf) + runCost
+		c.held -= len(r.buf)
+		ch.held -= len(r.buf)
+		c.runs--
 	}
 	ch.runs = slices.Delete(ch.runs, 0, done)
 	return nil

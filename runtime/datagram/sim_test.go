@@ -50,7 +50,8 @@ type end struct {
 	got      map[uint8][]string
 	onEach   func(datagram.Message)
 	buf      []byte
-	in, out  int // bytes
+	in, out  int  // bytes
+	mute     bool // keeps nothing of what arrives
 }
 
 type event struct {
@@ -91,6 +92,9 @@ func newSim(t testing.TB, seed uint64, f faults, cfg datagram.Config) *sim {
 }
 
 func (e *end) Message(m datagram.Message) {
+	if e.mute {
+		return
+	}
 	e.got[m.Channel] = append(e.got[m.Channel], string(m.Payload))
 	if e.onEach != nil {
 		e.onEach(m)

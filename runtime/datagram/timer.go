@@ -5,14 +5,15 @@ import (
 	"time"
 )
 
-// The congestion window grows by slow start up to ssthresh and from there by one
-// datagram a round trip; a loss takes it to 7/10, once a round trip, a timeout to the
+// The congestion window grows by slow start up to ssthresh and from there by some
+// datagrams a round trip; a loss takes it to 7/10, once a round trip, a timeout to the
 // least. CUBIC and BBR are made for long fat paths and shared queues; this is for
 // local networks, where the round trip is short and linear growth is quick, and where
 // loss is as often the radio's as a queue's: the least window keeps it moving.
 const (
 	initialWindow = 32 // datagrams
 	leastWindow   = 8
+	growth        = 8 // a round trip
 )
 
 // measure takes a sample of the round-trip time (RFC 6298, section 2).
@@ -39,9 +40,26 @@ func (c *Conn) grow(bytes int) {
 	if c.window < c.ssthresh {
 		c.window += bytes
 	} else {
-		c.window += max(c.mtu*bytes/c.window, 1)
+		c.window += max(growth*c.mtu*bytes/c.window, 1)
 	}
 	c.window = min(c.window, c.cfg.WindowBytes)
+}
+
+// reorder is how many later datagrams make one lost.
+const reorder = 3
+
+// detect gives up packets because later ones have arrived: at once on a network that
+// keeps its order, otherwise when they are late by more than a quarter of a round trip
+// (as RFC 8985 does).
+func (c *Conn) detect(now int64) {
+	c.lossAt = 0
+	for p := c.flight.head; p != nil && p.tx+reorder <= c.top; p = c.flight.head {
+		if due := p.sentAt + int64(c.srtt+c.srtt/4+time.Millisecond); c.disorder && now < due {
+			c.lossAt = due
+			return
+		}
+		c.lose(p)
+	}
 }
 
 // lose gives a packet in flight up: it is sent again.
@@ -52,7 +70,7 @@ func (c *Conn) lose(p *packet) {
 		c.ssthresh = c.window
 	}
 	c.leave(p)
-	p.gap = c.top - p.tx
+	p.gave = true
 	c.lost.push(p)
 }
 
@@ -83,6 +101,9 @@ func (c *Conn) Deadline() (at int64, ok bool) {
 		return at, true
 	case c.flight.count+c.lost.count > 0:
 		at = min(c.timeout(), c.probeTime(), c.gone())
+		if c.lossAt > 0 {
+			at = min(at, c.lossAt)
+		}
 	case c.aloft > 0:
 		at = min(c.askTime(), c.gone())
 	}
@@ -137,6 +158,9 @@ func (c *Conn) Expire(now int64) error {
 		c.backoff = min(c.backoff+1, 10)
 		c.sendBeat = true
 	case waits:
+		if c.lossAt > 0 && now >= c.lossAt {
+			c.detect(now)
+		}
 		switch {
 		case now >= c.timeout():
 			c.expired(now)

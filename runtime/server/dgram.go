@@ -30,6 +30,7 @@ type dgram struct {
 	channels *[datagram.MaxChannels]abi.Attributes // shared
 
 	guest    datagram.Guest // who is being let in
+	message  abi.Message    // that is being entered
 	soiled   []*talk
 	last     *talk // whose message ended last: often whose ends next
 	counters datagram.Counters
@@ -53,7 +54,7 @@ func newDgram(cfg *config.Config, i int) (func(*path, *listener) speaker, error)
 	_, _ = rand.Read(secret[:]) // never fails
 	settings := datagram.Config{
 		MTU: int(c.Datagram.MTU), Window: c.Datagram.Window, WindowBytes: int(c.Datagram.WindowSize), Channels: c.Datagram.Channels,
-		QueueBytes: engine.HardFactor * int(c.Outbox.Size), MaxMessage: int(c.Limits.Frame),
+		QueueBytes: engine.HardFactor*int(c.Outbox.Size) + int(c.Datagram.WindowSize), MaxMessage: int(c.Limits.Frame),
 		MinRTO: c.Datagram.Retransmit.Min.Std(), MaxRTO: c.Datagram.Retransmit.Max.Std(),
 		FirstRTO: min(max(datagram.DefaultFirstRTO, c.Datagram.Retransmit.Min.Std()), c.Datagram.Retransmit.Max.Std()),
 		GiveUp:   c.Deadlines.Write.Std(), Settle: true,
@@ -161,7 +162,8 @@ func (t *talk) Message(in datagram.Message) {
 		t.conn.Settle(in.Receipt)
 		return
 	}
-	m := abi.Message{Receipt: in.Receipt, Attrs: d.channels[in.Channel], Payload: in.Payload}
+	m := &d.message
+	*m = abi.Message{Receipt: in.Receipt, Attrs: d.channels[in.Channel], Payload: in.Payload}
 	switch in.Kind {
 	case datagram.Request:
 		m.Type, m.Seq = abi.TypeRequest, uint64(in.Seq)
@@ -174,7 +176,7 @@ func (t *talk) Message(in datagram.Message) {
 	if in.Kind == datagram.Request {
 		m.Seq |= uint64(in.Channel) << 32 // where the answer goes
 	}
-	p.enter(t.peer, &m)
+	p.enter(t.peer, m)
 	if t.peer.conn.Held() {
 		t.conn.Pause()
 	}
@@ -210,14 +212,14 @@ func (t *talk) send(m *abi.Message, out datagram.Message) delivery.Reason {
 	d, c := t.dgram, t.peer.conn
 	limit, policy := c.Outbox()
 	size := len(out.Payload) + datagram.HeaderSize
-	over := t.conn.Queued() > 0 && t.conn.Queued()+size > limit
+	over := t.conn.Waiting() > 0 && t.conn.Waiting()+size > limit
 	if over {
 		switch policy {
 		case engine.Disconnect:
 			c.Close(engine.ReasonOutboxFull)
 			return delivery.OutboxFull
 		case engine.DropOldest:
-			for t.conn.Queued()+size > limit {
+			for t.conn.Waiting()+size > limit {
 				records, _ := t.conn.DropOldest(out.Channel)
 				if records == 0 {
 					return delivery.OutboxFull
@@ -226,6 +228,9 @@ func (t *talk) send(m *abi.Message, out datagram.Message) delivery.Reason {
 			}
 			over = false
 		}
+	}
+	if over && t.conn.Waiting()+size > engine.HardFactor*limit {
+		return delivery.OutboxFull
 	}
 	switch err := t.conn.Send(out); {
 	case err == nil:
@@ -238,7 +243,7 @@ func (t *talk) send(m *abi.Message, out datagram.Message) delivery.Reason {
 	}
 	t.soil()
 	if over {
-		c.Owe(t.conn.Queued())
+		c.Owe(t.conn.Waiting())
 		d.path.hold(m, c.ID())
 	}
 	return taken
@@ -362,7 +367,7 @@ func (t *talk) flush() {
 	d := t.dgram
 	now := d.now()
 	d.path.scratch = t.conn.Flush(now, d.path.scratch, t)
-	t.peer.conn.Owe(t.conn.Queued())
+	t.peer.conn.Owe(t.conn.Waiting())
 	if at, ok := t.conn.Deadline(); ok {
 		t.peer.conn.WakeAt(d.start.Add(time.Duration(at)))
 	} else {

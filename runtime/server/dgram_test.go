@@ -33,7 +33,6 @@ type stream struct {
 	in []byte
 }
 
-
 func dialDgram(t testing.TB, address string, cfg datagram.Config) *stream {
 	t.Helper()
 	s, err := dgram.Dial(t.Context(), address, cfg)
@@ -251,11 +250,6 @@ func TestDgramBadNetwork(t *testing.T) {
 			out := dialDgram(t, newBadNet(t, f.address("out"), 0.2, 0.1, 0.2).address(), datagram.Config{})
 			in := dialDgram(t, newBadNet(t, f.address("in"), 0.2, 0.1, 0.2).address(), datagram.Config{})
 			pourAndCheck(t, in, out, channels, count)
-			t.Logf("in: %v %+v", in.RTT(), in.Counters())
-			for _, n := range []string{"retransmitted", "timeouts", "probes", "spurious", "duplicates", "rtt_seconds", "rtt_samples"} {
-				t.Log(n, f.MetricOf("weft_datagram_"+n+"_total", "in"), f.MetricOf("weft_datagram_"+n+"_total", "out"))
-			}
-			t.Logf("out: %v %+v", out.RTT(), out.Counters())
 			waitFor(t, "the counters", func() bool {
 				return f.Metric("weft_datagram_retransmitted_total") > 0 && f.Metric("weft_datagram_duplicates_total") > 0
 			})

@@ -1,8 +1,10 @@
 package load
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"net"
 	"unsafe"
 
 	"github.com/weftrun/weft/abi"
@@ -27,9 +29,19 @@ type Frames struct {
 	Hello func(Peer) []byte
 	// AwaitHello waits for one frame that answers the Hello.
 	AwaitHello bool
+	// Connect opens a connection where the frames do not go over TCP; nil: they do.
+	Connect func(ctx context.Context, address string) (net.Conn, error)
 	// Type and Priority are those of every message sent.
 	Type     abi.Type
 	Priority uint8
+}
+
+// Dial implements dialer.
+func (f *Frames) Dial(ctx context.Context, address string) (net.Conn, error) {
+	if f.Connect == nil {
+		return dialTCP(ctx, address)
+	}
+	return f.Connect(ctx, address)
 }
 
 // Name is the format's name.

@@ -174,10 +174,25 @@ func Dial(ctx context.Context, address string, protocol Protocol, p Peer, timeou
 	return dial(ctx, address, nil, protocol, p, timeout)
 }
 
-func dial(ctx context.Context, address string, secret *tls.Config, protocol Protocol, p Peer, timeout time.Duration) (conn net.Conn, rest []byte, err error) {
-	d := net.Dialer{Timeout: timeout}
+// dialer is a protocol that opens its connections itself.
+type dialer interface {
+	Dial(ctx context.Context, address string) (net.Conn, error)
+}
+
+func dialTCP(ctx context.Context, address string) (net.Conn, error) {
+	var d net.Dialer
 	d.SetMultipathTCP(false)
-	conn, err = d.DialContext(ctx, "tcp", address)
+	return d.DialContext(ctx, "tcp", address)
+}
+
+func dial(ctx context.Context, address string, secret *tls.Config, protocol Protocol, p Peer, timeout time.Duration) (conn net.Conn, rest []byte, err error) {
+	brief, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	if d, ok := protocol.(dialer); ok {
+		conn, err = d.Dial(brief, address)
+	} else {
+		conn, err = dialTCP(brief, address)
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s %d: %w", p.Role, p.Index, err)
 	}

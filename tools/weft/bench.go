@@ -27,6 +27,7 @@ type benching struct {
 	count        uint64
 	token, key   string
 	pid          int
+	mtu          int
 	thresholds   []string
 	json         bool
 	priority     uint8
@@ -77,6 +78,7 @@ weft bench --sign --topic 'truck/#' --json >result.json`,
 	f.StringVar(&b.token, "token", "", "`TOKEN` that every connection shows first")
 	f.BoolVar(&b.sign, "sign", false, "sign a token for each connection")
 	f.StringVar(&b.key, "key", "", "shared `SECRET` for --sign; none: that of the built-in example")
+	f.IntVar(&b.mtu, "mtu", 0, "with --frame mcp-dgram: datagrams of at most so many bytes; 0: 1200")
 	f.IntVar(&b.pid, "pid", 0, "`PID` of the server, to report its CPU time")
 	f.StringArrayVar(&b.thresholds, "threshold", nil, "`WHAT=LIMIT`: p50, p90, p99, p99.9, p99.99 or max at most so long, rate at least so many, lost at most so many; exit code 5 if not (repeatable)")
 	f.BoolVar(&b.json, "json", false, "print JSON")
@@ -135,6 +137,8 @@ func (b *benching) consistent(cmd *cobra.Command) error {
 	switch {
 	case given("rate") && b.rate <= 0:
 		return usageError("--rate %v: expected messages a second", b.rate)
+	case given("mtu") && !b.wire.datagrams():
+		return usageError("--mtu is for --frame %s", frameDatagram)
 	case b.key != "" && !b.sign:
 		return usageError("--key is for --sign, which is missing")
 	case len(b.topics) > 0 && !b.sign:
@@ -148,6 +152,9 @@ func (b *benching) consistent(cmd *cobra.Command) error {
 }
 
 func (b *benching) config(cmd *cobra.Command, sys system) (load.Config, error) {
+	if b.wire.datagrams() {
+		return b.datagrams(cmd, sys)
+	}
 	format, err := b.wire.format()
 	if err != nil {
 		return load.Config{}, err
@@ -155,7 +162,11 @@ func (b *benching) config(cmd *cobra.Command, sys system) (load.Config, error) {
 	if format.Modbus() {
 		return load.Config{}, usageError("%s carries Modbus PDUs only, and no payload to measure with: choose another frame format", format.Name())
 	}
-	frames := &load.Frames{Codec: format, Type: abi.TypeRequest, Priority: b.priority}
+	return b.with(&load.Frames{Codec: format, Type: abi.TypeRequest, Priority: b.priority}, cmd, sys)
+}
+
+// with is the configuration for frames.
+func (b *benching) with(frames *load.Frames, cmd *cobra.Command, sys system) (cfg load.Config, err error) {
 	switch {
 	case b.sign:
 		key := b.key
@@ -176,7 +187,7 @@ func (b *benching) config(cmd *cobra.Command, sys system) (load.Config, error) {
 	if err != nil {
 		return load.Config{}, err
 	}
-	cfg := load.Config{
+	cfg = load.Config{
 		TLS:     secret,
 		Address: b.to, Protocol: protocol, Mode: load.Closed, Window: b.window, Publishers: b.publishers, Subscribers: b.subscribers,
 		Payload: load.Payload{Size: b.size, Template: b.template}, Duration: b.duration, Warmup: b.warmup, Count: b.count,

@@ -104,9 +104,9 @@ func preset(name string) (*frame.Format, error) {
 type wire struct{ name, declaration string }
 
 func (w *wire) flags(cmd *cobra.Command, fallback string) {
-	cmd.Flags().StringVarP(&w.name, "frame", "f", fallback, "frame `FORMAT` (weft frames lists them)")
+	cmd.Flags().StringVarP(&w.name, "frame", "f", fallback, "frame `FORMAT` (weft frames lists them; mcp-dgram is reliable datagrams over UDP)")
 	cmd.Flags().StringVar(&w.declaration, "declaration", "", "`FILE` with a frame declaration of your own (YAML), instead of --frame")
-	_ = cmd.RegisterFlagCompletionFunc("frame", cobra.FixedCompletions(frame.Presets(), cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("frame", cobra.FixedCompletions(append(frame.Presets(), frameDatagram), cobra.ShellCompDirectiveNoFileComp))
 	cmd.MarkFlagsMutuallyExclusive("frame", "declaration")
 }
 

@@ -79,9 +79,12 @@ weft send --to 127.0.0.1:7500 --frame mcp-node --attr node_id=3 --hex 0102ff`,
 }
 
 func (s *sending) run(cmd *cobra.Command, args []string) error {
-	format, err := s.wire.format()
-	if err != nil {
-		return err
+	var format *frame.Format
+	var err error
+	if !s.wire.datagrams() {
+		if format, err = s.wire.format(); err != nil {
+			return err
+		}
 	}
 	m, err := s.message(cmd.InOrStdin(), args)
 	if err != nil {
@@ -91,6 +94,9 @@ func (s *sending) run(cmd *cobra.Command, args []string) error {
 	secret, err := s.secure.over(s.to)
 	if err != nil {
 		return err
+	}
+	if format == nil {
+		return s.datagrams(cmd, &m)
 	}
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "tcp", s.to)
@@ -114,13 +120,17 @@ func (s *sending) run(cmd *cobra.Command, args []string) error {
 		}
 		_ = conn.SetDeadline(time.Time{})
 	}
-	x := &exchange{conn: conn, format: format.Peer()}
+	return s.exchange(cmd, &exchange{conn: conn, format: format.Peer()}, &m)
+}
+
+// exchange sends the message and waits for what comes back.
+func (s *sending) exchange(cmd *cobra.Command, x *exchange, m *abi.Message) error {
 	if s.preface != "" {
 		if err := s.introduce(cmd, x); err != nil {
 			return err
 		}
 	}
-	if err := x.send(&m); err != nil {
+	if err := x.send(m); err != nil {
 		return err
 	}
 	if s.wait == 0 || m.Type == abi.TypeEvent && !cmd.Flags().Changed("wait") {
@@ -244,7 +254,7 @@ func (s *sending) print(w io.Writer, m *abi.Message) error {
 // exchange sends and receives frames on one connection.
 type exchange struct {
 	conn    net.Conn
-	format  *frame.Format
+	format  codec
 	pending []byte
 }
 

@@ -226,6 +226,9 @@ func (s *Stream) Read(b []byte) (int, error) {
 func (s *Stream) Write(b []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.past() {
+		return 0, os.ErrDeadlineExceeded
+	}
 	whole := len(b)
 	rest := b
 	if len(s.partial) > 0 {
@@ -248,6 +251,9 @@ func (s *Stream) Write(b []byte) (int, error) {
 	return whole, nil
 }
 
+// past tells whether the deadline of Write is over. Hold mu.
+func (s *Stream) past() bool { return !s.writeTime.IsZero() && !time.Now().Before(s.writeTime) }
+
 // send queues one message as soon as there is room. Hold mu.
 func (s *Stream) send(m datagram.Message) error {
 	for {
@@ -256,16 +262,38 @@ func (s *Stream) send(m datagram.Message) error {
 			return s.err
 		case s.closed:
 			return net.ErrClosed
-		case !s.writeTime.IsZero() && !time.Now().Before(s.writeTime):
-			return os.ErrDeadlineExceeded
 		}
-		err := s.conn.Send(m)
-		if !errors.Is(err, datagram.ErrFull) {
+		if err := s.conn.Send(m); !errors.Is(err, datagram.ErrFull) {
 			return err
+		}
+		if s.past() {
+			return os.ErrDeadlineExceeded
 		}
 		s.flush()
 		s.writable.Wait()
 	}
+}
+
+// Flush waits until everything that was written is acknowledged, at most a few
+// seconds.
+func (s *Stream) Flush() error {
+	late := false
+	timer := time.AfterFunc(linger, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		late = true
+		s.writable.Broadcast()
+	})
+	defer timer.Stop()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.conn.Queued() > 0 && s.err == nil && !late {
+		s.writable.Wait()
+	}
+	if late && s.err == nil {
+		return os.ErrDeadlineExceeded
+	}
+	return s.err
 }
 
 // Close implements net.Conn: it waits a while for what was sent to be acknowledged,
