@@ -153,7 +153,7 @@ func TestFaultsAndLimits(t *testing.T) {
 		t.Errorf("limit %d by default", f.Limit())
 	}
 	g := f.WithLimit(1 << 40)
-	if g.Limit() != abi.MaxPayload+9 || !g.Same(f) || g.Same(preset(t, "mcp-cmd")) {
+	if g.Limit() != abi.MaxPayload+9 || !g.Same(f) || g.Same(nil) || g.Same(preset(t, "mcp-cmd")) {
 		t.Errorf("limit %d", g.Limit())
 	}
 }

@@ -184,8 +184,9 @@ func (f *Format) setLimit(bytes int) {
 
 // Same reports whether both are one format, their limits apart: a frame that one
 // has read is then a frame that the other writes, byte for byte. A Modbus format
-// is not even the same as itself: who reads requests writes responses.
-func (f *Format) Same(g *Format) bool { return f.root == g.root && f.modbus == nil }
+// is not even the same as itself: who reads requests writes responses. nil, the format
+// of protocols that are none of this package's, is the same as no other.
+func (f *Format) Same(g *Format) bool { return g != nil && f.root == g.root && f.modbus == nil }
 
 // Carries tells which fields of a message the frame's bytes depend on. A message
 // in which none of them changed may be sent as its Frame.

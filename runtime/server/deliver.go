@@ -422,16 +422,30 @@ func (p *path) encode(m *abi.Message, f *frame.Format) ([]byte, error) {
 	if e.format == f {
 		return e.unit, nil
 	}
-	if m.Frame != nil && !m.FrameStale && e.changes&f.Carries() == 0 && p.setup.listeners[m.Listener].format.Same(f) && len(m.Frame) <= f.Limit() {
+	if m.Frame != nil && !m.FrameStale && e.changes&f.Carries() == 0 && f.Same(p.setup.listeners[m.Listener].format) && len(m.Frame) <= f.Limit() {
 		e.format, e.unit = f, m.Frame
 		return e.unit, nil
 	}
 	start := len(p.scratch)
+	own := m.Seq
+	m.Seq = narrow(m, f.SeqBits())
 	grown, err := f.Append(p.scratch, m)
+	m.Seq = own
 	if err != nil {
 		return nil, err
 	}
 	p.scratch = grown
 	e.format, e.unit = f, grown[start:]
 	return e.unit, nil
+}
+
+// narrow is the sequence id of a message in so many bits. One of a request that is too
+// long is that of a request to all who subscribe: whom it is addressed to gets a
+// fitting one (askBy), by which the response is found. Here none is looked for, so the
+// request goes out with what fits of it, and not as the event that 0 stands for.
+func narrow(m *abi.Message, bits int) uint64 {
+	if m.Type != abi.TypeRequest || bits == 0 || m.Seq>>bits == 0 {
+		return m.Seq
+	}
+	return max(m.Seq&(1<<bits-1), 1)
 }
