@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/textproto"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -38,12 +39,16 @@ func (k *checker) websocket(path string, l *Listener) {
 	if w == nil {
 		return
 	}
+	alpn := join(path, "tls.alpn")
 	path = join(path, "websocket")
 	if l.Frame == FrameDatagram {
 		k.add(path, Problem{Cause: "has no effect", Found: "frame: " + l.Frame, Expected: "a frame over TCP", Fix: "remove the key: datagrams go over UDP"})
 	}
 	if u, err := url.ParseRequestURI(w.Path); err != nil || !strings.HasPrefix(w.Path, "/") || strings.ContainsAny(w.Path, "?#") || u.Host != "" {
 		k.add(join(path, "path"), Problem{Cause: "not a path", Value: w.Path, Expected: "a path such as /mqtt", Fix: "begin it with / and leave out query and fragment"})
+	}
+	if t := l.TLS; t != nil && len(t.ALPN) > 0 && !slices.Contains(t.ALPN, "http/1.1") {
+		k.add(alpn, Problem{Cause: "browsers could not connect", Value: strings.Join(t.ALPN, ", "), Expected: "http/1.1 among them, since there is WebSocket above", Fix: "add it, or remove the key"})
 	}
 	for i, origin := range w.Origins {
 		if u, err := url.Parse(origin); origin != "*" && (err != nil || u.Scheme == "" || u.Host == "" || u.Scheme+"://"+u.Host != origin) {
