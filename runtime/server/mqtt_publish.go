@@ -66,7 +66,8 @@ func (s *mqttSpeaker) published(from *peer, c *mqttConn, unit []byte) error {
 // enter makes a message of a PUBLISH.
 func (s *mqttSpeaker) enter(from *peer, c *mqttConn, m *packet.Publish, frame []byte, receipt uint32) {
 	p := s.path
-	am := abi.Message{QoS: m.QoS, Seq: uint64(m.ID), Receipt: receipt, Topic: m.Topic, Payload: m.Payload}
+	am := p.blank()
+	am.QoS, am.Seq, am.Receipt, am.Topic, am.Payload = m.QoS, uint64(m.ID), receipt, m.Topic, m.Payload
 	if m.Retain {
 		am.Flags, frame = abi.FlagRetain, nil
 	}
@@ -89,10 +90,10 @@ func (s *mqttSpeaker) enter(from *peer, c *mqttConn, m *packet.Publish, frame []
 	if why != taken {
 		am.Session, am.Listener = from.session.ID(), s.listener.index
 		p.ledger.In++
-		p.drop(&am, why)
+		p.drop(am, why)
 		return
 	}
-	p.enter(from, &am)
+	p.enter(from, am)
 }
 
 // keep copies bytes to where they last until the turn ends.

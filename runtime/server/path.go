@@ -48,6 +48,7 @@ type path struct {
 	by       []router.Subscriber                     // of a posted message
 	sys      *mqttSys                                // of the first loop; nil without MQTT
 	sharing  [2]router.Subscriber                    // of a message for a shared subscription
+	entering abi.Message                             // see blank
 	letter   delivery.Letter                         // what a dead letter of the message would say
 	letters  *delivery.Handover[delivery.DeadLetter] // dead letters to be kept; nil for none
 	kept     bool                                    // the last dead letter was kept

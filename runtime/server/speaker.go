@@ -61,6 +61,13 @@ func (p *path) makeSpeakers() {
 	}
 }
 
+// blank is an empty message for a speaker to fill in and enter, until it asks for the
+// next: one of its own would be made anew each time.
+func (p *path) blank() *abi.Message {
+	p.entering = abi.Message{}
+	return &p.entering
+}
+
 // enter completes a message that a speaker has decoded and puts it into the
 // listener's lane. The speaker sets what its protocol says: Seq, Receipt, Flags, Type,
 // Priority, QoS, Topic, Attrs, Payload; they belong to the turn.
