@@ -33,6 +33,13 @@ func (l *Loop) Hold(publisher, until ConnID) {
 	}
 }
 
+// wayBit marks an id that stands for the way to a loop; no connection has it.
+const wayBit = 1 << 55
+
+// WayTo is what to hold a publisher for when Post to the loop answered Pressed: it is
+// read from again when the way is at most half full.
+func WayTo(loop int) ConnID { return ConnID(uint64(loop)<<loopShift | wayBit) }
+
 // drained tells whether nobody needs to wait for the consumer any more. If it answers
 // false, this loop will be woken when that may have changed.
 func (l *Loop) drained(id ConnID) bool {
@@ -40,6 +47,9 @@ func (l *Loop) drained(id ConnID) bool {
 		return true
 	}
 	owner := l.engine.loops[id.Loop()]
+	if id&wayBit != 0 {
+		return l.routeCalm(owner)
+	}
 	if c := l.table.get(id); c != nil {
 		l.show(c) // as of now, not of the last turn
 	}

@@ -68,6 +68,8 @@ func (p *path) toFound(m *abi.Message, found *router.Entry[router.Subscriber]) i
 			if p.took(p.postTo(m, loopOf(by[0].Session), by[:n], false)) {
 				copies += sessions
 				p.ledger.Copies += uint64(sessions - 1)
+			} else {
+				p.ledger.CopiesDropped[p.why] += uint64(sessions - 1)
 			}
 			by = by[n:]
 			continue

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -61,7 +62,7 @@ type mqttClient struct {
 	id uint16
 	// later are the messages that came while an acknowledgement was awaited.
 	later [][]byte
-	live  *int // connections that are there, of the whole test
+	live  *atomic.Int64 // connections that are there, of the whole test
 	over  bool
 }
 
@@ -69,7 +70,7 @@ type mqttClient struct {
 func (f *fixture) mqttDial(v packet.Version) *mqttClient {
 	f.t.Helper()
 	c := f.dial("mqtt")
-	f.clients++
+	f.clients.Add(1)
 	return &mqttClient{Conn: c.Conn, t: f.t, v: v, live: &f.clients}
 }
 
@@ -332,14 +333,14 @@ func (c *mqttClient) breaks(f *fixture) {
 	c.t.Helper()
 	_ = c.Close()
 	c.gone()
-	f.await("weft_connections", float64(*c.live))
+	f.await("weft_connections", float64(c.live.Load()))
 }
 
 // gone takes note of a connection that has ended.
 func (c *mqttClient) gone() {
 	if !c.over {
 		c.over = true
-		*c.live--
+		c.live.Add(-1)
 	}
 }
 

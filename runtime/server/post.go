@@ -1,7 +1,9 @@
 package server
 
 import (
+	"cmp"
 	"encoding/binary"
+	"slices"
 
 	"github.com/weftrun/weft/abi"
 	"github.com/weftrun/weft/runtime/delivery"
@@ -12,13 +14,18 @@ import (
 // A message for sessions that a speaker of another loop serves travels there as it is,
 // once for all of them:
 //
-//	receivers u32, then for each: session u64, identifier u32, options u8, addressed u8
+//	receivers u32, then for each: session u64, identifier u32, options u8, addressed u8;
+//	  or receivers everyStay: all sessions there that are subscribed to the topic
 //	the connection it came by u64, session u64, seq u64, time i64, listener u32, flags u32,
 //	type u8, priority u8, qos u8, 0 u8, lengths u32 of topic, attributes, context, payload
 //	the bytes of these four
 //
 // All of it little-endian; it never leaves the process.
 const (
+	// everyStay stands for a list of receivers that the other loop knows as well.
+	everyStay = 1<<32 - 1
+	// fewReceivers are listed.
+	fewReceivers = 4
 	postReceiver = 14
 	postMessage  = 8 + 8 + 8 + 8 + 4 + 4 + 4 + 4*4
 )
@@ -36,7 +43,11 @@ func (p *path) post(m *abi.Message, at int, id uint64, by []router.Subscriber) d
 // postTo takes the message to sessions of another loop.
 func (p *path) postTo(m *abi.Message, at int, by []router.Subscriber, addressed bool) delivery.Reason {
 	start := len(p.scratch)
-	b := le.AppendUint32(p.scratch, uint32(len(by)))
+	receivers := uint32(len(by))
+	if len(by) > fewReceivers && !addressed {
+		by, receivers = nil, everyStay
+	}
+	b := le.AppendUint32(p.scratch, receivers)
 	for i := range by {
 		b = le.AppendUint64(b, by[i].Session)
 		b = le.AppendUint32(b, by[i].Identifier)
@@ -58,8 +69,10 @@ func (p *path) postTo(m *abi.Message, at int, by []router.Subscriber, addressed 
 	sent := p.loop.Post(at, 0, b[start:])
 	p.scratch = b[:start] // Post has copied it
 	switch sent {
+	case engine.Pressed:
+		p.hold(m, engine.WayTo(at))
 	case engine.Dropped:
-		return delivery.OutboxFull
+		return delivery.LoopBusy
 	case engine.Closed:
 		return delivery.Closed
 	}
@@ -78,6 +91,10 @@ func flag(on bool) byte {
 func (p *path) Posted(_ uint64, b []byte) {
 	p.begin()
 	n := le.Uint32(b)
+	everybody := n == everyStay
+	if everybody {
+		n = 0
+	}
 	receivers, b := b[4:4+n*postReceiver], b[4+n*postReceiver:]
 	m := abi.Message{
 		Session: le.Uint64(b[8:]), Seq: le.Uint64(b[16:]), Time: int64(le.Uint64(b[24:])),
@@ -91,10 +108,36 @@ func (p *path) Posted(_ uint64, b []byte) {
 		*part, rest = rest[:size:size], rest[size:]
 	}
 	p.encoded.reset(abi.ChangesKnown)
+	if everybody {
+		p.deliverToStays(&m)
+	}
 	for len(receivers) > 0 {
 		receivers = p.deliverPosted(&m, receivers)
 	}
 	p.foreign = 0
+}
+
+// deliverToStays takes the message to every session of this loop that outlives its
+// connections and is subscribed to the topic.
+func (p *path) deliverToStays(m *abi.Message) {
+	found := p.cache.Lookup(m.Topic)
+	first := uint64(p.loop.Index())<<stayLoopShift | stayBit
+	by := found.Subscribers
+	at, _ := slices.BinarySearchFunc(by, first, func(s router.Subscriber, id uint64) int { return cmp.Compare(s.Session, id) })
+	for by = by[at:]; len(by) > 0 && isStay(by[0].Session) && loopOf(by[0].Session) == p.loop.Index(); {
+		n := 1
+		for n < len(by) && by[n].Session == by[0].Session {
+			n++
+		}
+		why := delivery.Closed
+		if s := p.speakerOf(by[0].Session); s != nil {
+			why = s.deliver(m, by[0].Session, by[:n])
+		}
+		if why != taken {
+			p.ledger.DropCopy(why)
+		}
+		by = by[n:]
+	}
 }
 
 // deliverPosted takes the message to the first session, through all of its

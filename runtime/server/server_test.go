@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,7 +36,7 @@ type fixture struct {
 	stop  context.CancelFunc
 	ended chan error
 	// clients counts the MQTT clients that are connected.
-	clients int
+	clients atomic.Int64
 }
 
 // start runs a server with the configuration until the test ends.
