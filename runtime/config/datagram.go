@@ -19,9 +19,9 @@ type Datagram struct {
 	Channels int `koanf:"channels" yaml:"channels" default:"256" min:"1" max:"256"`
 	// Window is how many records of a channel may be under way or wait, in either
 	// direction.
-	Window int `koanf:"window" yaml:"window" default:"32768" min:"1" max:"32768"`
+	Window int `koanf:"window" yaml:"window" default:"8192" min:"1" max:"32768"`
 	// WindowSize is how many bytes of a connection may.
-	WindowSize Size `koanf:"window_size" yaml:"window_size" default:"4MiB" min:"4KiB" max:"256MiB"`
+	WindowSize Size `koanf:"window_size" yaml:"window_size" default:"512KiB" min:"4KiB" max:"256MiB"`
 	// Retransmit bounds the time after which what is not acknowledged is sent again.
 	Retransmit Retransmit `koanf:"retransmit" yaml:"retransmit"`
 }

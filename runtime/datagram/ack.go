@@ -31,7 +31,7 @@ func (c *Conn) appendAck(dst []byte, ch *channel) []byte {
 		ranges++
 	}
 	first, end := base, ch.expect // handed over and not settled
-	for i := range ch.runs {
+	for i := ch.head; i < len(ch.runs); i++ {
 		r := &ch.runs[i]
 		if r.first == end {
 			end = r.end()

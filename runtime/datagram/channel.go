@@ -20,7 +20,8 @@ type channel struct {
 	// Receiving.
 	expect  uint32 // the next record to be handed over
 	acked   uint32 // the last that is settled, with all before it
-	runs    []run  // arrived too early or while paused, by sequence
+	runs    []run  // arrived too early or while paused, by sequence, from runs[head]
+	head    int
 	held    int    // their bytes
 	partial []byte // of a message of several records
 	inParts bool
@@ -32,6 +33,7 @@ type channel struct {
 type run struct {
 	first, count uint32
 	buf          []byte
+	packet       *packet // whose memory it is
 }
 
 func (r *run) end() uint32 { return r.first + r.count }

@@ -10,9 +10,9 @@ const (
 	MinMTU             = 256
 	MaxMTU             = 65000
 	DefaultMTU         = 1200
-	DefaultWindow      = MaxWindow
+	DefaultWindow      = 8192
 	MaxWindow          = 32768
-	DefaultWindowBytes = 4 << 20
+	DefaultWindowBytes = 512 << 10
 	DefaultMaxMessage  = 64 << 10
 	DefaultMinRTO      = 20 * time.Millisecond
 	DefaultMaxRTO      = 2 * time.Second

@@ -35,8 +35,7 @@ var (
 // Sink takes what arrives, on the goroutine that called Receive or Resume.
 type Sink interface {
 	// Message takes one message, in order within its channel. Its payload lies in
-	// the datagram or in the connection's memory, until the sink returns and, what
-	// lies in the datagram, as long as that does.
+	// the datagram, or in the connection's memory until the next Flush.
 	Message(m Message)
 }
 
@@ -125,6 +124,8 @@ type Conn struct {
 
 	held int // bytes in the reorder windows
 	runs int // and of how many pieces
+	// spent is the memory of those that were handed over since the last Flush.
+	spent []*packet
 
 	beat     uint32 // our own heartbeat that is not answered
 	beats    uint32
@@ -276,7 +277,7 @@ func (c *Conn) release() {
 	}
 	c.flight, c.lost = list{}, list{}
 	c.inFlight, c.packets, c.aloft, c.queued, c.waiting, c.held, c.runs, c.parts = 0, 0, 0, 0, 0, 0, 0, 0
-	c.ready, c.due, c.more = nil, nil, nil
+	c.ready, c.due, c.more, c.spent = nil, nil, nil, nil // what is lent is left to the collector
 }
 
 // channel finds a channel and makes it if the peer may have one more; nil if not.

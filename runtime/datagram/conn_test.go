@@ -209,7 +209,7 @@ func TestDoor(t *testing.T) {
 func TestBoundedMemory(t *testing.T) {
 	s := newSim(t, 9, calm, datagram.Config{WindowBytes: 256 << 10, Window: 4096})
 	s.open()
-	c := s.server.conn
+	c, cookie := s.server.conn, cookieOf(s)
 	s.server.onEach = nil
 	var before, after runtime.MemStats
 	runtime.GC()
@@ -221,10 +221,13 @@ func TestBoundedMemory(t *testing.T) {
 		_ = c.Receive(s.now, b)
 	}
 	for ch := range 256 { // and what is within the window
-		for i := range 4096 {
-			b := binary.BigEndian.AppendUint32(nil, cookieOf(s)+3+uint32(2*i))
+		for i := range 2000 {
+			b := binary.BigEndian.AppendUint32(nil, cookie+3+uint32(2*i))
 			_ = c.Receive(s.now, append(b, byte(ch), 4, 0, 0))
 		}
+	}
+	if n := s.server.counters.OutOfOrder; n < 4000 {
+		t.Fatalf("%d records wait, the test means to fill the window", n)
 	}
 	runtime.GC()
 	runtime.ReadMemStats(&after)

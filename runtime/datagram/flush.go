@@ -6,6 +6,11 @@ import "encoding/binary"
 // does not lie in the connection's own memory, and returns it; earlier contents stay
 // where they are. Call it after a batch of Receive and Send, not after each.
 func (c *Conn) Flush(now int64, scratch []byte, out Out) []byte {
+	for i, p := range c.spent {
+		c.pool.give(p)
+		c.spent[i] = nil
+	}
+	c.spent = c.spent[:0]
 	f := flusher{c: c, now: now, scratch: scratch, out: out}
 	switch {
 	case c.bye:

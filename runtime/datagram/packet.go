@@ -55,14 +55,14 @@ func (l *list) remove(p *packet) {
 	l.count--
 }
 
-// Pool keeps packets for the connections of one goroutine.
+// Pool keeps the memory of packets for the connections of one goroutine.
 type Pool struct {
 	free []*packet
 	size int
 }
 
-// poolMost is how many packets a pool keeps.
-const poolMost = 2048
+// poolBytes is how much memory a pool keeps.
+const poolBytes = 8 << 20
 
 // NewPool makes a pool for connections whose MTU is at most size.
 func NewPool(size int) *Pool { return &Pool{size: size} }
@@ -77,7 +77,7 @@ func (q *Pool) take() *packet {
 }
 
 func (q *Pool) give(p *packet) {
-	if len(q.free) < poolMost {
+	if len(q.free)*q.size < poolBytes {
 		*p = packet{buf: p.buf[:0]}
 		q.free = append(q.free, p)
 	}

@@ -19,7 +19,7 @@ func (c *Conn) data(h header, payload, b []byte) (size int, err error) {
 			c.counters.Beyond++
 			return size, nil
 		}
-		if err = c.hand(ch, h, payload); err == nil && len(ch.runs) > 0 {
+		if err = c.hand(ch, h, payload); err == nil && ch.head < len(ch.runs) {
 			err = c.handOn(ch)
 		}
 		return size, err
@@ -108,10 +108,10 @@ func (c *Conn) early(ch *channel, first, count uint32, b []byte) {
 		return
 	}
 	at := len(ch.runs)
-	for at > 0 && before(first, ch.runs[at-1].first) {
+	for at > ch.head && before(first, ch.runs[at-1].first) {
 		at--
 	}
-	if at > 0 && before(first, ch.runs[at-1].end()) || at < len(ch.runs) && before(ch.runs[at].first, first+count) {
+	if at > ch.head && before(first, ch.runs[at-1].end()) || at < len(ch.runs) && before(ch.runs[at].first, first+count) {
 		if count == 1 {
 			c.counters.Duplicates++
 			return
@@ -131,14 +131,20 @@ func (c *Conn) early(ch *channel, first, count uint32, b []byte) {
 	c.held += len(b)
 	ch.held += len(b)
 	c.runs++
-	ch.runs = slices.Insert(ch.runs, at, run{first, count, append(make([]byte, 0, len(b)), b...)})
+	kept := run{first: first, count: count}
+	if 4*len(b) < c.pool.size || len(b) > c.pool.size { // no large buffer for little
+		kept.buf = append(make([]byte, 0, len(b)), b...)
+	} else {
+		kept.packet = c.pool.take()
+		kept.buf = append(kept.packet.buf, b...)
+	}
+	ch.runs = slices.Insert(ch.runs, at, kept)
 }
 
 // handOn hands over what waits and has become due.
 func (c *Conn) handOn(ch *channel) error {
-	done := 0
-	for ; done < len(ch.runs) && ch.runs[done].first == ch.expect && !c.paused; done++ {
-		r := &ch.runs[done]
+	for ; ch.head < len(ch.runs) && ch.runs[ch.head].first == ch.expect && !c.paused; ch.head++ {
+		r := &ch.runs[ch.head]
 		for b := r.buf; len(b) > 0 && !c.paused; {
 			h, _ := parse(b)
 			size := HeaderSize + h.size
@@ -162,8 +168,17 @@ func (c *Conn) handOn(ch *channel) error {
 		c.held -= len(r.buf)
 		ch.held -= len(r.buf)
 		c.runs--
+		if r.packet != nil {
+			c.spent = append(c.spent, r.packet)
+		}
+		*r = run{}
 	}
-	ch.runs = slices.Delete(ch.runs, 0, done)
+	switch {
+	case ch.head == len(ch.runs):
+		ch.runs, ch.head = ch.runs[:0], 0
+	case ch.head >= 256 && ch.head > len(ch.runs)/2:
+		ch.runs, ch.head = slices.Delete(ch.runs, 0, ch.head), 0
+	}
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/weftrun/weft/abi"
@@ -27,7 +28,7 @@ type dgram struct {
 	door     *datagram.Door // shared by the loops
 	pool     *datagram.Pool
 	start    time.Time
-	channels *[datagram.MaxChannels]abi.Attributes // shared
+	channels *[datagram.MaxChannels]abi.Attributes // shared by all listeners
 
 	guest    datagram.Guest // who is being let in
 	message  abi.Message    // that is being entered
@@ -63,14 +64,20 @@ func newDgram(cfg *config.Config, i int) (func(*path, *listener) speaker, error)
 		return nil, err
 	}
 	door, start := datagram.NewDoor(secret, settings), time.Now()
-	channels := new([datagram.MaxChannels]abi.Attributes)
-	for n := range channels {
-		channels[n] = abi.Attributes(nil).AppendString(attrChannel, strconv.Itoa(n))
-	}
+	channels := channelAttributes()
 	return func(p *path, l *listener) speaker {
 		return &dgram{path: p, listener: l, door: door, pool: datagram.NewPool(settings.MTU), start: start, channels: channels}
 	}, nil
 }
+
+// channelAttributes are the attributes of each channel's messages, made once.
+var channelAttributes = sync.OnceValue(func() *[datagram.MaxChannels]abi.Attributes {
+	all := new([datagram.MaxChannels]abi.Attributes)
+	for n := range all {
+		all[n] = abi.Attributes(nil).AppendString(attrChannel, strconv.Itoa(n))
+	}
+	return all
+})
 
 // now is the time of the turn, as the protocol counts it.
 func (d *dgram) now() int64 { return int64(d.path.loop.Now().Sub(d.start)) }
@@ -193,9 +200,11 @@ func (d *dgram) deliver(m *abi.Message, to uint64, _ []router.Subscriber) delive
 		return delivery.Closed
 	}
 	out := datagram.Message{Kind: datagram.Event, Payload: m.Payload}
-	if number, ok := m.Attrs.Get(attrChannel); ok {
-		if n, err := strconv.ParseUint(string(number), 10, 8); err == nil {
-			out.Channel = uint8(n)
+	if len(m.Attrs) > 0 && &m.Attrs[0] != &d.channels[0][0] { // as most have it
+		if number, ok := m.Attrs.Get(attrChannel); ok {
+			if n, err := strconv.ParseUint(string(number), 10, 8); err == nil {
+				out.Channel = uint8(n)
+			}
 		}
 	}
 	switch m.Type {
