@@ -211,7 +211,10 @@ func (d *dgram) deliver(m *abi.Message, to uint64, _ []router.Subscriber) delive
 	case abi.TypeRequest:
 		out.Kind, out.ID, out.HasID = datagram.Request, uint32(m.Seq), m.Seq != 0
 	case abi.TypeResponse, abi.TypeAck:
-		out.Kind, out.ID, out.HasID, out.Channel = datagram.Response, uint32(m.Seq), m.Seq != 0, uint8(m.Seq>>32)
+		out.Kind, out.ID, out.HasID = datagram.Response, uint32(m.Seq), m.Seq != 0
+		if out.HasID {
+			out.Channel = uint8(m.Seq >> 32) // of the request
+		}
 	}
 	return t.send(m, out)
 }

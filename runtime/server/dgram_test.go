@@ -145,6 +145,29 @@ routes:
 	}
 }
 
+// TestDgramAcknowledge: the listener's own answer comes on the channel of the question.
+func TestDgramAcknowledge(t *testing.T) {
+	for _, driver := range drivers {
+		t.Run(driver, func(t *testing.T) {
+			f := start(t, driver, `
+listeners:
+  - {name: in, address: 127.0.0.1:0, frame: mcp-dgram, topic: "up/{channel}", acknowledge: "ACK {channel}: {payload}"}
+`)
+			c := dialDgram(t, f.address("in"), datagram.Config{})
+			for i := range 3 {
+				kind, id := datagram.Request, uint32(i+7)
+				if i == 2 {
+					kind, id = datagram.Event, 0
+				}
+				c.say(datagram.Message{Kind: kind, Channel: uint8(i), ID: id, HasID: id != 0, Payload: []byte("hello")})
+				if m := c.hear(); string(m.Payload) != fmt.Sprintf("ACK %d: hello", i) || m.Channel != uint8(i) || m.ID != id || m.Kind != datagram.Response {
+					t.Errorf("%+v", m)
+				}
+			}
+		})
+	}
+}
+
 // badNet is a relay in this process that treats datagrams badly, both ways.
 type badNet struct {
 	loss, duplicate, reorder float64

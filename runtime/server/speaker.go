@@ -87,10 +87,14 @@ func (p *path) enter(from *peer, m *abi.Message) {
 			return
 		}
 	}
+	received := m.Payload
 	if !p.translate(m) {
 		return
 	}
 	lane.batch.Messages = append(lane.batch.Messages, *m)
+	if l.acknowledge != nil {
+		lane.payloads = append(lane.payloads, received)
+	}
 	if len(lane.batch.Messages) >= maxLane {
 		p.runNow(lane)
 	}

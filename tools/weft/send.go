@@ -31,7 +31,7 @@ type sending struct {
 	seq                     uint64
 	priority                uint8
 	attributes              []string
-	hex, json               bool
+	hex, json, follow       bool
 	wait                    time.Duration
 }
 
@@ -72,6 +72,7 @@ weft send --to 127.0.0.1:7500 --frame mcp-node --attr node_id=3 --hex 0102ff`,
 	f.StringVar(&s.file, "file", "", "read the payload from this `FILE`; - is stdin")
 	f.BoolVar(&s.hex, "hex", false, "the payload is hexadecimal; the answer is printed so, too")
 	f.DurationVar(&s.wait, "wait", 2*time.Second, "how long to wait for the answer; 0: do not wait")
+	f.BoolVar(&s.follow, "follow", false, "print everything that comes, until Ctrl-C")
 	f.BoolVar(&s.json, "json", false, "print the answer as JSON")
 	_ = cmd.RegisterFlagCompletionFunc("type", cobra.FixedCompletions([]string{"event", "request", "response", "ack"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = sys
@@ -133,6 +134,9 @@ func (s *sending) exchange(cmd *cobra.Command, x *exchange, m *abi.Message) erro
 	if err := x.send(m); err != nil {
 		return err
 	}
+	if s.follow {
+		return s.listen(cmd, x)
+	}
 	if s.wait == 0 || m.Type == abi.TypeEvent && !cmd.Flags().Changed("wait") {
 		return nil
 	}
@@ -141,6 +145,22 @@ func (s *sending) exchange(cmd *cobra.Command, x *exchange, m *abi.Message) erro
 		return s.silence(err)
 	}
 	return s.print(cmd.OutOrStdout(), &got)
+}
+
+// listen prints what comes until it is interrupted.
+func (s *sending) listen(cmd *cobra.Command, x *exchange) error {
+	for {
+		got, err := x.receive(24 * time.Hour)
+		if cmd.Context().Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return s.silence(err)
+		}
+		if err := s.print(cmd.OutOrStdout(), &got); err != nil {
+			return err
+		}
+	}
 }
 
 // introduce sends the preface and waits for its answer.
