@@ -249,6 +249,10 @@ func (s *mqttSpeaker) send(to *peer, t packet.Type, unit []byte) {
 	if len(unit) == 0 {
 		return
 	}
+	if c := to.said.(*mqttConn); c.largest != 0 && len(unit) > int(c.largest) {
+		s.dismiss(to, c, packet.PacketTooLarge, "", engine.ReasonProtocol) // the client takes no such answer
+		return
+	}
 	s.counts.sent[t]++
 	s.path.answer(to, unit, 0)
 }

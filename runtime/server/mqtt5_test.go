@@ -115,6 +115,14 @@ func TestMQTT5MaximumPacketSize(t *testing.T) {
 			sub.gets("small")
 		}
 		f.awaitOf("weft_copies_dropped_total", "too_large", 2)
+		// An answer that is too large goes without what may be left out.
+		tiny := f.mqttDial(packet.V5)
+		tiny.connect("tiny", with(packet.MaximumPacketSize, 6), func(m *packet.Connect) {
+			m.Properties = m.Properties.AppendBytes(packet.AuthMethod, []byte("x"))
+		})
+		small := f.mqtt(packet.V5, "small", with(packet.MaximumPacketSize, 30))
+		small.send([]byte{0xF0, 0})
+		small.ends(packet.ProtocolError)
 	})
 }
 
@@ -251,6 +259,15 @@ func TestMQTT5ReasonCodes(t *testing.T) {
 			t.Errorf("the answer to a PUBREC of nothing is %+v", got)
 		}
 		c.acks(packet.TypePuback, 4711) // is ignored
+		// DUP says nothing to anybody else; what is not retained leaves alone what is.
+		c.publishes(packet.Publish{Topic: []byte("a"), Payload: []byte("kept"), QoS: 1, Retain: true, Dup: true})
+		if m := c.gets("kept"); m.Dup {
+			t.Errorf("%+v", m)
+		}
+		c.publishes(message("a", "not kept", 0))
+		c.gets("not kept")
+		c.subscribes(to("a", 1))
+		c.gets("kept")
 		c.quiet()
 	})
 }

@@ -31,6 +31,7 @@ func (s *mqttSpeaker) introduced(from *peer, c *mqttConn, unit, rest []byte) (mo
 		s.fail(from, c, err)
 		return false
 	}
+	c.largest = m.Properties.Number(packet.MaximumPacketSize, 0)
 	c.problems = c.version == packet.V5 && m.Properties.Number(packet.RequestProblemInfo, 1) == 1
 	client, assigned := string(m.ClientID), false
 	if client == "" {
@@ -180,7 +181,6 @@ func (s *mqttSpeaker) attach(from *peer, c *mqttConn, m *packet.Connect, session
 	p := s.path
 	c.session, c.phase, session.peer = session, mqttOpen, from
 	p.stays.get(session.id).peer = from
-	c.largest = m.Properties.Number(packet.MaximumPacketSize, 0)
 	most := uint16(s.setup.TopicAliases)
 	link := mqtt.Link{}
 	if c.version == packet.V5 {

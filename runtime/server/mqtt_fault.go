@@ -53,6 +53,10 @@ func (s *mqttSpeaker) refuse(from *peer, c *mqttConn, reason packet.Code, text [
 		p := s.path
 		start := len(p.scratch)
 		p.scratch = packet.AppendConnack(p.scratch, &answer, c.version)
+		if c.largest != 0 && len(p.scratch)-start > int(c.largest) {
+			answer.Properties = nil
+			p.scratch = packet.AppendConnack(p.scratch[:start], &answer, c.version)
+		}
 		s.send(from, packet.TypeConnack, p.scratch[start:])
 	}
 	from.conn.CloseAfterFlush(why)
@@ -77,6 +81,10 @@ func (s *mqttSpeaker) bye(from *peer, c *mqttConn, reason packet.Code, text stri
 		p := s.path
 		start := len(p.scratch)
 		p.scratch = packet.AppendDisconnect(p.scratch, &d, packet.V5)
+		if c.largest != 0 && len(p.scratch)-start > int(c.largest) {
+			d.Properties = nil
+			p.scratch = packet.AppendDisconnect(p.scratch[:start], &d, packet.V5)
+		}
 		s.send(from, packet.TypeDisconnect, p.scratch[start:])
 	}
 }
