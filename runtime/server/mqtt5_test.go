@@ -102,6 +102,9 @@ func TestMQTT5Aliases(t *testing.T) {
 		other := f.mqtt(packet.V5, "other")
 		other.sends(&packet.Publish{Topic: []byte("x"), Properties: packet.Properties(nil).AppendNumber(packet.TopicAlias, 17)})
 		other.ends(packet.TopicAliasInvalid)
+		again := f.mqtt(packet.V5, "pub") // aliases have ended with the connection
+		again.sends(&packet.Publish{Payload: []byte("x"), Properties: alias})
+		again.ends(packet.TopicAliasInvalid)
 	})
 }
 
