@@ -195,7 +195,7 @@ func (u *udpFD) receive() bool {
 		at := (first + i) * udpSlot
 		b := m.arena[at : at+int(h.n) : at+int(h.n)]
 		from := u.from(&m.names[i])
-		size := segmentSize(&m.controls[i], uint64(h.hdr.Controllen))
+		size := segmentSize(&m.controls[i], uint64(h.hdr.Controllen)) //nolint:unconvert // it has 32 bits on 32-bit systems
 		if h.hdr.Flags&unix.MSG_TRUNC != 0 || len(b) == 0 {
 			u.epoll.loop.countListener(u.socket.listener)[listenerBytesIn] += uint64(len(b))
 			continue

@@ -2,7 +2,6 @@ package server_test
 
 import (
 	"fmt"
-	"io"
 	"net"
 	"testing"
 
@@ -56,7 +55,7 @@ listeners:
 	buf := make([]byte, 256<<10)
 	for left := b.N * len(unit); left > 0; {
 		n, err := out.Read(buf[:min(left, len(buf))])
-		if err != nil && err != io.EOF {
+		if err != nil {
 			b.Fatal(err)
 		}
 		left -= n
