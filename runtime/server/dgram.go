@@ -106,7 +106,7 @@ func (d *dgram) opened(from *peer) {
 	t.soil()
 	admitted, reason := p.join(from, session.New(t.id, d.listener.index, time.Now().UnixNano(), from.conn.Remote()), nil)
 	if !admitted {
-		p.server.log.Info("session refused", "listener", d.listener.name, "remote", from.conn.Remote(), "reason", string(reason))
+		p.server.crowd.Info("session refused", "listener", d.listener.name, "remote", from.conn.Remote(), "reason", string(reason))
 		if len(reason) > 0 {
 			_ = t.conn.Send(datagram.Message{Kind: datagram.Response, Payload: reason}) // it is closed anyway
 		}

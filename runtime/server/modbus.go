@@ -81,7 +81,7 @@ func (s *modbusSpeaker) opened(from *peer) {
 	from.said = &dialogue{peer: from, at: -1}
 	made := session.New(uint64(c.ID()), s.listener.index, time.Now().UnixNano(), c.Remote())
 	if admitted, reason := s.path.join(from, made, nil); !admitted {
-		s.path.server.log.Info("session refused", "listener", s.listener.name, "remote", c.Remote(), "reason", string(reason))
+		s.path.server.crowd.Info("session refused", "listener", s.listener.name, "remote", c.Remote(), "reason", string(reason))
 		c.CloseAfterFlush(engine.ReasonDenied)
 	}
 }

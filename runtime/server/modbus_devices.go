@@ -14,6 +14,7 @@ import (
 	"github.com/weftrun/weft/runtime/admin"
 	"github.com/weftrun/weft/runtime/config"
 	"github.com/weftrun/weft/runtime/frame"
+	"github.com/weftrun/weft/runtime/logging"
 	"github.com/weftrun/weft/runtime/modbus"
 )
 
@@ -21,6 +22,7 @@ import (
 // beside the loops: one for its connection, one for each poll, one for writes.
 type devices struct {
 	log    *slog.Logger
+	crowd  *slog.Logger // of lines that whoever may write can cause
 	bus    *bus
 	byName map[string]*modbusDevice
 	list   []*modbusDevice // in the order of the configuration
@@ -41,7 +43,7 @@ type modbusDevice struct {
 }
 
 func newDevices(cfg *config.Config, log *slog.Logger, b *bus) *devices {
-	ds := &devices{log: log, bus: b, byName: map[string]*modbusDevice{}, stop: func() {}, stopAsking: func() {}}
+	ds := &devices{log: log, crowd: logging.Seldom(log, crowdLines, crowdEvery), bus: b, byName: map[string]*modbusDevice{}, stop: func() {}, stopAsking: func() {}}
 	for i := range cfg.Modbus.Devices {
 		c := cfg.Modbus.Devices[i]
 		preset := frame.ModbusTCP
@@ -184,7 +186,7 @@ func (ds *devices) write(ctx context.Context, d *modbusDevice, sub admin.Subscri
 		d.writes.Add(1)
 		if err != nil {
 			d.writeFailures.Add(1)
-			ds.log.Warn("a write failed", "device", d.c.Name, "unit", unit, "topic", string(got.Message.Topic), "error", err)
+			ds.crowd.Warn("a write failed", "device", d.c.Name, "unit", unit, "topic", string(got.Message.Topic), "error", err)
 		}
 		if m := writeResult(d, unit, got.Message, answer, err); m != nil {
 			ds.publish(ctx, d, m)

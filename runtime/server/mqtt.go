@@ -187,6 +187,9 @@ func (s *mqttSpeaker) data(from *peer, b []byte) (consumed, need int) {
 	for consumed < len(b) && c.phase != mqttClosing {
 		n, need, err := packet.Cut(b[consumed:], s.setup.longest)
 		if err != nil {
+			if c.phase == mqttSilent {
+				err = stranger(b[consumed:], err)
+			}
 			s.fail(from, c, err)
 			break
 		}

@@ -102,7 +102,7 @@ func (s *mqttSpeaker) admitted(from *peer, c *mqttConn, m *packet.Connect, clien
 		if m.Username != nil || m.Password != nil {
 			code = packet.BadUserNameOrPassword
 		}
-		p.server.log.Info("session refused", "listener", s.listener.name, "remote", from.conn.Remote(), "client", client, "reason", string(reason))
+		p.server.crowd.Info("session refused", "listener", s.listener.name, "remote", from.conn.Remote(), "client", client, "reason", string(reason))
 		s.refuse(from, c, code, reason, engine.ReasonDenied)
 		return false
 	}
@@ -156,7 +156,7 @@ func (s *mqttSpeaker) begin(from *peer, c *mqttConn, m *packet.Connect, client s
 
 // turnAway refuses a client for whom there is no room.
 func (s *mqttSpeaker) turnAway(from *peer, c *mqttConn, text string) {
-	s.path.server.log.Warn("session refused", "listener", s.listener.name, "remote", from.conn.Remote(), "reason", text)
+	s.path.server.crowd.Warn("session refused", "listener", s.listener.name, "remote", from.conn.Remote(), "reason", text)
 	s.path.leave(from, engine.ReasonDenied, true)
 	from.session = nil
 	s.refuse(from, c, packet.QuotaExceeded, []byte(text), engine.ReasonDenied)
@@ -213,7 +213,7 @@ func (s *mqttSpeaker) inherit(from *peer, session *mqttSession) {
 	}
 	merged := session.context.Merge(nil, from.session.Context())
 	if err := from.session.SetContext(merged); err != nil {
-		s.path.server.log.Warn("a session's former context was left", "listener", s.listener.name, "client", session.key.ClientID, "error", err)
+		s.path.server.crowd.Warn("a session's former context was left", "listener", s.listener.name, "client", session.key.ClientID, "error", err)
 	}
 }
 

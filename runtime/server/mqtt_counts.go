@@ -1,6 +1,7 @@
 package server
 
 import (
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -14,6 +15,7 @@ import (
 type mqttCounts struct {
 	received, sent   [16]uint64 // packets by type
 	faults, refused  [256]uint64
+	unsubscribed     [256]uint64 // subscriptions refused
 	connects         uint64
 	takeovers, wills uint64
 	published        mqttPublished
@@ -22,6 +24,7 @@ type mqttCounts struct {
 type mqttPublished struct {
 	received, sent    [16]atomic.Uint64
 	faults, refused   [256]atomic.Uint64
+	unsubscribed      [256]atomic.Uint64
 	connects          atomic.Uint64
 	takeovers, wills  atomic.Uint64
 	online, away      atomic.Uint64
@@ -41,6 +44,7 @@ func (c *mqttCounts) publish(s *mqttSpeaker) {
 	for i := range c.faults {
 		show(&p.faults[i], c.faults[i])
 		show(&p.refused[i], c.refused[i])
+		show(&p.unsubscribed[i], c.unsubscribed[i])
 	}
 	show(&p.connects, c.connects)
 	show(&p.takeovers, c.takeovers)
@@ -58,6 +62,18 @@ func (c *mqttCounts) publish(s *mqttSpeaker) {
 	}
 }
 
+// What is shown even while it is 0, so that the first of them is seen to be one more.
+var (
+	usualFaults = []packet.Code{packet.MalformedPacket, packet.ProtocolError, packet.PacketTooLarge, packet.TopicNameInvalid,
+		packet.TopicAliasInvalid, packet.ReceiveMaximumExceeded, packet.QoSNotSupported, packet.RetainNotSupported}
+	usualRefusals = []packet.Code{packet.MalformedPacket, packet.ProtocolError, packet.UnsupportedProtocolVersion, packet.ClientIdentifierNotValid,
+		packet.BadUserNameOrPassword, packet.NotAuthorized, packet.BadAuthenticationMethod, packet.ServerUnavailable, packet.QuotaExceeded}
+	usualSubacks = []packet.Code{packet.NotAuthorized, packet.TopicFilterInvalid, packet.QuotaExceeded, packet.SharedNotSupported}
+)
+
+// label is a reason code's name as the value of a label.
+func label(code packet.Code) string { return strings.ReplaceAll(strings.ToLower(code.String()), " ", "_") }
+
 // mqttMetrics is what /metrics shows of the MQTT listeners.
 func (s *Server) mqttMetrics() []admin.Metric {
 	if s.mqtt == nil {
@@ -67,12 +83,13 @@ func (s *Server) mqttMetrics() []admin.Metric {
 	received := newFamily("weft_mqtt_packets_received_total", "MQTT packets received, by type.", admin.Counter, "listener", "type")
 	sent := newFamily("weft_mqtt_packets_sent_total", "MQTT packets sent, by type.", admin.Counter, "listener", "type")
 	faults := newFamily("weft_mqtt_faults_total", "Connections closed because of what the client sent, by reason code.", admin.Counter, "listener", "reason")
-	refused := newFamily("weft_mqtt_refused_total", "Clients refused, by the reason code of CONNACK.", admin.Counter, "listener", "reason")
+	refused := newFamily("weft_mqtt_refused_total", "Clients refused, by the reason code of CONNACK; those whose version is not known get none.", admin.Counter, "listener", "reason")
+	unsubscribed := newFamily("weft_mqtt_subscriptions_refused_total", "Subscriptions refused, by the reason code of SUBACK.", admin.Counter, "listener", "reason")
 	connects := newFamily("weft_mqtt_connects_total", "Clients accepted.", admin.Counter, "listener")
 	takeovers := newFamily("weft_mqtt_takeovers_total", "Connections closed because their client began another.", admin.Counter, "listener")
 	wills := newFamily("weft_mqtt_wills_total", "Wills published.", admin.Counter, "listener")
 	entries := newFamily("weft_mqtt_queued_messages", "Messages that sessions hold, waiting or not acknowledged.", admin.Gauge, "listener")
-	stored := newFamily("weft_mqtt_stored_messages", "Different messages among them.", admin.Gauge, "listener")
+	stored := newFamily("weft_mqtt_stored_messages", "Different messages that sessions hold: one for many is held once.", admin.Gauge, "listener")
 	again := newFamily("weft_mqtt_redelivered_total", "Messages sent again to clients that came back.", admin.Counter, "listener")
 	duplicates := newFamily("weft_mqtt_duplicates_total", "Messages of clients that had come before and were not published again.", admin.Counter, "listener")
 	lost := newFamily("weft_mqtt_session_dropped_total", "Messages that sessions did not take or could not keep, by reason.", admin.Counter, "listener", "reason")
@@ -94,14 +111,16 @@ func (s *Server) mqttMetrics() []admin.Metric {
 		}
 		for code := packet.UnspecifiedError; code <= packet.WildcardsNotSupported; code++ {
 			for _, of := range []struct {
-				f    *family
-				pick func(*mqttPublished) *atomic.Uint64
+				f     *family
+				usual []packet.Code
+				pick  func(*mqttPublished) *atomic.Uint64
 			}{
-				{faults, func(p *mqttPublished) *atomic.Uint64 { return &p.faults[code] }},
-				{refused, func(p *mqttPublished) *atomic.Uint64 { return &p.refused[code] }},
+				{faults, usualFaults, func(p *mqttPublished) *atomic.Uint64 { return &p.faults[code] }},
+				{refused, usualRefusals, func(p *mqttPublished) *atomic.Uint64 { return &p.refused[code] }},
+				{unsubscribed, usualSubacks, func(p *mqttPublished) *atomic.Uint64 { return &p.unsubscribed[code] }},
 			} {
-				if n := sum(of.pick); n > 0 {
-					of.f.add(n, l.name, code.String())
+				if n := sum(of.pick); n > 0 || slices.Contains(of.usual, code) {
+					of.f.add(n, l.name, label(code))
 				}
 			}
 		}
@@ -117,7 +136,7 @@ func (s *Server) mqttMetrics() []admin.Metric {
 		}
 	}
 	kept := s.mqtt.retained.Stats()
-	return []admin.Metric{sessions.Metric, received.Metric, sent.Metric, faults.Metric, refused.Metric, connects.Metric, takeovers.Metric,
+	return []admin.Metric{sessions.Metric, received.Metric, sent.Metric, faults.Metric, refused.Metric, unsubscribed.Metric, connects.Metric, takeovers.Metric,
 		wills.Metric, entries.Metric, stored.Metric, again.Metric, duplicates.Metric, lost.Metric,
 		single("weft_mqtt_queued_bytes", "Memory that the sessions' messages take.", admin.Gauge, uint64(max(s.mqtt.budget.Used(), 0))),
 		single("weft_mqtt_retained_messages", "Topics that have a retained message.", admin.Gauge, uint64(kept.Messages)),

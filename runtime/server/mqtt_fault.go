@@ -1,7 +1,9 @@
 package server
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 
 	"github.com/weftrun/weft/runtime/engine"
 	"github.com/weftrun/weft/runtime/mqtt/packet"
@@ -20,7 +22,7 @@ func (s *mqttSpeaker) fail(from *peer, c *mqttConn, err error) {
 		reason, statement = m.Reason, m.Statement
 	}
 	s.counts.faults[reason]++
-	s.path.server.log.Info("not as MQTT orders", "listener", s.listener.name, "remote", from.conn.Remote(), "client", clientOf(c),
+	s.path.server.crowd.Info("not as MQTT orders", "listener", s.listener.name, "remote", from.conn.Remote(), "client", clientOf(c),
 		"reason", reason, "statement", statement, "error", err)
 	text := ""
 	if m != nil {
@@ -31,6 +33,17 @@ func (s *mqttSpeaker) fail(from *peer, c *mqttConn, err error) {
 		return
 	}
 	s.dismiss(from, c, reason, text, engine.ReasonProtocol)
+}
+
+// stranger adds to a fault in the first bytes of a connection what they look like.
+func stranger(b []byte, err error) error {
+	switch {
+	case len(b) > 1 && b[0] == 0x16 && b[1] == 3: // a handshake record
+		return fmt.Errorf("%w; it looks like TLS: give the listener a tls key, or let the client connect without", err)
+	case bytes.HasPrefix(b, []byte("GET ")):
+		return fmt.Errorf("%w; it looks like HTTP: for MQTT over WebSocket give a listener a websocket key", err)
+	}
+	return err
 }
 
 func clientOf(c *mqttConn) string {

@@ -38,7 +38,7 @@ func (s *mqttSpeaker) takeOver(key mqtt.Key, start mqtt.Start) {
 		if lane := &s.path.lanes[s.listener.index]; len(lane.batch.Messages) > 0 {
 			s.path.runNow(lane) // its last messages may be among them
 		}
-		s.path.server.log.Info("session taken over", "listener", s.listener.name, "client", key.ClientID, "remote", old.conn.Remote())
+		s.path.server.crowd.Info("session taken over", "listener", s.listener.name, "client", key.ClientID, "remote", old.conn.Remote())
 		s.counts.takeovers++
 		s.dismiss(old, old.said.(*mqttConn), packet.SessionTakenOver, "another connection with this client id has begun", engine.ReasonReplaced)
 		s.detach(session)

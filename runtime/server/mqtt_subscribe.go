@@ -19,7 +19,11 @@ func (s *mqttSpeaker) subscribed(from *peer, c *mqttConn, unit []byte) error {
 	identifier := m.Properties.Number(packet.SubscriptionIdentifier, 0)
 	s.codes = s.codes[:0]
 	for i := range m.Filters {
-		s.codes = append(s.codes, s.subscribeTo(c, &m.Filters[i], identifier))
+		code := s.subscribeTo(c, &m.Filters[i], identifier)
+		if code.Failed() {
+			s.counts.unsubscribed[code]++
+		}
+		s.codes = append(s.codes, code)
 	}
 	answer := packet.Suback{ID: m.ID, Reasons: s.codes}
 	p := s.path
@@ -92,7 +96,7 @@ func (s *mqttSpeaker) join(session *mqttSession, group, pattern string, by route
 		Session: session.id, Identifier: by.Identifier, QoS: by.Options.QoS(), Options: uint8(by.Options), Presence: session.state.Presence(),
 	})
 	if err != nil {
-		s.path.server.log.Warn("shared subscription refused", "listener", s.listener.name, "group", group, "filter", pattern, "error", err)
+		s.path.server.crowd.Warn("shared subscription refused", "listener", s.listener.name, "group", group, "filter", pattern, "error", err)
 		return false
 	}
 	if first {

@@ -19,6 +19,7 @@ import (
 	"github.com/weftrun/weft/runtime/delivery"
 	"github.com/weftrun/weft/runtime/engine"
 	"github.com/weftrun/weft/runtime/life"
+	"github.com/weftrun/weft/runtime/logging"
 	"github.com/weftrun/weft/runtime/router"
 	"github.com/weftrun/weft/runtime/session"
 )
@@ -41,6 +42,7 @@ type Options struct {
 // Server is one weft.
 type Server struct {
 	log      *slog.Logger
+	crowd    *slog.Logger // of lines that clients can cause as often as they like
 	cfg      *config.Config
 	ctx      context.Context // of plugin calls; never cancelled: metering bounds them
 	setup    *setup
@@ -64,11 +66,18 @@ type Server struct {
 	lost     atomic.Uint64 // requests whose receiver went away
 }
 
+// Of each kind of lines that clients can cause, and each listener, so many are logged
+// at once, then one in so long.
+const (
+	crowdLines = 20
+	crowdEvery = 5 * time.Second
+)
+
 // New compiles the configuration, loads the plugins and opens the listeners'
 // addresses. Nothing is accepted before Run. On an error nothing is left behind.
 func New(ctx context.Context, opts Options) (*Server, error) {
 	s := &Server{
-		log: opts.Logger, cfg: opts.Config, ctx: context.WithoutCancel(ctx),
+		log: opts.Logger, crowd: logging.Seldom(opts.Logger, crowdLines, crowdEvery), cfg: opts.Config, ctx: context.WithoutCancel(ctx),
 		topics:   router.NewTrie[router.Subscriber](),
 		requests: delivery.NewRequests(delivery.RequestLimits{}),
 		life:     life.New(),

@@ -60,7 +60,7 @@ func (p *path) connected(from *peer) {
 	s := session.New(uint64(c.ID()), from.listener.index, time.Now().UnixNano(), c.Remote())
 	admitted, reason := p.join(from, s, nil)
 	if !admitted {
-		p.server.log.Info("session refused", "listener", from.listener.name, "remote", c.Remote(), "reason", string(reason))
+		p.server.crowd.Info("session refused", "listener", from.listener.name, "remote", c.Remote(), "reason", string(reason))
 		p.farewell(from, websocket.Policy, string(reason))
 		c.CloseAfterFlush(engine.ReasonDenied)
 	}
@@ -74,7 +74,7 @@ func (p *path) join(from *peer, s *session.Session, attrs abi.Attributes) (admit
 	from.session, from.waiting = s, from.listener.subscribe
 	if from.identity != "" {
 		if err := s.SetContext(abi.Attributes(nil).AppendString(attrIdentity, from.identity)); err != nil {
-			p.server.log.Warn("a certificate's name is too long for an identity", "listener", from.listener.name, "remote", from.conn.Remote(), "error", err)
+			p.server.crowd.Warn("a certificate's name is too long for an identity", "listener", from.listener.name, "remote", from.conn.Remote(), "error", err)
 		}
 	}
 	lane := &p.lanes[from.listener.index]
@@ -277,7 +277,7 @@ func (p *path) remember(b *plugins.Batch) {
 			continue
 		}
 		if err := from.session.SetContext(b.Contexts[i].Context); err != nil {
-			p.server.log.Warn("a plugin's context was refused", "error", err)
+			p.server.crowd.Warn("a plugin's context was refused", "error", err)
 			continue
 		}
 		p.introduce(from, &abi.Message{})
@@ -304,7 +304,7 @@ func (p *path) subscribe(from *peer, pattern string, remove bool) {
 		_, err = p.server.sessions.Subscribe(from.session, pattern)
 	}
 	if err != nil {
-		p.server.log.Warn("subscription refused", "session", from.session.ID(), "listener", from.listener.name, "pattern", pattern, "error", err)
+		p.server.crowd.Warn("subscription refused", "session", from.session.ID(), "listener", from.listener.name, "pattern", pattern, "error", err)
 	}
 }
 
@@ -336,7 +336,7 @@ func (p *path) introduce(from *peer, first *abi.Message) {
 				continue
 			}
 			if err != nil {
-				p.server.log.Warn("subscription refused", "listener", from.listener.name, "template", text, "error", err)
+				p.server.crowd.Warn("subscription refused", "listener", from.listener.name, "template", text, "error", err)
 				continue
 			}
 			text = string(pattern)
@@ -392,7 +392,7 @@ func (p *path) replace(former uint64) {
 func (p *path) replaced(former uint64) {
 	if from := p.peer(former); from != nil {
 		from.refused = true
-		p.server.log.Info("session replaced by a newer one", "listener", from.listener.name, "remote", from.conn.Remote())
+		p.server.crowd.Info("session replaced by a newer one", "listener", from.listener.name, "remote", from.conn.Remote())
 		from.conn.CloseAfterFlush(engine.ReasonReplaced)
 	}
 }
@@ -402,7 +402,7 @@ var errEverybody = errors.New("the node number " + everybody + " stands for ever
 
 func (p *path) refuse(from *peer, err error) {
 	from.refused, p.refusals = true, true
-	p.server.log.Warn("session refused", "listener", from.listener.name, "remote", from.conn.Remote(), "error", err)
+	p.server.crowd.Warn("session refused", "listener", from.listener.name, "remote", from.conn.Remote(), "error", err)
 	p.farewell(from, websocket.Policy, err.Error())
 	from.conn.CloseAfterFlush(engine.ReasonDenied)
 }
@@ -439,7 +439,7 @@ func (p *path) closeSession(id uint64, reason []byte) {
 	if s, ok := p.speakers[from.listener.index].(interface{ dismissed(*peer, []byte) }); ok {
 		s.dismissed(from, reason)
 	}
-	p.server.log.Info("session closed by a plugin", "listener", from.listener.name, "remote", from.conn.Remote(), "reason", string(reason))
+	p.server.crowd.Info("session closed by a plugin", "listener", from.listener.name, "remote", from.conn.Remote(), "reason", string(reason))
 	p.farewell(from, websocket.Policy, string(reason))
 	from.conn.CloseAfterFlush(engine.ReasonVerdict)
 }
