@@ -36,7 +36,7 @@ type udpDriver interface {
 	// all means that the socket is full; udpSocket.writable is called when it takes
 	// more.
 	send(list []outgoing) (done int)
-	// sent counts what did not go out, and why.
+	// failed tells how many were lost since it was asked last, and why the last was.
 	failed() (lost uint64, err error)
 }
 
