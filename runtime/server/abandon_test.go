@@ -31,3 +31,46 @@ func TestAFailedTurnIsAbandoned(t *testing.T) {
 		t.Error("a stage is open")
 	}
 }
+
+// Acknowledgements are given in order: one for a message that a panic has cost must
+// not be waited for.
+func TestAFailedTurnIsToldToSpeakers(t *testing.T) {
+	heard := map[uint32]delivery.Reason{}
+	p := &path{
+		lanes: make([]lane, 2), stages: make([]stage, 1), open: 0,
+		speakers: []speaker{listens{heard: heard}, listens{heard: heard}},
+	}
+	receipt := uint32(0)
+	messages := func(listener uint32) (list []abi.Message) {
+		for range 4 {
+			receipt++
+			list = append(list, abi.Message{Listener: listener, Receipt: receipt})
+		}
+		return list
+	}
+	p.lanes[0].batch.Messages, p.lanes[0].running, p.lanes[0].left, p.lanes[0].at = messages(0), true, 2, 2 // 1 and 2 have ended
+	p.lanes[1].batch.Messages = messages(1)
+	p.stages[0].batch.Messages = messages(1)
+	p.stages[0].left, p.stages[0].at = 1, 3
+	p.TurnFailed(nil)
+	for _, n := range []uint32{3, 4, 5, 6, 7, 8, 12} {
+		if why, told := heard[n]; !told || why != delivery.Internal {
+			t.Errorf("of message %d was told %v (%v)", n, why, told)
+		}
+		delete(heard, n)
+	}
+	if len(heard) > 0 {
+		t.Errorf("told of messages that had ended: %v", heard)
+	}
+	if n := p.ledger.Dropped[delivery.Internal]; n != 2+4+1 {
+		t.Errorf("%d messages are counted as lost", n)
+	}
+}
+
+// listens is a speaker that notes what becomes of messages.
+type listens struct {
+	speaker
+	heard map[uint32]delivery.Reason
+}
+
+func (l listens) ended(m *abi.Message, why delivery.Reason) { l.heard[m.Receipt] = why }

@@ -62,15 +62,21 @@ func (s *mqttSpeaker) detach(session *mqttSession) {
 
 // closed implements speaker.
 func (s *mqttSpeaker) closed(from *peer, reason engine.Reason) {
-	c := from.said.(*mqttConn)
-	session := c.session
-	c.phase = mqttClosing
+	from.said.(*mqttConn).phase = mqttClosing
+	defer s.parted(from) // even if its last messages meet a panic
 	if from.session != nil {
 		s.leaving = from
 		s.path.leave(from, reason, true)
-		s.leaving = nil
+	}
+}
+
+// parted takes a client's session from its connection, which is gone.
+func (s *mqttSpeaker) parted(from *peer) {
+	s.leaving = nil
+	if from.session != nil {
 		s.path.server.sessions.Close(from.session) // whatever plugins still did
 	}
+	session := from.said.(*mqttConn).session
 	if session == nil {
 		return
 	}

@@ -83,6 +83,7 @@ type lane struct {
 	payloads [][]byte // as received, where the listener acknowledges
 	running  bool     // the batch is being run
 	left     int      // of a batch that is being run: messages that have not ended
+	at       int      // and the first of them, once the chain has run
 	counts   listenerCounts
 	web      *webCounts // nil without WebSocket
 }
@@ -401,6 +402,7 @@ func (p *path) run(l *lane) {
 	p.waiting.note(&p.waiting.lanes, l.chain)
 	p.remember(&l.batch)
 	for i := range l.batch.Messages {
+		l.at = i
 		if l.batch.Outcomes[i].Emitted {
 			p.ledger.Emitted++
 			l.left++
@@ -424,7 +426,7 @@ func (l *lane) reset() {
 	l.batch.Reset()
 	clear(l.payloads)
 	l.payloads = l.payloads[:0]
-	l.running, l.left = false, 0
+	l.running, l.left, l.at = false, 0, 0
 }
 
 // runNow is run before the turn ends. A panic then costs the lane's messages, and
@@ -445,13 +447,27 @@ func (p *path) abandon(l *lane) {
 	if l.running {
 		lost = l.left
 	}
-	l.reset()
 	for i := range p.stages {
 		lost += p.stages[i].left
-		p.stages[i].reset()
 	}
 	p.open = noStage
 	p.ledger.Dropped[delivery.Internal] += uint64(lost)
+	p.tellLost(l.batch.Messages[l.at:])
+	l.reset()
+	for i := range p.stages {
+		s := &p.stages[i]
+		p.tellLost(s.batch.Messages[s.at:])
+		s.reset()
+	}
+}
+
+// tellLost tells who waits for them what a panic has cost: acknowledgements are given
+// in order, so that one that never comes would hold up all behind it. It does no harm
+// to tell of one that has ended already.
+func (p *path) tellLost(messages []abi.Message) {
+	for i := range messages {
+		p.tell(&messages[i], delivery.Internal)
+	}
 }
 
 // settle carries out what a listener's chain decided about one message.

@@ -18,6 +18,7 @@ type stage struct {
 	choices []router.Choice // by the message's origin: where it goes afterwards
 	changes []abi.Changes   // by origin: what the listener's chain has changed
 	left    int             // messages that have not ended
+	at      int             // the first of them, once the chain has run
 }
 
 const noStage = -1
@@ -48,7 +49,7 @@ func (s *stage) carry() {
 func (s *stage) reset() {
 	s.batch.Reset()
 	clear(s.choices)
-	s.choices, s.changes, s.left = s.choices[:0], s.changes[:0], 0
+	s.choices, s.changes, s.left, s.at = s.choices[:0], s.changes[:0], 0, 0
 }
 
 // wait puts the message into its route's stage.
@@ -79,6 +80,7 @@ func (p *path) flush() {
 	p.remember(&s.batch)
 	for i := range s.batch.Messages {
 		m, o := &s.batch.Messages[i], &s.batch.Outcomes[i]
+		s.at = i
 		if o.Emitted {
 			p.ledger.Emitted++
 			s.left++

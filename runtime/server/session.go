@@ -160,8 +160,8 @@ func (p *path) Closed(c *engine.Conn, reason engine.Reason) {
 func (p *path) leave(from *peer, reason engine.Reason, ends bool) {
 	s := from.session
 	lane := &p.lanes[from.listener.index]
-	if lane.chain.Len() > 0 && len(lane.batch.Messages) > 0 {
-		p.runNow(lane) // its last messages may be among them
+	if (lane.chain.Len() > 0 || from.listener.speak != nil) && len(lane.batch.Messages) > 0 {
+		p.runNow(lane) // its last messages may be among them; a speaker is told of them only while it is there
 	}
 	p.dropHeld(from, heldReason(reason))
 	if ends {

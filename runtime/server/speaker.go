@@ -24,8 +24,8 @@ type speaker interface {
 	// or why it was not. The message's bytes belong to the turn.
 	deliver(m *abi.Message, to uint64, by []router.Subscriber) delivery.Reason
 	// ended tells what became of a message that came with a Receipt: taken, or why it
-	// was not. It is called once for each, on the loop that it came to; for those that
-	// a panic has cost, never.
+	// was not, on the loop that it came to. It is called once for each; a panic in the
+	// middle may make it twice, the second time with delivery.Internal.
 	ended(m *abi.Message, why delivery.Reason)
 	// idle is engine.Handler.Idle.
 	idle(from *peer)
