@@ -102,6 +102,8 @@ type mqttSpeaker struct {
 	leaving  *peer          // whose connection has just ended
 	behind   []*mqttSession // that have something to send and could not
 	pressed  []*mqttSession // for which publishers are held back
+	looking  []*mqttSession // whose retained messages are still looked for
+	looked   int            // in this turn: see maxLooked
 
 	// Each call's, to be used again.
 	connect     packet.Connect
@@ -160,6 +162,7 @@ type mqttSession struct {
 	moved         int64          // when it last acknowledged something, while it is pressed
 	lagging       bool           // in mqttSpeaker.behind
 	pressed       bool           // in mqttSpeaker.pressed
+	looking       bool           // in mqttSpeaker.looking
 }
 
 // mqttSubscription is one of a client's subscriptions.

@@ -105,7 +105,7 @@ func TestMQTTAllocates(t *testing.T) {
 	}
 }
 
-func BenchmarkMQTT(b *testing.B) {
+func BenchmarkMQTTTurn(b *testing.B) {
 	for _, v := range []packet.Version{packet.V311, packet.V5} {
 		for qos := range uint8(2) {
 			b.Run(fmt.Sprintf("%v/qos%d", v, qos), func(b *testing.B) {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -242,7 +243,12 @@ func (s *mqttSpeaker) pump(session *mqttSession) {
 func (s *mqttSpeaker) replayed(session *mqttSession) bool {
 	p := s.path
 	for session.replay.Pending() {
+		if s.looked >= maxLooked {
+			s.look(session)
+			return false
+		}
 		page, copied := session.replay.Next(s.retained, session.state, p.now)
+		s.looked += 1 + (mqtt.PageLen-len(page))/8
 		if len(page) == 0 && session.state.InFlight() > 0 {
 			return false
 		}
@@ -273,6 +279,37 @@ func (s *mqttSpeaker) replayed(session *mqttSession) bool {
 	}
 	return false
 }
+
+// maxLooked bounds the search for retained messages in one turn: a page that is full
+// counts 1, one for which a thousand topics were looked at in vain 5. One SUBSCRIBE may
+// ask for a thousand searches through all topics.
+const maxLooked = 20
+
+// look lets the search for the session's retained messages go on when the turn ends.
+func (s *mqttSpeaker) look(session *mqttSession) {
+	if !session.looking {
+		session.looking = true
+		s.looking = append(s.looking, session)
+	}
+}
+
+// turn implements turner: sessions whose retained messages are looked for go on in
+// turn.
+func (s *mqttSpeaker) turn() {
+	s.looked = 0
+	for n := len(s.looking); n > 0 && s.looked < maxLooked; n-- {
+		session := s.looking[0]
+		s.looking = slices.Delete(s.looking, 0, 1)
+		session.looking = false
+		s.pump(session)
+	}
+	if len(s.looking) > 0 {
+		s.path.loop.Again()
+	}
+}
+
+// failed implements turner: each message that was lost is told to ended.
+func (s *mqttSpeaker) failed() {}
 
 // directStored writes a retained message of QoS 0.
 func (s *mqttSpeaker) directStored(session *mqttSession, m *abi.Message, stored *mqtt.Message, copied *mqtt.Copy) {

@@ -1,0 +1,80 @@
+package server_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/weftrun/weft/runtime/mqtt/packet"
+)
+
+// A message of QoS 2 that was read in the turn in which its connection ended is on its
+// way all the same: the session that waits for its client knows what became of it.
+func TestMQTTEndsWithinATurn(t *testing.T) {
+	const config = `
+loops: %d
+listeners: [{name: mqtt, address: "127.0.0.1:0", frame: mqtt, limits: {frame: 16KiB}, outbox: {size: 16KiB, when_full: disconnect}}]
+api: {address: ""}
+`
+	eachMQTT(t, config, func(t *testing.T, f *fixture, v packet.Version) {
+		pub := f.mqtt(v, "pub", persistent)
+		var pings []byte // whose answers fill the outbox
+		for range 4000 {
+			pings = packet.AppendPingreq(pings)
+		}
+		sent := uint16(0)
+		for sent < 1000 {
+			b := packet.AppendPublish(nil, &packet.Publish{Topic: []byte("a"), Payload: []byte("x"), QoS: 2, ID: sent + 1}, v)
+			if _, err := pub.Write(append(b, pings...)); err != nil {
+				break
+			}
+			sent++
+		}
+		pub.breaks(f)
+		pub = f.mqtt(v, "pub", persistent)
+		for id := range sent {
+			m := packet.Publish{Topic: []byte("a"), Payload: []byte("x"), QoS: 2, ID: id + 1, Dup: true}
+			pub.sends(&m)
+			if ack := pub.hearsAck(); ack.Type != packet.TypePubrec || ack.ID != m.ID {
+				t.Fatalf("of %d messages number %d is answered by %+v", sent, m.ID, ack)
+			}
+		}
+	})
+}
+
+// One SUBSCRIBE with a thousand filters that match nothing looks through all retained
+// topics a thousand times. Others on its loop do not wait for that, and neither does
+// whose filter matches something.
+func TestMQTTSearchesAWhile(t *testing.T) {
+	const topics, filters, patience = 20_000, 1000, time.Second // in one go it took 7 s
+	f := start(t, "", withLoops(mqttConfig, 1))
+	pub := f.mqtt(packet.V311, "pub")
+	var b []byte
+	for i := range topics {
+		b = packet.AppendPublish(b, &packet.Publish{Topic: fmt.Append(nil, "a/", i, "/b"), Payload: fmt.Append(nil, i), Retain: true}, packet.V311)
+	}
+	pub.send(b)
+	pub.quiet()
+	bad, other := f.mqtt(packet.V311, "bad"), f.mqtt(packet.V311, "other")
+	many := &packet.Subscribe{ID: 1}
+	for i := range filters {
+		many.Filters = append(many.Filters, to(fmt.Sprintf("+/+/c%d", i), 0))
+	}
+	bad.send(packet.AppendSubscribe(nil, many, packet.V311))
+	bad.packet() // SUBACK
+	begin := time.Now()
+	for range 10 {
+		other.quiet()
+	}
+	other.subscribes(to("a/+/b", 1))
+	for range 100 {
+		m := other.hears()
+		other.acks(packet.TypePuback, m.ID)
+	}
+	if took := time.Since(begin); took > patience {
+		t.Errorf("another client waited %v", took)
+	}
+	bad.subscribes(to("a/7/b", 0)) // behind all the others
+	bad.unsubscribes("a/7/b")
+	bad.quiet()
+}
