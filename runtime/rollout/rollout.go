@@ -126,6 +126,10 @@ func New(mode Mode, rules Rules, now time.Time, live, candidate Counts) *Judge {
 	return &Judge{mode: mode, rules: rules, began: now, live: live, candidate: candidate}
 }
 
+// Follow makes it judge by other rules from now on. What was counted so far, and the time
+// since it began to watch, count on.
+func (j *Judge) Follow(rules Rules) { j.rules = rules }
+
 // A ratio counts only where it is made of enough messages and the difference is one
 // that somebody could notice: small guests double their fuel by a single line.
 const (

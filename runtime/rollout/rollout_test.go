@@ -95,6 +95,27 @@ func TestOnlyWhatIsNewCounts(t *testing.T) {
 	}
 }
 
+// TestOtherRulesCountOn changes the rules of a generation that is watched.
+func TestOtherRulesCountOn(t *testing.T) {
+	start := time.Unix(1000, 0)
+	j := rollout.New(rollout.Canary, rules, start, counts{}, counts{})
+	done := counts{Messages: 500, Failed: 1}
+	if got := j.Judge(start.Add(time.Second), counts{}, done); got.Decision != rollout.Wait {
+		t.Errorf("got %+v", got)
+	}
+	shorter := rules
+	shorter.Window, shorter.Messages, shorter.Traps = time.Second, 500, 0.002
+	j.Follow(shorter)
+	if got := j.Judge(start.Add(time.Second), counts{}, done); got.Decision != rollout.Good {
+		t.Errorf("what was done before counts no more: %+v", got)
+	}
+	shorter.Traps = 0
+	j.Follow(shorter)
+	if got := j.Judge(start.Add(time.Second), counts{}, done); got.Cause != rollout.Traps {
+		t.Errorf("got %+v", got)
+	}
+}
+
 func TestModes(t *testing.T) {
 	for _, m := range []rollout.Mode{rollout.AtOnce, rollout.Canary, rollout.Shadow} {
 		if got, err := rollout.ParseMode(m.String()); got != m || err != nil {

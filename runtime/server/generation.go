@@ -60,7 +60,8 @@ type generation struct {
 type trial struct {
 	mode     rollout.Mode
 	weight   int
-	manual   bool
+	manual   bool // a person decides
+	byHand   bool // whatever the configuration says
 	rules    rollout.Rules
 	since    time.Time
 	judge    *rollout.Judge
@@ -189,13 +190,4 @@ func addDrift(sum *plugins.Drift, d plugins.Drift) {
 	sum.Header += d.Header
 	sum.Effects += d.Effects
 	sum.Samples = append(sum.Samples, d.Samples...)
-}
-
-// rulesOf are the rules of a configuration.
-func rulesOf(c *config.Rollout) rollout.Rules {
-	r := c.Rollback
-	return rollout.Rules{
-		Window: c.Window.Std(), Messages: uint64(c.Messages), Traps: r.Traps.Share(), Drift: r.Drift.Share(),
-		Fuel: r.Fuel.Float(), Latency: r.Latency.Float(),
-	}
 }

@@ -85,12 +85,9 @@ func (r *rollouts) apply(ctx context.Context, to *config.Config, changes config.
 		next := built[name]
 		faults = append(faults, r.bring(ctx, r.groups[name], next, wish{name: name, source: sourceConfig, made: next.section}))
 	}
-	r.mu.Lock()
 	for _, name := range changes.Rules {
-		c := &r.groups[name].section.plugin
-		c.Rollout, c.Watch = to.Plugins[name].Rollout, to.Plugins[name].Watch
+		faults = append(faults, r.do(ctx, func() error { return r.rule(r.groups[name], to.Plugins[name]) }))
 	}
-	r.mu.Unlock()
 	if err := errors.Join(faults...); err != nil {
 		return r.refuseConfig(err)
 	}

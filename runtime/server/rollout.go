@@ -236,8 +236,9 @@ func (g *group) retire(gen *generation) {
 }
 
 // watch begins to watch a new generation: the candidate, or the live one. Hold mu.
-func (g *group) watch(mode rollout.Mode, weight int, manual bool, gen *generation) {
-	t := &trial{mode: mode, weight: weight, manual: manual, rules: rulesOf(&g.section.plugin.Rollout), since: time.Now()}
+func (g *group) watch(mode rollout.Mode, weight int, byHand bool, gen *generation) {
+	t := &trial{mode: mode, weight: weight, byHand: byHand, since: time.Now()}
+	t.manual, t.rules = t.ask(&g.section.plugin.Rollout)
 	t.judge = rollout.New(mode, t.rules, t.since, g.live.counts(), gen.counts())
 	g.trial = t
 }

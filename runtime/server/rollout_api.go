@@ -76,7 +76,7 @@ func (r *rollouts) step(ctx context.Context, name string, step func(g *group) er
 
 // SetWeight implements admin.Plugins.
 func (r *rollouts) SetWeight(ctx context.Context, name string, weight int) (*weftv1.Plugin, error) {
-	return r.step(ctx, name, func(g *group) error { return r.setWeight(g, weight) })
+	return r.step(ctx, name, func(g *group) error { return r.setWeight(g, weight, causeByHand) })
 }
 
 // Promote implements admin.Plugins.

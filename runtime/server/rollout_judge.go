@@ -98,7 +98,7 @@ func (r *rollouts) promoteByItself(g *group) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			if g.candidate != nil {
-				g.trial.manual, g.trial.ending = true, false
+				g.trial.manual, g.trial.byHand, g.trial.ending = true, true, false
 			}
 			return nil
 		})

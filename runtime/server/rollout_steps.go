@@ -7,7 +7,6 @@ import (
 
 	"github.com/weftrun/weft/plugins"
 	"github.com/weftrun/weft/runtime/admin"
-	"github.com/weftrun/weft/runtime/config"
 	"github.com/weftrun/weft/runtime/rollout"
 )
 
@@ -16,14 +15,12 @@ import (
 // install puts a new generation into its places, or on trial. On an error nothing
 // has changed but that a trial was ended.
 func (r *rollouts) install(g *group, next *generation, all seatings, w wish) error {
-	mode, weight, manual := r.mode(g, w), w.weight, w.manual
-	r.mu.RLock()
-	c := &next.section.plugin.Rollout
+	mode, weight := r.mode(g, w), w.weight
 	if weight == 0 {
-		weight = c.Weight
+		r.mu.RLock()
+		weight = next.section.plugin.Rollout.Weight
+		r.mu.RUnlock()
 	}
-	manual = manual || c.Promote == config.PromoteManual
-	r.mu.RUnlock()
 	if g.candidate != nil {
 		r.withdraw(g, didSupersede, w.source, fmt.Sprintf("generation %d comes", next.number))
 	}
@@ -35,7 +32,7 @@ func (r *rollouts) install(g *group, next *generation, all seatings, w wish) err
 	}
 	r.mu.Lock()
 	g.section, g.number, g.candidate = next.section, max(g.number, next.number), next
-	g.watch(mode, weight, manual, next)
+	g.watch(mode, weight, w.manual, next)
 	r.mu.Unlock()
 	r.note(slog.LevelInfo, g, didTry, next.number, w.source, fmt.Sprintf("%s beside generation %d, %d%% of the sessions", mode, g.live.number, weight))
 	return nil
@@ -125,7 +122,7 @@ func (r *rollouts) keep(g *group, cause string) (unchanged bool) {
 }
 
 // setWeight changes how many sessions a trial sees.
-func (r *rollouts) setWeight(g *group, weight int) error {
+func (r *rollouts) setWeight(g *group, weight int, cause string) error {
 	if g.candidate == nil {
 		return fmt.Errorf("%w: no generation of %s is on trial: begin with weft plugin canary %s", admin.ErrRefused, g.name, g.name)
 	}
@@ -137,7 +134,7 @@ func (r *rollouts) setWeight(g *group, weight int) error {
 	r.mu.Lock()
 	g.trial.weight = weight
 	r.mu.Unlock()
-	r.note(slog.LevelInfo, g, didWeight, g.candidate.number, causeByHand, fmt.Sprintf("%d%% of the sessions", weight))
+	r.note(slog.LevelInfo, g, didWeight, g.candidate.number, cause, fmt.Sprintf("%d%% of the sessions", weight))
 	return nil
 }
 
