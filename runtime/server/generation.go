@@ -18,7 +18,7 @@ type group struct {
 	seats  []seats  // where it stands
 
 	section   *section // what the next generation is made of
-	number    uint64   // the last generation's
+	number    uint64   // the last one that a generation had; also one that was refused
 	live      *generation
 	candidate *generation // nil: none on trial
 	previous  *generation // nil: nothing to go back to

@@ -198,14 +198,16 @@ func (r *rollouts) noteEvent(level slog.Level, g *group, e event) {
 	r.log.Log(r.ctx, level, "plugin generation "+e.what, "plugin", g.name, "generation", e.generation, "cause", e.cause, "text", e.text)
 }
 
-// refuse notes that a generation did not come to be, and gives the error its class.
+// refuse notes that a generation did not come to be, and gives the error its class. Its
+// number is spent: what was logged of it stays apart from the next one's.
 func (r *rollouts) refuse(g *group, number uint64, source string, err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return r.ending(err)
 	}
-	r.mu.RLock()
+	r.mu.Lock()
 	live := g.live.number
-	r.mu.RUnlock()
+	g.number = max(g.number, number)
+	r.mu.Unlock()
 	r.note(slog.LevelError, g, didRefuse, number, source, fmt.Sprintf("%v; generation %d goes on", err, live))
 	return fmt.Errorf("%w: %w", admin.ErrRefused, err)
 }
