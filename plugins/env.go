@@ -52,8 +52,8 @@ type Env struct {
 	cfg   EnvConfig
 	cache wazero.CompilationCache
 
-	compiling sync.Mutex // wazero compiles one module at a time into a shared cache
-	mu        sync.Mutex // guards what follows
+	compiling chan struct{} // held by who compiles: wazero does one module at a time into a shared cache
+	mu        sync.Mutex    // guards what follows
 	plugins   map[*Plugin]struct{}
 	states    map[string]int // by name: how large the last state was that was handed over
 	closed    bool
@@ -85,7 +85,10 @@ func NewEnv(cfg EnvConfig) (*Env, error) {
 	if cfg.CallBudget == 0 {
 		cfg.CallBudget = DefaultCallBudget
 	}
-	e := &Env{cfg: cfg, plugins: make(map[*Plugin]struct{}), states: make(map[string]int), reaping: make(chan struct{}, maxReaping)}
+	e := &Env{
+		cfg: cfg, plugins: make(map[*Plugin]struct{}), states: make(map[string]int),
+		compiling: make(chan struct{}, 1), reaping: make(chan struct{}, maxReaping),
+	}
 	if cfg.CacheDir == "" {
 		e.cache = wazero.NewCompilationCache()
 		return e, nil

@@ -23,7 +23,8 @@ import (
 
 // Load reads, verifies and compiles a plugin, and makes one instance on trial:
 // what Load returns can be instantiated and accepts its configuration. Errors
-// name the plugin, the finding and the remedy.
+// name the plugin, the finding and the remedy. Plugins are compiled one at a time:
+// when ctx ends, Load gives up waiting for its turn; what it has begun it ends.
 func (e *Env) Load(ctx context.Context, spec Spec) (*Plugin, error) {
 	spec.setDefaults()
 	p, err := e.load(ctx, spec)
@@ -168,8 +169,12 @@ func verify(wasm []byte, s *Spec) (Description, error) {
 // compile makes the plugin's runtime with its host functions and compiles the
 // module in it.
 func (e *Env) compile(ctx context.Context, p *Plugin, wasm []byte) (rt wazero.Runtime, code wazero.CompiledModule, err error) {
-	e.compiling.Lock()
-	defer e.compiling.Unlock()
+	select {
+	case e.compiling <- struct{}{}:
+		defer func() { <-e.compiling }()
+	case <-ctx.Done():
+		return nil, nil, fmt.Errorf("while another plugin was compiled: %w", ctx.Err())
+	}
 	e.mu.Lock()
 	closed := e.closed
 	e.mu.Unlock()

@@ -2,6 +2,7 @@ package plugins_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -213,4 +214,19 @@ func TestLoadFolder(t *testing.T) {
 	if _, err := env.LoadFolder(t.Context(), folder, plugins.Spec{}); err == nil || !strings.Contains(err.Error(), "plugin c ") || !strings.Contains(err.Error(), "plugin d ") {
 		t.Errorf("two bad files: %v", err)
 	}
+}
+
+// TestLoadGivesUpWaiting: while a plugin is compiled, another whose context ends need not
+// wait for its turn.
+func TestLoadGivesUpWaiting(t *testing.T) {
+	env := newEnv(t, plugins.EnvConfig{})
+	done := env.Compile()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	_, err := env.Load(ctx, plugins.Spec{Name: "guest", Wasm: wasmtest.New().Bytes()})
+	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "plugin guest: while another plugin was compiled") {
+		t.Errorf("got %v", err)
+	}
+	done()
+	load(t, env, wasmtest.New(), plugins.Spec{})
 }
