@@ -167,7 +167,12 @@ func (w *writer) span(b []byte, last *piece) uint64 {
 // the answers. On an error nothing of the batch has changed.
 func (c *Chain) call(h *seat, b *Batch, hook abi.Hook, indices []int32, p *plan) error {
 	in := h.instance
-	if err := in.reserve(uint32(p.size)); err != nil {
+	in.grown = 0
+	err := in.reserve(uint32(p.size))
+	if in.grown != 0 {
+		h.counters.fuel.add(uint64(in.grown))
+	}
+	if err != nil {
 		return err
 	}
 	c.fill(in, b, hook, indices, p)

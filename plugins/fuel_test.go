@@ -122,3 +122,36 @@ func TestCollectorWaitsNoLongerThanACall(t *testing.T) {
 		t.Errorf("a collection took %v", longest)
 	}
 }
+
+// TestFuelOfBuffers: what weft_buffer spends counts, once for each buffer.
+func TestFuelOfBuffers(t *testing.T) {
+	env := newEnv(t, plugins.EnvConfig{FuelPerMicrosecond: 1000})
+	spend := func(loops int) (first, second uint64) {
+		m := wasmtest.New().Hook(abi.ExportOnMessages)
+		m.Buffer(wasmtest.Code(wasmtest.I32(int32(loops)), wasmtest.Set(0), []byte{0x03, 0x40},
+			wasmtest.Get(0), wasmtest.I32(-1), wasmtest.Add, []byte{0x22, 0, 0x0d, 0, 0x0b}, wasmtest.I32(1024)))
+		p := load(t, env, m, plugins.Spec{})
+		chain := newChain(t, p)
+		chain.Messages(messages("a"))
+		first = p.Stats().Fuel
+		chain.Messages(messages("a"))
+		return first, p.Stats().Fuel - first
+	}
+	light, lightAgain := spend(1)
+	heavy, heavyAgain := spend(1001)
+	if heavy < light+1000 || heavyAgain != lightAgain || lightAgain == 0 {
+		t.Errorf("%d and then %d units, with a buffer that takes a thousand more %d and then %d", light, lightAgain, heavy, heavyAgain)
+	}
+}
+
+// TestFuelOfABufferThatIsNeverFound: what was spent before the trap counts too.
+func TestFuelOfABufferThatIsNeverFound(t *testing.T) {
+	env := newEnv(t, plugins.EnvConfig{FuelPerMicrosecond: 1000})
+	m := wasmtest.New().Hook(abi.ExportOnMessages)
+	m.Buffer(wasmtest.Code(forEver(), wasmtest.I32(1024)))
+	p := load(t, env, m, plugins.Spec{})
+	newChain(t, p).Messages(messages("a"))
+	if s := p.Stats(); s.FuelTraps == 0 || s.Fuel < s.FuelTraps*1_000_000 {
+		t.Errorf("counted %+v", s)
+	}
+}

@@ -30,6 +30,7 @@ type instance struct {
 	fuel     api.MutableGlobal // what is left of the call's budget; nil if unmetered
 	depth    api.Global        // how many calls may still nest
 	spent    int64             // fuel, by the last call
+	grown    int64             // fuel that buffers have taken, until the seat counts it
 	async    *hostfuncs.Calls  // nil: it has none
 
 	startLeft int64 // fuel for what the start section calls of the host
@@ -254,6 +255,7 @@ func (in *instance) reserve(size uint32) error {
 	ask = min(ask, in.largest)
 	for {
 		answer, err := in.call(in.bufferOf, abi.ExportBuffer, uint64(ask), 0, in.plugin.callFuel)
+		in.grown += in.spent
 		if err != nil {
 			return err
 		}

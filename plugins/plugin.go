@@ -194,8 +194,8 @@ type Stats struct {
 	// FuelTraps and DepthTraps are those of Traps that used up their CPU budget
 	// or nested their calls too deep.
 	FuelTraps, DepthTraps uint64
-	// Fuel is what its hooks have spent; FuelMost the most that the messages of
-	// one call have spent each.
+	// Fuel is what its hooks have spent, and weft_buffer for them; FuelMost the
+	// most that the messages of one call of a hook have spent each.
 	Fuel, FuelMost uint64
 	// Given and Answered are the bytes of messages that were written into its
 	// memory, and those of its answers that were read out.
