@@ -142,9 +142,9 @@ type mqttConn struct {
 	was      *mqttSession // then: for messages of this connection that are still on their way
 	version  packet.Version
 	phase    mqttPhase
-	problems bool   // the client wants reason strings
-	largest  uint32 // packet that the client takes; 0: any
-	in       mqtt.InAliases
+	problems bool             // the client wants reason strings
+	largest  uint32           // packet that the client takes; 0: any
+	in       *mqtt.InAliases  // nil until the client sets one
 	out      *mqtt.OutAliases // nil where the client allows none
 	rights   *mqttRights      // nil: it may everything
 }
@@ -152,8 +152,8 @@ type mqttConn struct {
 // mqttSession is one client's session.
 type mqttSession struct {
 	state         *mqtt.Session
-	peer          *peer // nil while the client is away
-	replay        mqtt.Replay
+	peer          *peer        // nil while the client is away
+	replay        *mqtt.Replay // nil while no retained messages are owed
 	key           mqtt.Key
 	start         mqtt.Start
 	id            uint64
@@ -169,6 +169,14 @@ type mqttSession struct {
 type mqttSubscription struct {
 	filter string // as the client wrote it, $share/ included
 	by     router.Subscriber
+}
+
+// replaying tells whether retained messages are owed to the client.
+func (s *mqttSession) replaying() bool {
+	if s.replay != nil && !s.replay.Pending() {
+		s.replay = nil
+	}
+	return s.replay != nil
 }
 
 func (s *mqttSession) conn() *mqttConn {

@@ -184,7 +184,6 @@ func (s *mqttSpeaker) attach(from *peer, c *mqttConn, m *packet.Connect, session
 	most := uint16(s.setup.TopicAliases)
 	link := mqtt.Link{}
 	if c.version == packet.V5 {
-		c.in = mqtt.NewInAliases(most)
 		if theirs := uint16(m.Properties.Number(packet.TopicAliasMaximum, 0)); theirs > 0 && most > 0 {
 			out := mqtt.NewOutAliases(theirs, most)
 			c.out = &out

@@ -25,7 +25,7 @@ func (s *mqttSpeaker) deliver(m *abi.Message, to uint64, by []router.Subscriber)
 	if !ok {
 		return delivery.NoSubscriber
 	}
-	if session.state.Passes(copied.QoS) && !session.replay.Pending() {
+	if session.state.Passes(copied.QoS) && !session.replaying() {
 		return s.direct(m, session, &copied)
 	}
 	p := s.path
@@ -229,7 +229,7 @@ func (s *mqttSpeaker) pump(session *mqttSession) {
 		}
 		o, ok := session.state.Next(p.now)
 		if !ok {
-			if !session.replay.Pending() || !s.replayed(session) {
+			if !session.replaying() || !s.replayed(session) {
 				return
 			}
 			continue
@@ -242,7 +242,7 @@ func (s *mqttSpeaker) pump(session *mqttSession) {
 // for now.
 func (s *mqttSpeaker) replayed(session *mqttSession) bool {
 	p := s.path
-	for session.replay.Pending() {
+	for session.replaying() {
 		if s.looked >= maxLooked {
 			s.look(session)
 			return false

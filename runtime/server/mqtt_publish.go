@@ -26,6 +26,10 @@ func (s *mqttSpeaker) published(from *peer, c *mqttConn, unit []byte) error {
 	if len(m.Properties) > 0 {
 		alias := m.Properties.Number(packet.TopicAlias, 0)
 		if alias != 0 || m.Properties.Has(packet.TopicAlias) {
+			if c.in == nil {
+				in := mqtt.NewInAliases(uint16(s.setup.TopicAliases))
+				c.in = &in
+			}
 			topic, err := c.in.Resolve(uint16(alias), m.Topic)
 			if err != nil {
 				return violation(packet.TypePublish, packet.TopicAliasInvalid, "MQTT-3.3.2-10", err.Error())

@@ -85,6 +85,9 @@ func (s *mqttSpeaker) subscribeTo(c *mqttConn, f *packet.Subscription, identifie
 		if identifier != 0 {
 			copied.Identifiers = []uint32{identifier}
 		}
+		if session.replay == nil {
+			session.replay = new(mqtt.Replay)
+		}
 		session.replay.Add(pattern, copied)
 	}
 	return packet.Code(qos)
@@ -135,7 +138,9 @@ func (s *mqttSpeaker) unsubscribed(from *peer, c *mqttConn, unit []byte) error {
 func (s *mqttSpeaker) drop(session *mqttSession, sub *mqttSubscription) {
 	group, pattern, shared, _ := mqtt.CutShare(sub.filter)
 	if !shared || !s.setup.Shared {
-		session.replay.Remove(sub.filter)
+		if session.replay != nil {
+			session.replay.Remove(sub.filter)
+		}
 		s.path.server.topics.Remove(sub.filter, sub.by)
 		return
 	}
