@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -137,7 +138,7 @@ func (c *mqttClient) packet() []byte {
 		more := make([]byte, 4096)
 		k, err := c.Read(more)
 		c.in = append(c.in, more[:k]...)
-		if ne, ok := err.(net.Error); ok && ne.Timeout() {
+		if late := net.Error(nil); errors.As(err, &late) && late.Timeout() {
 			c.t.Fatal("nothing came")
 		}
 		if err != nil && k == 0 {

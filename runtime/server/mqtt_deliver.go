@@ -21,6 +21,13 @@ func (s *mqttSpeaker) deliver(m *abi.Message, to uint64, by []router.Subscriber)
 	if session == nil {
 		return delivery.Closed
 	}
+	if len(by) == 0 && m.Type == abi.TypeResponse {
+		if topic, ok := m.Attrs.Get(attrResponseTopic); ok && packet.ValidTopic(topic) {
+			defer func(own []byte) { m.Topic = own }(m.Topic)
+			m.Topic = topic // where the client that asked listens
+			s.path.encoded.changed(abi.ChangedTopic)
+		}
+	}
 	copied, ok := s.copyFor(m, session, by)
 	if !ok {
 		return delivery.NoSubscriber
