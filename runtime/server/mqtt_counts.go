@@ -72,7 +72,9 @@ var (
 )
 
 // label is a reason code's name as the value of a label.
-func label(code packet.Code) string { return strings.ReplaceAll(strings.ToLower(code.String()), " ", "_") }
+func label(code packet.Code) string {
+	return strings.ReplaceAll(strings.ToLower(code.String()), " ", "_")
+}
 
 // mqttMetrics is what /metrics shows of the MQTT listeners.
 func (s *Server) mqttMetrics() []admin.Metric {
