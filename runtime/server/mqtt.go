@@ -271,6 +271,9 @@ func (s *mqttSpeaker) send(to *peer, t packet.Type, unit []byte) {
 	s.path.answer(to, unit, 0)
 }
 
+// kept implements keeping.
+func (s *mqttSpeaker) kept() uint64 { return uint64(max(s.store.Counts().Entries, 0)) }
+
 // idle implements speaker. Clients of MQTT keep themselves alive.
 func (s *mqttSpeaker) idle(*peer) {}
 

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weftrun/weft/runtime/delivery"
 	"github.com/weftrun/weft/runtime/mqtt/packet"
 )
 
@@ -130,6 +131,24 @@ func TestMQTTDrain(t *testing.T) {
 		}
 		go f.stop()
 		sub.ends(packet.ServerShuttingDown)
+	})
+}
+
+// What sessions keep for clients that are away ends with the process, and is counted.
+func TestMQTTStopCountsWhatWaits(t *testing.T) {
+	eachMQTT(t, mqttConfig, func(t *testing.T, f *fixture, v packet.Version) {
+		sub, pub := f.mqtt(v, "sub", persistent), f.mqtt(v, "pub")
+		sub.subscribes(to("a", 1))
+		sub.leaves()
+		for id := range uint16(3) {
+			pub.send(packet.AppendPublish(nil, &packet.Publish{QoS: 1, ID: id + 1, Topic: []byte("a"), Payload: []byte("x")}, v))
+			var ack packet.Ack
+			pub.expect(packet.TypePuback, func(b []byte) error { return ack.Decode(b, v) })
+		}
+		f.end()
+		if got := f.Ledger().CopiesDropped[delivery.Draining]; got != 3 {
+			t.Errorf("%d copies are counted, want 3", got)
+		}
 	})
 }
 

@@ -194,7 +194,8 @@ func (s *Server) drain(ended <-chan error) error {
 	}
 	total := s.Ledger()
 	s.log.Info("stopped", "in", total.In, "emitted", total.Emitted, "delivered", total.Delivered, "replied", total.Replied,
-		"dead", total.Dead, "filtered", total.Filtered(), "lost", total.Lost(), "in_flight", total.InFlight())
+		"dead", total.Dead, "filtered", total.Filtered(), "lost", total.Lost(), "in_flight", total.InFlight(),
+		"undelivered_copies", total.CopiesDropped[delivery.Draining])
 	return errors.Join(err, s.life.To(life.Stopped, ""))
 }
 
