@@ -1,5 +1,8 @@
 package config
 
+// defaultTopic is the topic of a listener that says nothing of it.
+const defaultTopic = "raw/{listener}"
+
 // Listener is one socket on which weft accepts connections, and what becomes of
 // their messages.
 type Listener struct {

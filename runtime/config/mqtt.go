@@ -103,6 +103,14 @@ func defaultMQTT() *MQTT {
 
 // mqtt checks what an MQTT listener says of MQTT.
 func (k *checker) mqtt(path string, l *Listener) {
+	if l.Frame == FrameMQTT {
+		if l.Acknowledge != "" {
+			k.add(join(path, "acknowledge"), Problem{Cause: "has no effect", Found: "frame: " + l.Frame, Fix: "remove the key: clients of MQTT get its own acknowledgements, and what a plugin replies"})
+		}
+		if l.Topic != "" && l.Topic != defaultTopic {
+			k.add(join(path, "topic"), Problem{Cause: "has no effect", Value: show(l.Topic), Found: "frame: " + l.Frame, Fix: "remove the key: clients of MQTT name the topic themselves; mqtt.publish says which they may"})
+		}
+	}
 	if l.MQTT == nil {
 		return
 	}

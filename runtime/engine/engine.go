@@ -158,8 +158,12 @@ func listenError(cfg Listener, err error) error {
 	var errno syscall.Errno
 	const windowsInUse = syscall.Errno(10048)
 	if errors.As(err, &errno) && (errno == syscall.EADDRINUSE || errno == windowsInUse) {
-		return fmt.Errorf("engine: listener %s: %w: %s: stop the process that listens there (ss -ltnp shows it) or choose another address",
-			cfg.Name, ErrAddressInUse, cfg.Address)
+		shown := "ss -ltnp"
+		if cfg.isUDP() {
+			shown = "ss -lunp"
+		}
+		return fmt.Errorf("engine: listener %s: %w: %s: stop the process that listens there (%s shows it) or choose another address",
+			cfg.Name, ErrAddressInUse, cfg.Address, shown)
 	}
 	return fmt.Errorf("engine: listener %s: cannot listen on %s: %w", cfg.Name, cfg.Address, err)
 }

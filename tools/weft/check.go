@@ -85,11 +85,12 @@ func (s *source) check(cmd *cobra.Command, sys system, addresses bool) []finding
 	if !addresses {
 		return list
 	}
-	for _, l := range cfg.Listeners {
-		list = append(list, found("addresses", l.Name+" "+l.Address, free(l.Address)))
+	for i := range cfg.Listeners {
+		l := &cfg.Listeners[i]
+		list = append(list, found("addresses", l.Name+" "+l.Address, free(networkOf(l), l.Address)))
 	}
 	if cfg.API.Address != "" {
-		list = append(list, found("addresses", "api "+cfg.API.Address, free(cfg.API.Address)))
+		list = append(list, found("addresses", "api "+cfg.API.Address, free("tcp", cfg.API.Address)))
 	}
 	return list
 }
@@ -114,11 +115,27 @@ func inFile(err error, cfg *config.Config, declared config.Frame) error {
 	return errors.Join(lines...)
 }
 
+// networkOf is "udp" for datagrams, "tcp" for everything else.
+func networkOf(l *config.Listener) string {
+	if l.Frame == config.FrameDatagram {
+		return "udp"
+	}
+	return "tcp"
+}
+
 // free tells whether an address can be listened on.
-func free(address string) error {
-	l, err := net.Listen("tcp", address)
+func free(network, address string) error {
+	var l io.Closer
+	var err error
+	shown := "ss -ltnp"
+	if network == "udp" {
+		shown = "ss -lunp"
+		l, err = net.ListenPacket(network, address)
+	} else {
+		l, err = net.Listen(network, address)
+	}
 	if err != nil {
-		return fmt.Errorf("%w: stop the process that listens there (ss -ltnp shows it), choose another address, or pass --no-addresses", err)
+		return fmt.Errorf("%w: stop the process that listens there (%s shows it), choose another address, or pass --no-addresses", err, shown)
 	}
 	return l.Close()
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -86,5 +87,35 @@ func TestCheckWarns(t *testing.T) {
 	}
 	if warnings != 2 {
 		t.Errorf("%d warnings in JSON: %s", warnings, r.out)
+	}
+}
+
+// An address is tried with the protocol that it is for: TCP and UDP share no ports.
+func TestCheckTriesTheAddress(t *testing.T) {
+	stream, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = stream.Close() }()
+	packets, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = packets.Close() }()
+	for _, test := range []struct{ frame, address, want string }{
+		{"line", stream.Addr().String(), "ss -ltnp shows it"},
+		{"mcp-dgram", stream.Addr().String(), ""},
+		{"mcp-dgram", packets.LocalAddr().String(), "ss -lunp shows it"},
+		{"mqtt", packets.LocalAddr().String(), ""},
+	} {
+		file := filepath.Join(t.TempDir(), "weft.yaml")
+		text := "listeners:\n  - {name: a, address: '" + test.address + "', frame: " + test.frame + "}\napi: {address: \"\"}\n"
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r := weft(t, "check", "-c", file)
+		if (test.want != "") != (r.code == exitConfig) || !strings.Contains(r.out, test.want) {
+			t.Errorf("%s on %s: exit code %d, expected %q:\n%s%s", test.frame, test.address, r.code, test.want, r.out, r.errOut)
+		}
 	}
 }
