@@ -41,6 +41,7 @@ func NewAway() *Away {
 // there, Return for the new one (MQTT 5.0, section 3.1.4).
 func (a *Away) Leave(s *Session, expiry uint32, now int64) {
 	s.Detach()
+	s.away()
 	s.leave.ends, s.leave.will = math.MaxInt64, math.MaxInt64
 	if expiry != Forever {
 		s.leave.ends = after(now, expiry)
@@ -57,6 +58,7 @@ func (a *Away) End(s *Session, now int64) {
 	if s.online {
 		s.Detach()
 	}
+	s.away()
 	s.leave.ends, s.leave.will = now, math.MaxInt64
 	if s.will != nil {
 		s.leave.will = now
@@ -131,6 +133,13 @@ func (a *Away) Next() int64 {
 // Len is how many sessions are away.
 func (a *Away) Len() int { return len(a.order.values) }
 
+// away makes room for what the session waits for: who is there needs none.
+func (s *Session) away() {
+	if s.leave == nil {
+		s.leave = &leave{place: -1}
+	}
+}
+
 func (a *Away) set(s *Session) {
 	s.leave.due = min(s.leave.ends, s.leave.will)
 	if s.leave.place >= 0 {
@@ -144,7 +153,8 @@ func (a *Away) out(s *Session) {
 	if a.spent == s {
 		a.spent = nil
 	}
-	if s.leave.place >= 0 {
+	if s.leave != nil && s.leave.place >= 0 {
 		a.order.remove(s.leave.place)
 	}
+	s.leave = nil
 }

@@ -21,8 +21,8 @@ type Copy struct {
 
 // Outgoing is a packet for the client: a PUBLISH, or a PUBREL if Release is set.
 type Outgoing struct {
-	// Message is what is published; nil for a PUBREL. It and Identifiers are valid
-	// until the next call of a method of the session.
+	// Message is what is published; nil for a PUBREL. It is valid until the next call
+	// of a method of the session, Identifiers until that of one of the store's sessions.
 	Message     *Message
 	Identifiers []uint32
 	// ID is the packet id; 0 for QoS 0.
@@ -227,8 +227,8 @@ func (s *Session) nextAgain(now int64) (o Outgoing, ok bool) {
 
 func (s *Session) packet(e *entry, m *Message, now int64) Outgoing {
 	o := Outgoing{Message: m, QoS: e.qos, Retain: e.retain, Group: e.group}
-	s.scratch = s.store.sets.unpack(e.ids, s.scratch[:0])
-	o.Identifiers = s.scratch
+	s.store.unpacked = s.store.sets.unpack(e.ids, s.store.unpacked[:0])
+	o.Identifiers = s.store.unpacked
 	o.Expiry, o.HasExpiry = m.Remaining(now)
 	return o
 }

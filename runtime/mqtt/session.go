@@ -61,26 +61,24 @@ type Session struct {
 	store    *Store
 	limits   *Limits
 	presence *Presence // shared with Shared's readers; nil until asked for
-	online   bool
 
-	window  uint16 // of this connection: the smaller of the client's and ours
-	receive uint16 // our receive maximum on this connection
-	out     flight
-	queue   queue
-	bytes   int   // of the messages held, each with entrySize
-	held0   int32 // QoS 0 messages in the queue
-	expiry  int64 // no message of the queue expires before; 0 is none
+	online, ended, releasing bool
+
+	window    uint16 // of this connection: the smaller of the client's and ours
+	receive   uint16 // our receive maximum on this connection
+	out       flight
+	queue     queue
+	bytes     int    // of the messages held, each with entrySize
+	held0     int32  // QoS 0 messages in the queue
+	willDelay uint32 // in seconds
+	expiry    int64  // no message of the queue expires before; 0 is none
 
 	in      *incoming // nil until the client publishes
 	counter uint64    // where the next incoming goes on
 
-	will      *Message
-	willDelay uint32
-	leave     leave
-	scratch   []uint32
-	given     *Message // QoS 0 handed out by Next, released by what comes after
-	ended     bool
-	releasing bool
+	will  *Message
+	leave *leave   // nil while the client is there
+	given *Message // QoS 0 handed out by Next, released by what comes after
 }
 
 // entrySize is what a message counts in a session's Bytes beside its own bytes.
@@ -89,7 +87,7 @@ const entrySize = 32
 // NewSession returns an empty session. The id is the server's name for it;
 // limits is shared and not copied.
 func NewSession(store *Store, id uint64, limits *Limits) *Session {
-	return &Session{id: id, store: store, limits: limits, leave: leave{place: -1}}
+	return &Session{id: id, store: store, limits: limits}
 }
 
 // ID is the id that the session was made with.

@@ -89,6 +89,7 @@ type Store struct {
 	chunks   *chunk // not in use, linked
 	nChunks  int
 	sets     idSets
+	unpacked []uint32 // the identifiers that Session.Next gave last
 }
 
 // NewStore returns a store that takes its memory from the budget, which it

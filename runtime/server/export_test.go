@@ -32,7 +32,7 @@ func (s *Server) ExchangeFailing(name string, failing int) error {
 
 // Identify gives a message's attributes what is known of its sender, as a path does.
 func Identify(known abi.Attributes) func(m *abi.Message) bool {
-	p, from := &path{}, &peer{known: known}
+	p, from := &path{}, &peer{secure: &credentials{known: known}}
 	return func(m *abi.Message) bool {
 		p.scratch = p.scratch[:0]
 		return p.identify(from, m)

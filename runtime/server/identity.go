@@ -27,6 +27,21 @@ const (
 	attrIdentity = "identity"
 )
 
+// credentials are what a connection's TLS handshake has brought.
+type credentials struct {
+	attrs    abi.Attributes // what the open hook sees beside
+	known    abi.Attributes // of them, what each of its messages says too
+	identity string         // who it is by its certificate; empty: nobody
+}
+
+// known is what each of the peer's messages says of it.
+func (from *peer) known() abi.Attributes {
+	if from.secure == nil {
+		return nil
+	}
+	return from.secure.known
+}
+
 // secured notes what a connection's handshake has brought: what the open hook is
 // told, what each of its messages says, and who it is.
 func (from *peer) secured(c *engine.Conn, l *listener) {
@@ -53,14 +68,14 @@ func (from *peer) secured(c *engine.Conn, l *listener) {
 	} else {
 		add(attrVerified, "false")
 	}
-	from.attrs, from.known = block[:len(block):len(block)], block[:known:known]
+	from.secure = &credentials{attrs: block[:len(block):len(block)], known: block[:known:known]}
 	switch l.identity {
 	case config.IdentitySPIFFE:
-		from.identity = id.SPIFFE
+		from.secure.identity = id.SPIFFE
 	case config.IdentityCN:
-		from.identity = id.CN
+		from.secure.identity = id.CN
 	case config.IdentitySAN:
-		from.identity = id.First()
+		from.secure.identity = id.First()
 	}
 }
 
@@ -68,18 +83,18 @@ func (from *peer) secured(c *engine.Conn, l *listener) {
 // drops those of them that only weft gives. It answers false if they are too long
 // then.
 func (p *path) identify(from *peer, m *abi.Message) bool {
-	forged := forges(m.Attrs)
+	forged, known := forges(m.Attrs), from.known()
 	switch {
-	case !forged && len(from.known) == 0:
+	case !forged && len(known) == 0:
 	case len(m.Attrs) == 0:
-		m.Attrs = from.known
+		m.Attrs = known
 	case !forged:
 		start := len(p.scratch)
-		p.scratch = append(append(p.scratch, from.known...), m.Attrs...)
+		p.scratch = append(append(p.scratch, known...), m.Attrs...)
 		m.Attrs = p.scratch[start:len(p.scratch):len(p.scratch)]
 	default:
 		start := len(p.scratch)
-		block := append(abi.Attributes(p.scratch), from.known...)
+		block := append(abi.Attributes(p.scratch), known...)
 		for name, value := range m.Attrs.All() {
 			if !isOwn(name) {
 				block = block.Append(string(name), value)

@@ -156,13 +156,13 @@ type mqttSession struct {
 	replay        *mqtt.Replay // nil while no retained messages are owed
 	key           mqtt.Key
 	start         mqtt.Start
+	lagging       bool // in mqttSpeaker.behind
+	pressed       bool // in mqttSpeaker.pressed
+	looking       bool // in mqttSpeaker.looking
 	id            uint64
 	subscriptions []mqttSubscription
-	context       abi.Attributes // of its last connection
-	moved         int64          // when it last acknowledged something, while it is pressed
-	lagging       bool           // in mqttSpeaker.behind
-	pressed       bool           // in mqttSpeaker.pressed
-	looking       bool           // in mqttSpeaker.looking
+	context       *abi.Attributes // of its last connection; nil if it had none
+	moved         int64           // when it last acknowledged something, while it is pressed
 }
 
 // mqttSubscription is one of a client's subscriptions.
@@ -281,7 +281,7 @@ func (s *mqttSpeaker) idle(*peer) {}
 func (s *mqttSpeaker) find(id uint64) *mqttSession {
 	if isStay(id) {
 		if st := s.path.stays.get(id); st != nil {
-			return st.said.(*mqttSession)
+			return st.said
 		}
 		return nil
 	}

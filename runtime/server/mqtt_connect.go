@@ -207,7 +207,7 @@ func (s *mqttSpeaker) attach(from *peer, c *mqttConn, m *packet.Connect, session
 
 // inherit lets what plugins knew of the session's last connection go on with this one.
 func (s *mqttSpeaker) inherit(from *peer, session *mqttSession) {
-	if len(session.context) == 0 {
+	if session.context == nil {
 		return
 	}
 	merged := session.context.Merge(nil, from.session.Context())

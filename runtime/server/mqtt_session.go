@@ -55,7 +55,11 @@ func (s *mqttSpeaker) detach(session *mqttSession) {
 	from := session.peer
 	c := from.said.(*mqttConn)
 	c.session, c.was = nil, session
-	session.context = append(session.context[:0:0], from.session.Context()...)
+	session.context = nil
+	if known := from.session.Context(); len(known) > 0 {
+		kept := append(abi.Attributes(nil), known...)
+		session.context = &kept
+	}
 	session.peer = nil
 	s.path.stays.get(session.id).peer = nil
 }
@@ -105,7 +109,10 @@ func (s *mqttSpeaker) testament(session *mqttSession, will *mqtt.Message) {
 	p := s.path
 	var m abi.Message
 	will.Fill(&m)
-	m.Session, m.Time, m.Context = 0, p.now, s.keep(session.context)
+	m.Session, m.Time, m.Context = 0, p.now, nil
+	if session.context != nil {
+		m.Context = s.keep(*session.context)
+	}
 	m.Topic, m.Payload, m.Attrs = s.keep(m.Topic), s.keep(m.Payload), s.keep(m.Attrs)
 	m.Listener = s.listener.index
 	s.counts.wills++

@@ -23,20 +23,18 @@ type peer struct {
 	session  *session.Session // nil until it begins
 	conn     *engine.Conn
 	listener *listener
-	waiting  []*router.Template // subscriptions whose placeholders are not known yet
-	faults   uint8              // in a row: what came was no frame
-	refused  bool               // it is being closed; nothing more is read from it
-	web      *webState          // nil without WebSocket
-	attrs    abi.Attributes     // what its transport knows of it: what the open hook sees beside
-	known    abi.Attributes     // of them, what each of its messages says too
-	identity string             // who it is by its certificate; empty: nobody
-	said     any                // its speaker's
+	waiting  *[]*router.Template // subscriptions whose placeholders are not known yet; nil: none
+	faults   uint8               // in a row: what came was no frame
+	refused  bool                // it is being closed; nothing more is read from it
+	web      *webState           // nil without WebSocket
+	secure   *credentials        // nil without TLS
+	said     any                 // its speaker's
 }
 
 // Open takes note of a connection.
 func (p *path) Open(c *engine.Conn) {
 	l := p.setup.listeners[c.Listener()]
-	from := &peer{conn: c, listener: l, waiting: l.subscribe}
+	from := &peer{conn: c, listener: l, waiting: &l.subscribe}
 	c.Value = from
 	from.secured(c, l)
 	if l.web != nil {
@@ -71,9 +69,9 @@ func (p *path) connected(from *peer) {
 // the reason is what a plugin says about it and belongs to the turn; the caller
 // closes the connection.
 func (p *path) join(from *peer, s *session.Session, attrs abi.Attributes) (admitted bool, reason []byte) {
-	from.session, from.waiting = s, from.listener.subscribe
-	if from.identity != "" {
-		if err := s.SetContext(abi.Attributes(nil).AppendString(attrIdentity, from.identity)); err != nil {
+	from.session, from.waiting = s, &from.listener.subscribe
+	if from.secure != nil && from.secure.identity != "" {
+		if err := s.SetContext(abi.Attributes(nil).AppendString(attrIdentity, from.secure.identity)); err != nil {
 			p.server.crowd.Warn("a certificate's name is too long for an identity", "listener", from.listener.name, "remote", from.conn.Remote(), "error", err)
 		}
 	}
@@ -93,7 +91,9 @@ func (p *path) opened(l *lane, from *peer, more abi.Attributes) (reason []byte) 
 	attrs := abi.Attributes(nil).
 		AppendString("peer", from.conn.Remote().String()).
 		AppendString("protocol", from.listener.protocol)
-	attrs = append(attrs, from.attrs...)
+	if from.secure != nil {
+		attrs = append(attrs, from.secure.attrs...)
+	}
 	if from.web != nil {
 		attrs = append(attrs, from.web.over(more)...)
 	}
@@ -315,7 +315,7 @@ func (p *path) introduce(from *peer, first *abi.Message) {
 	p.values.set(from.listener.name, first)
 	p.values.attributes.First = from.session.Context()
 	if len(first.Attrs) == 0 {
-		p.values.attributes.Second = from.known
+		p.values.attributes.Second = from.known()
 	}
 	if t := from.listener.node; t != nil {
 		if name, err := t.Append(p.name[:0], &p.values); err == nil {
@@ -323,11 +323,11 @@ func (p *path) introduce(from *peer, first *abi.Message) {
 			p.claim(from, name, p.policy(from, t))
 		}
 	}
-	if len(from.waiting) == 0 || from.refused {
+	if from.waiting == nil || len(*from.waiting) == 0 || from.refused {
 		return
 	}
 	var still []*router.Template
-	for _, t := range from.waiting {
+	for _, t := range *from.waiting {
 		text := t.String()
 		if !t.Fixed() {
 			pattern, err := t.Append(p.name[:0], &p.values)
@@ -343,7 +343,11 @@ func (p *path) introduce(from *peer, first *abi.Message) {
 		}
 		p.subscribe(from, text, false)
 	}
-	from.waiting = still
+	from.waiting = nil
+	if len(still) > 0 {
+		kept := still
+		from.waiting = &kept
+	}
 }
 
 // policy says who keeps a name that two sessions want. A name made of nothing but
@@ -352,7 +356,7 @@ func (p *path) introduce(from *peer, first *abi.Message) {
 func (p *path) policy(from *peer, t *router.Template) session.Policy {
 	for _, name := range t.Names() {
 		_, said := from.session.Context().Get(name)
-		if _, ok := from.known.Get(name); !ok && !said {
+		if _, ok := from.known().Get(name); !ok && !said {
 			return session.Refuse
 		}
 	}

@@ -22,7 +22,7 @@ func loopOf(id uint64) int { return engine.ConnID(id).Loop() }
 // stay is one session that outlives its connections.
 type stay struct {
 	peer     *peer // its connection; nil while it has none
-	said     any   // its speaker's
+	said     *mqttSession
 	id       uint64
 	listener uint32
 }
