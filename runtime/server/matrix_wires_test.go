@@ -104,7 +104,7 @@ func dgramSpeech() speech {
 		name: "mcp-dgram", attrs: []string{"channel"}, kind: request, seq: 24 | 3<<32,
 		kinds: []abi.Type{event: event, request: request, response: response, ack: response},
 		shows: func(m, seen *said) {
-			if seen.kind == response { // goes by the channel that the request came by
+			if seen.kind == response && m.seq != 0 { // goes by the channel that the request came by
 				seen.attrs["channel"] = strconv.FormatUint(m.seq>>32, 10)
 			}
 			if seen.attrs["channel"] == "0" {
