@@ -27,6 +27,9 @@ func newOrigins(list []string) (*origins, error) {
 		}
 		o.allowed[origin] = true
 	}
+	o.protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "a page of another origin may not call this: api.cors names the origins that may", http.StatusForbidden)
+	}))
 	return o, nil
 }
 

@@ -269,7 +269,7 @@ func TestForeignPages(t *testing.T) {
 	}
 	for _, header := range foreign {
 		for _, path := range []string{"/v1/publish/a", "/v1/request/a", publish} {
-			if status, text := call(t, "POST", r.url+path, "x", header); status != http.StatusForbidden {
+			if status, text := call(t, "POST", r.url+path, "x", header); status != http.StatusForbidden || !strings.Contains(text, "api.cors") {
 				t.Errorf("%v %s: %d %s", header, path, status, text)
 			}
 		}

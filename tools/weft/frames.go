@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/weftrun/weft/abi/spelling"
+	"github.com/weftrun/weft/runtime/config"
 	"github.com/weftrun/weft/runtime/frame"
 )
 
@@ -27,6 +28,9 @@ func framesCommand(system) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "frames [NAME]",
 		Short: "Lists the frame formats, or shows one field by field",
+		Long: `Lists the frame formats, or shows one field by field.
+
+A listener's frame may also be mqtt or mcp-dgram: these are protocols of their own, with more to them than a format.`,
 		Example: `weft frames
 weft frames mcp-seq
 weft frames mcp-seq --declaration >>weft.yaml    # a start for one of your own`,
@@ -93,6 +97,12 @@ func showFrame(cmd *cobra.Command, name string, asJSON, declaration bool) error 
 func preset(name string) (*frame.Format, error) {
 	if f, ok := frame.Preset(name); ok {
 		return f, nil
+	}
+	switch name {
+	case config.FrameMQTT:
+		return nil, usageError("mqtt is a protocol of its own, not a frame format: mosquitto_pub and mosquitto_sub speak it")
+	case frameDatagram:
+		return nil, usageError("mcp-dgram is a protocol of its own, not a frame format: weft send and weft bench speak it")
 	}
 	if best := spelling.Nearest(name, frame.Presets()); best != "" {
 		return nil, usageError("unknown frame format %q: did you mean %s?", name, best)
