@@ -55,6 +55,9 @@ type mqttSetup struct {
 	longest   int // packet
 	expiryMax uint32
 	sessions  *atomic.Int64 // of all loops
+	// firm is the priority of what must not be dropped, where a full outbox drops what
+	// is oldest: everything but messages of QoS 0.
+	firm      uint8
 	subscribe []*router.Template
 	publish   []*router.Template
 }
@@ -71,6 +74,9 @@ func newMQTT(cfg *config.Config, i int) (func(*path, *listener) speaker, error) 
 	}
 	if c.MQTT.Queue.WhenFull == config.WhenFullDropOldest {
 		o.limits.Policy = mqtt.DropOldestFirst
+	}
+	if c.Outbox.WhenFull == config.WhenFullDropOldest {
+		o.firm = 1
 	}
 	for _, list := range []struct {
 		key   string
@@ -115,6 +121,7 @@ type mqttSpeaker struct {
 	properties  packet.Properties
 	codes       []packet.Code
 	identifiers []uint32
+	alias       uint16 // in the PUBLISH that was encoded last; 0 for none
 }
 
 func newMQTTSpeaker(p *path, l *listener, o *mqttSetup) *mqttSpeaker {
@@ -268,7 +275,11 @@ func (s *mqttSpeaker) send(to *peer, t packet.Type, unit []byte) {
 		return
 	}
 	s.counts.sent[t]++
-	s.path.answer(to, unit, 0)
+	priority := s.setup.firm
+	if t == packet.TypePublish || t == packet.TypeDisconnect { // of QoS 0; behind everything
+		priority = 0
+	}
+	s.path.answer(to, unit, priority)
 }
 
 // kept implements keeping.

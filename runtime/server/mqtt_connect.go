@@ -184,7 +184,8 @@ func (s *mqttSpeaker) attach(from *peer, c *mqttConn, m *packet.Connect, session
 	most := uint16(s.setup.TopicAliases)
 	link := mqtt.Link{}
 	if c.version == packet.V5 {
-		if theirs := uint16(m.Properties.Number(packet.TopicAliasMaximum, 0)); theirs > 0 && most > 0 {
+		if theirs := uint16(m.Properties.Number(packet.TopicAliasMaximum, 0)); theirs > 0 && most > 0 && s.setup.firm == 0 {
+			// A packet that says what an alias stands for must arrive: no outbox that drops.
 			out := mqtt.NewOutAliases(theirs, most)
 			c.out = &out
 		}

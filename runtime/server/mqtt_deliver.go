@@ -103,6 +103,9 @@ func (s *mqttSpeaker) direct(m *abi.Message, session *mqttSession, copied *mqtt.
 	case engine.Pressed:
 		s.path.hold(m, to.conn.ID())
 	case engine.Dropped:
+		if c.out != nil {
+			c.out.Forget(s.alias) // perhaps the client never hears what it stands for
+		}
 		return delivery.OutboxFull
 	case engine.Closed:
 		return delivery.Closed
@@ -196,6 +199,7 @@ func (s *mqttSpeaker) describe(c *mqttConn, attrs abi.Attributes, expiry uint32,
 // encode encodes the PUBLISH that is being sent.
 func (s *mqttSpeaker) encode(c *mqttConn) ([]byte, delivery.Reason) {
 	m, alias := &s.sending, uint16(0)
+	s.alias = 0
 	size := m.Size(c.version)
 	if size == 0 || c.largest != 0 && size > int(c.largest) {
 		return nil, delivery.TooLarge
@@ -203,6 +207,7 @@ func (s *mqttSpeaker) encode(c *mqttConn) ([]byte, delivery.Reason) {
 	if c.out != nil && len(m.Topic) > 3 { // a property of an alias takes 3 bytes
 		known := false
 		if alias, known = c.out.Use(m.Topic); alias != 0 {
+			s.alias = alias
 			s.properties = m.Properties.AppendNumber(packet.TopicAlias, uint32(alias))
 			m.Properties = s.properties
 			if known {
@@ -349,7 +354,11 @@ func (s *mqttSpeaker) write(session *mqttSession, c *mqttConn, o *mqtt.Outgoing)
 		return
 	}
 	s.counts.sent[packet.TypePublish]++
-	s.path.write(session.peer, unit, 0)
+	priority := uint8(0)
+	if o.QoS > 0 {
+		priority = s.setup.firm
+	}
+	s.path.write(session.peer, unit, priority)
 }
 
 // lag notes that the session has more to send than its connection takes now.

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"fmt"
+	"net"
 	"testing"
 	"time"
 
@@ -77,4 +78,64 @@ func TestMQTTSearchesAWhile(t *testing.T) {
 	bad.subscribes(to("a/7/b", 0)) // behind all the others
 	bad.unsubscribes("a/7/b")
 	bad.quiet()
+}
+
+// Where a full outbox drops what is oldest, that is messages of QoS 0 alone: a
+// subscriber that reads nothing for a while gets every one of QoS 1 in order, and none
+// under a topic that an alias stood for before.
+func TestMQTTDropsOldestOfQoS0(t *testing.T) {
+	const config = `
+loops: %d
+listeners: [{name: mqtt, address: "127.0.0.1:0", frame: mqtt, limits: {frame: 16KiB}, outbox: {size: 16KiB, when_full: drop-oldest}}]
+api: {address: ""}
+`
+	const messages, each = 12_000, 300
+	eachMQTT(t, config, func(t *testing.T, f *fixture, v packet.Version) {
+		sub := f.mqtt(v, "sub", with(packet.TopicAliasMaximum, 16))
+		if err := sub.Conn.(*net.TCPConn).SetReadBuffer(64 << 10); err != nil {
+			t.Fatal(err)
+		}
+		sub.subscribes(to("#", 1))
+		pub := f.mqtt(v, "pub")
+		last := -1
+		for i := range messages {
+			topic := fmt.Sprintf("long/topic/%d", i*7%18)
+			if i%90 == 0 {
+				topic = fmt.Sprintf("long/topic/%d", i)
+			}
+			m := packet.Publish{Topic: []byte(topic), Payload: append(fmt.Append(nil, topic, " ", i, " "), make([]byte, 1000)...)}
+			if i%each == 0 {
+				m.QoS, m.ID, last = 1, uint16(i/each+1), i
+			}
+			pub.sends(&m)
+		}
+		known := map[uint32]string{}
+		for want := 0; want <= last; {
+			m := sub.hears()
+			topic := string(m.Topic)
+			if alias := m.Properties.Number(packet.TopicAlias, 0); alias != 0 && topic != "" {
+				known[alias] = topic
+			} else if alias != 0 {
+				topic = known[alias]
+			}
+			var sent string
+			var i int
+			if _, err := fmt.Sscan(string(m.Payload), &sent, &i); err != nil {
+				t.Fatal(err)
+			}
+			if sent != topic {
+				t.Fatalf("message %d of the topic %s came under %q", i, sent, topic)
+			}
+			if m.QoS == 1 {
+				if i != want {
+					t.Fatalf("message %d of QoS 1 came instead of %d", i, want)
+				}
+				want += each
+				sub.acks(packet.TypePuback, m.ID)
+			}
+		}
+		if f.Metric("weft_frames_dropped_total") == 0 {
+			t.Error("nothing was dropped")
+		}
+	})
 }
