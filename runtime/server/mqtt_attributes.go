@@ -61,6 +61,29 @@ func appendAttributes(dst abi.Attributes, properties packet.Properties) abi.Attr
 	return dst
 }
 
+// appendConnectProperties adds the properties of a CONNECT as attributes of the open
+// hook. A user property that bears the name of something that weft knows about the
+// connection, or asks of it, gets userPrefix: plugins decide by these who may come in.
+func appendConnectProperties(dst abi.Attributes, properties packet.Properties) abi.Attributes {
+	for name, value := range appendAttributes(nil, properties).All() {
+		if opensSession(string(name)) {
+			dst = dst.Append(userPrefix+string(name), value)
+		} else {
+			dst = dst.Append(string(name), value)
+		}
+	}
+	return dst
+}
+
+// opensSession tells the attributes of the open hook that are no property's.
+func opensSession(name string) bool {
+	switch name {
+	case "peer", "protocol", "client_id", "protocol_level", "clean", "user", attrPassword, attrIdentity:
+		return true
+	}
+	return strings.HasPrefix(name, "ws.")
+}
+
 func appendNumber(dst abi.Attributes, name string, n uint32) abi.Attributes {
 	var text [10]byte
 	return dst.Append(name, strconv.AppendUint(text[:0], uint64(n), 10))

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"strconv"
 
 	"github.com/weftrun/weft/abi"
@@ -91,9 +92,7 @@ func (s *mqttSpeaker) admitted(from *peer, c *mqttConn, m *packet.Connect, clien
 	if m.Password != nil {
 		attrs = attrs.Append(attrPassword, m.Password)
 	}
-	for name, value := range appendAttributes(nil, m.Properties).All() {
-		attrs = attrs.Append(string(name), value)
-	}
+	attrs = appendConnectProperties(attrs, m.Properties)
 	p.scratch = attrs
 	own := session.New(uint64(from.conn.ID()), s.listener.index, p.now, from.conn.Remote())
 	ok, reason := p.join(from, own, attrs[start:len(attrs):len(attrs)])
@@ -107,7 +106,7 @@ func (s *mqttSpeaker) admitted(from *peer, c *mqttConn, m *packet.Connect, clien
 		return false
 	}
 	c.rights = s.rightsOf(from, []byte(client))
-	if m.HasWill && !c.rights.mayPublish(m.Will.Topic) {
+	if m.HasWill && (!c.rights.mayPublish(m.Will.Topic) || bytes.HasPrefix(m.Will.Topic, []byte(sysPrefix))) {
 		p.leave(from, engine.ReasonDenied, true)
 		from.session = nil
 		s.refuse(from, c, packet.NotAuthorized, []byte("the will's topic is not one that the client may publish to"), engine.ReasonDenied)

@@ -139,3 +139,14 @@ api: {address: ""}
 		}
 	})
 }
+
+// Nobody but weft publishes under $SYS, by a will either.
+func TestMQTTWillsKeepOffSys(t *testing.T) {
+	eachMQTT(t, mqttConfig, func(t *testing.T, f *fixture, v packet.Version) {
+		want := packet.NotAuthorized
+		ack := f.mqttDial(v).connect("liar", will("$SYS/broker/version", "mine", 0, nil))
+		if ack.Reason != want {
+			t.Errorf("CONNACK says %v, want %v", ack.Reason, want)
+		}
+	})
+}

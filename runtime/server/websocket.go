@@ -201,12 +201,13 @@ func (w *web) attributes(req *websocket.Request, agreed *websocket.Agreement) ab
 	return a
 }
 
-// over is the attributes of an upgrade without those that the protocol above it
-// says itself, in more: MQTT has a password of its own.
+// over is the attributes of an upgrade, without its token where the protocol above it
+// has a password of its own, in more. Nothing else of the upgrade gives way: they come
+// first, and what the client says later cannot take their place.
 func (s *webState) over(more abi.Attributes) abi.Attributes {
 	var left abi.Attributes
 	for name, value := range s.attrs.All() {
-		if _, own := more.Get(string(name)); !own {
+		if _, own := more.Get(string(name)); !own || string(name) != plugins.SecretAttribute {
 			left = left.Append(string(name), value)
 		}
 	}
