@@ -76,6 +76,7 @@ type Outcome struct {
 
 	hook    abi.Hook // what the next plugins are called with
 	pauses  uint8    // times that it was paused
+	topic   uint64   // see order; 0: not known yet
 	since   int64    // Clock.Monotonic when the plugin paused it for the first time
 	again   bool     // it was held, and Resume has brought it back
 	next    int16    // the first plugin that has not seen it
@@ -217,6 +218,7 @@ func (b *Batch) insertEmits(next int16) {
 			outcomes = append(outcomes, Outcome{
 				Origin: e.origin, Plugin: -1, Emitted: true, hook: abi.HookMessages, next: next,
 			})
+			orderOf(&e.message, &outcomes[len(outcomes)-1])
 			at++
 		}
 	}

@@ -118,8 +118,11 @@ func (c *Chain) Tick(b *Batch, now time.Time, listener uint32) {
 func (c *Chain) run(b *Batch, hook abi.Hook) {
 	b.begin(hook)
 	c.tap.beforeAll(b)
-	if c.pauses != nil && c.pauses.count > 0 && hook == abi.HookMessages {
-		c.holdArriving(b)
+	if hook == abi.HookMessages {
+		c.arrive(b)
+		if c.pauses != nil && c.pauses.count > 0 {
+			c.holdArriving(b)
+		}
 	}
 	c.steps(b)
 	c.tap.afterAll(b, hook)

@@ -20,13 +20,13 @@ const (
 )
 
 // pauses is the messages that a chain holds: those that a plugin has paused, and
-// those of the same sessions that wait behind them. All of it belongs to the
+// those of the same order that wait behind them. All of it belongs to the
 // chain's goroutine but the inbox.
 type pauses struct {
-	queues   map[uint64]*queue // by session
+	queues   map[order]*queue
 	waits    map[wait][]*held
-	ready    []uint64 // sessions whose first message may go on
-	seats    []*seat  // that have paused messages
+	ready    []order // whose first message may go on
+	seats    []*seat // that have paused messages
 	count    int
 	bytes    int64
 	gone     int // of those in waits: their sessions have ended
@@ -39,7 +39,7 @@ type pauses struct {
 	post  func(hostfuncs.Answer) // receive
 }
 
-// queue is what one session has in the chain, in order: the first message is
+// queue is what one order has in the chain: the first message is
 // paused, or about to go on.
 type queue struct {
 	list   []*held
@@ -93,7 +93,7 @@ func (one *pausing) inTime(o *Outcome) bool {
 func (c *Chain) holds() *pauses {
 	if c.pauses == nil {
 		c.pauses = &pauses{
-			queues: make(map[uint64]*queue), waits: make(map[wait][]*held), wake: func() {},
+			queues: make(map[order]*queue), waits: make(map[wait][]*held), wake: func() {},
 			maxCount: DefaultHeldMessages, maxBytes: DefaultHeldBytes,
 		}
 		c.pauses.post = c.pauses.receive
@@ -147,7 +147,7 @@ func (c *Chain) HeldOf(session uint64) int {
 	if c.pauses == nil || c.pauses.count == 0 {
 		return 0
 	}
-	if q := c.pauses.queues[session]; q != nil {
+	if q := c.pauses.queues[order{session: session}]; q != nil {
 		return len(q.list)
 	}
 	return 0
@@ -162,13 +162,13 @@ func (p *pauses) receive(a hostfuncs.Answer) {
 	p.wake()
 }
 
-// holdArriving holds the messages of sessions that have others in the chain, before
+// holdArriving holds the messages that have others of their order in the chain, before
 // a plugin sees them.
 func (c *Chain) holdArriving(b *Batch) {
 	p := c.pauses
 	n := 0
 	for i := range b.Messages {
-		if q := p.queues[b.Messages[i].Session]; q == nil || !p.behind(b, i, q) {
+		if q := p.queues[orderOf(&b.Messages[i], &b.Outcomes[i])]; q == nil || !p.behind(b, i, q) {
 			b.Messages[n], b.Outcomes[n] = b.Messages[i], b.Outcomes[i]
 			n++
 		}
@@ -189,18 +189,18 @@ func (p *pauses) behind(b *Batch, i int, q *queue) bool {
 }
 
 // hold takes what a plugin has just paused out of the batch, with everything of the
-// same sessions that comes behind it: to the front of their queues, since whatever
+// same order that comes behind it: to the front of their queues, since whatever
 // this run has held before came behind it as well. next is the first plugin that has
 // not seen those behind.
 func (c *Chain) hold(b *Batch, next int16) {
 	slices.SortStableFunc(c.paused, func(x, y pausing) int { return int(x.index - y.index) })
 	p, n, paused := c.holds(), 0, c.paused
-	groups := map[uint64][]*held{}
-	var sessions []uint64
+	groups := map[order][]*held{}
+	var orders []order
 	for i := range b.Messages {
 		o := &b.Outcomes[i]
-		session := b.Messages[i].Session
-		group, blocked := groups[session]
+		of := orderOf(&b.Messages[i], o)
+		group, blocked := groups[of]
 		var h *held
 		switch {
 		case o.Verdict == abi.VerdictPause:
@@ -224,9 +224,9 @@ func (c *Chain) hold(b *Batch, next int16) {
 		}
 		if h != nil {
 			if !blocked {
-				sessions = append(sessions, session)
+				orders = append(orders, of)
 			}
-			groups[session] = append(group, h)
+			groups[of] = append(group, h)
 			continue
 		}
 		b.Messages[n], b.Outcomes[n] = b.Messages[i], *o
@@ -234,14 +234,14 @@ func (c *Chain) hold(b *Batch, next int16) {
 	}
 	b.cut(n)
 	c.paused = c.paused[:0]
-	for _, session := range sessions {
-		q := p.queues[session]
+	for _, of := range orders {
+		q := p.queues[of]
 		if q == nil {
 			q = &queue{}
-			p.queues[session] = q
+			p.queues[of] = q
 		}
-		q.list = append(groups[session], q.list...)
-		p.look(session, q)
+		q.list = append(groups[of], q.list...)
+		p.look(of, q)
 	}
 }
 
@@ -318,11 +318,11 @@ func inside(whole, part []byte) bool {
 	return len(part) > 0 && at >= from && at+uintptr(len(part)) <= from+uintptr(len(whole))
 }
 
-// look lists the session if its first message may go on.
-func (p *pauses) look(session uint64, q *queue) {
+// look lists the order if its first message may go on.
+func (p *pauses) look(of order, q *queue) {
 	if !q.listed && len(q.list) > 0 && !q.list[0].waiting {
 		q.listed = true
-		p.ready = append(p.ready, session)
+		p.ready = append(p.ready, of)
 		p.wake()
 	}
 }

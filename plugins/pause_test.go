@@ -107,16 +107,20 @@ func newWaiting(t *testing.T, spec plugins.Spec, configs ...string) *waiting {
 }
 
 // send runs messages through the chain: each "session commands", lines separated
-// by "; ".
+// by "; ". "0/topic" is a session of 0 and a topic other than t.
 func (w *waiting) send(list ...string) *plugins.Batch {
 	w.Helper()
 	b := &plugins.Batch{}
 	for i, text := range list {
 		session, commands, _ := strings.Cut(text, " ")
+		session, topic, other := strings.Cut(session, "/")
+		if !other {
+			topic = "t"
+		}
 		var id uint64
 		fmt.Sscan(session, &id)
 		b.Messages = append(b.Messages, abi.Message{
-			Session: id, Seq: uint64(i), Topic: []byte("t"), Payload: []byte(strings.ReplaceAll(commands, "; ", "\n")),
+			Session: id, Seq: uint64(i), Topic: []byte(topic), Payload: []byte(strings.ReplaceAll(commands, "; ", "\n")),
 		})
 	}
 	b.Carry = func(origin int32) any { return list[origin] }
@@ -222,6 +226,35 @@ func (w *waiting) awaitCalls(n int64) {
 			w.Fatalf("%d calls are open, expected %d", open, n)
 		}
 	}
+}
+
+// TestWithoutASessionTheTopicIsTheOrder: messages that belong to no session wait behind
+// those of their topic alone.
+func TestWithoutASessionTheTopicIsTheOrder(t *testing.T) {
+	w := newWaiting(t, plugins.Spec{}, answered)
+	w.send("0/a "+ask("/a"), "0/b topic free", "0/a topic later", "1/a topic mine")
+	w.expect("0 continue free", "1 continue mine")
+	w.send("0/b topic free", "0/a topic last")
+	w.expect("0 continue free")
+	behind, other := abi.Message{Topic: []byte("a")}, abi.Message{Topic: []byte("b")}
+	if o := (plugins.Outcome{}); w.chain.Ahead(&other) || w.chain.Wait(&other, &o, nil) || !w.chain.Ahead(&behind) || !w.chain.Wait(&behind, &o, nil) {
+		t.Error("what passed another chain waits for another topic than its own")
+	}
+	w.open(0, "/a")
+	w.expect("0 reply http 200; body /a", "0 continue later", "0 continue last", "0 continue a")
+}
+
+// TestTheTopicThatCameIsTheOrder: a plugin that changes topics before another pauses
+// changes nothing about who waits for whom.
+func TestTheTopicThatCameIsTheOrder(t *testing.T) {
+	w := newWaiting(t, plugins.Spec{}, `{"messages": "topic one"}`, answered)
+	w.send("0/a " + ask("/a"))
+	w.send("0/b continue", "0/a continue")
+	w.expect("0 continue one")
+	w.send("0/one drop x", "0/b reply b")
+	w.expect("0 drop x", "0 reply b")
+	w.open(0, "/a")
+	w.expect("0 reply http 200; body /a", "0 continue one")
 }
 
 func TestAnswersInAnotherOrder(t *testing.T) {

@@ -27,22 +27,22 @@ func (c *Chain) Resume(b *Batch) {
 	}
 }
 
-// Wait holds a message that has left the chain already behind the others of its
-// session that are still in it; false if there is none, or no room. It comes back by
+// Wait holds a message behind those that are [Chain.Ahead] of it; false if there is
+// none, or no room. It comes back by
 // Resume with the outcome that is given, and carry.
 func (c *Chain) Wait(m *abi.Message, o *Outcome, carry any) bool {
 	p := c.pauses
-	if p == nil || p.count == 0 || p.queues[m.Session] == nil {
+	if !c.Ahead(m) {
 		return false
 	}
 	one := Batch{Messages: []abi.Message{*m}, Outcomes: []Outcome{*o}}
-	one.Outcomes[0].Origin, one.Outcomes[0].again = -1, false
+	one.Outcomes[0].Origin, one.Outcomes[0].again, one.Outcomes[0].topic = -1, false, 0
 	h := p.take(&one, 0)
 	if h == nil {
 		return false
 	}
 	h.carry, h.outcome.hook, h.outcome.next = carry, abi.HookMessages, int16(len(c.hops))
-	q := p.queues[m.Session]
+	q := p.queues[orderOf(m, &h.outcome)]
 	q.list = append(q.list, h)
 	return true
 }
@@ -55,23 +55,24 @@ func (c *Chain) DropHeld(session uint64, b *Batch) {
 	if c.pauses == nil {
 		return
 	}
-	if q := c.pauses.queues[session]; q != nil {
-		c.pauses.end(session, q, b)
+	of := order{session: session}
+	if q := c.pauses.queues[of]; q != nil {
+		c.pauses.end(of, q, b)
 	}
 }
 
-// DropAllHeld is DropHeld for every session.
+// DropAllHeld is DropHeld for every session, and for the messages that have none.
 func (c *Chain) DropAllHeld(b *Batch) {
 	b.begin(abi.HookMessages)
 	if c.pauses == nil {
 		return
 	}
-	for session, q := range c.pauses.queues {
-		c.pauses.end(session, q, b)
+	for of, q := range c.pauses.queues {
+		c.pauses.end(of, q, b)
 	}
 }
 
-func (p *pauses) end(session uint64, q *queue, b *Batch) {
+func (p *pauses) end(of order, q *queue, b *Batch) {
 	for _, h := range q.list {
 		h.gone = true
 		h.outcome.Verdict, h.outcome.Cause, h.outcome.Out, h.outcome.Plugin = abi.VerdictDrop, CauseEnded, nil, -1
@@ -86,7 +87,7 @@ func (p *pauses) end(session uint64, q *queue, b *Batch) {
 			p.gone++
 		}
 	}
-	delete(p.queues, session)
+	delete(p.queues, of)
 	if p.gone > p.count+leastGone {
 		p.prune()
 	}
@@ -151,8 +152,8 @@ func (p *pauses) answers() {
 			}
 			h.waiting = false
 			p.answered(h, a)
-			session := h.message.Session
-			p.look(session, p.queues[session])
+			of := orderOf(&h.message, &h.outcome)
+			p.look(of, p.queues[of])
 		}
 		delete(p.waits, at)
 	}
@@ -178,13 +179,13 @@ func (p *pauses) missing() {
 			continue
 		}
 		s.lost = false
-		for session, q := range p.queues {
+		for of, q := range p.queues {
 			for _, h := range q.list {
 				if h.seat == s && h.lost() {
 					h.waiting = false
 				}
 			}
-			p.look(session, q)
+			p.look(of, q)
 		}
 		p.prune()
 	}
@@ -194,13 +195,13 @@ func (p *pauses) missing() {
 func (p *pauses) pop(b *Batch) {
 	ready := p.ready
 	p.ready = nil
-	for n, session := range ready {
+	for n, of := range ready {
 		if len(b.Messages) >= maxResumed {
 			p.ready = append(p.ready, ready[n:]...)
 			p.wake()
 			return
 		}
-		q := p.queues[session]
+		q := p.queues[of]
 		if q == nil {
 			continue
 		}
@@ -211,9 +212,9 @@ func (p *pauses) pop(b *Batch) {
 			n++
 		}
 		if q.list = slices.Delete(q.list, 0, n); len(q.list) == 0 {
-			delete(p.queues, session)
+			delete(p.queues, of)
 		} else {
-			p.look(session, q)
+			p.look(of, q)
 		}
 	}
 }
@@ -226,7 +227,7 @@ func (p *pauses) settle(b *Batch) {
 	}
 	seen := map[uint64]bool{}
 	for _, change := range slices.Backward(b.Contexts) { // the last one of a session counts
-		q := p.queues[change.Session]
+		q := p.queues[order{session: change.Session}]
 		if q == nil || seen[change.Session] {
 			continue
 		}

@@ -76,7 +76,7 @@ func (p *path) take(m *abi.Message) admin.Receipt {
 	p.begin()
 	m.Time = p.now
 	p.ledger.In++
-	copies, held, dropped := p.ledger.Copies, p.heldOf(m.Session), p.ledger.Dropped
+	copies, held, dropped := p.ledger.Copies, p.held(), p.ledger.Dropped
 	p.why, p.letter = delivery.NoRoute, routeLetter(apiName)
 	p.encoded.reset(abi.ChangesKnown)
 	p.route(m)
@@ -84,7 +84,7 @@ func (p *path) take(m *abi.Message) admin.Receipt {
 	r := admin.Receipt{Delivered: int(p.ledger.Copies - copies)}
 	switch {
 	case r.Delivered > 0 || p.why == asDeadLetter && p.kept:
-	case p.heldOf(m.Session) > held: // it goes on when a plugin's call is answered
+	case p.held() > held: // it goes on when a plugin's call is answered
 	case p.why == asDeadLetter: // which nobody took
 		r.Dropped = delivery.DeadLetterLost.String()
 	default:

@@ -102,6 +102,22 @@ func (p *path) count() {
 	}
 }
 
+// held is how many messages wait.
+func (p *path) held() int {
+	n := 0
+	for i := range p.lanes {
+		waiting, _ := p.lanes[i].chain.Held()
+		n += waiting
+	}
+	for i := range p.stages {
+		if c := p.stages[i].chain; c != nil {
+			waiting, _ := c.Held()
+			n += waiting
+		}
+	}
+	return n
+}
+
 // heldOf is how many messages of the session wait.
 func (p *path) heldOf(session uint64) int {
 	n := 0
@@ -168,18 +184,19 @@ func (p *path) resumeLane(l *lane) {
 }
 
 // parked goes with a message that has passed its listener's chain and waits behind
-// others of its session in a route's chain, so that it does not overtake them.
+// others of its session in a route's chain, or of its topic where it has none, so that
+// it does not overtake them.
 type parked struct {
 	lane    *lane
 	payload asReceived
 }
 
-// park lets a message wait behind those of its session that a route's chain holds;
-// false if there are none.
+// park lets a message wait behind those that a route's chain holds and that it must not
+// overtake; false if there are none.
 func (p *path) park(l *lane, m *abi.Message, o *plugins.Outcome, payload []byte) bool {
 	for i := range p.stages {
 		c := p.stages[i].chain
-		if c == nil || c.HeldOf(m.Session) == 0 {
+		if c == nil || !c.Ahead(m) {
 			continue
 		}
 		if o.Emitted {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/weftrun/weft/abi"
 )
 
 // web answers requests when the test lets it, by path.
@@ -274,4 +276,34 @@ func TestCallsThatNobodyWaitsForEnd(t *testing.T) {
 			f.await("weft_plugin_http_open", 0)
 		}
 	})
+}
+
+// What the API publishes has no session: its topics are held one by one.
+func TestHeldMessagesOfTheAPIBindTheirTopicAlone(t *testing.T) {
+	w := newWeb(t)
+	yaml := strings.NewReplacer("drain: 20s", "drain: 20s\nloops: 1", `config: {messages: "http GET `+w.URL+`/route - 0\nawait", resume: "continue"}`, `config: {resume: "continue"}`,
+		`topic: "routed"`, `topic: "routed/#"`, `"routed", "past"`, `"routed/#", "past"`).Replace(w.yaml("20s", "continue"))
+	f := start(t, "auto", yaml)
+	out := f.dial("out")
+	f.await("weft_subscriptions", 4)
+	publish := func(topic, payload string, delivered int) {
+		t.Helper()
+		r, err := f.Bus().Publish(t.Context(), &abi.Message{Topic: []byte(topic), Payload: []byte(payload)})
+		if err != nil || r.Delivered != delivered || r.Dropped != "" {
+			t.Errorf("%s: %+v, %v", topic, r, err)
+		}
+	}
+	publish("routed/a", w.ask("/a"), 0)
+	<-w.arrived
+	publish("routed/b", "payload free\ncontinue", 1)
+	publish("routed/a", "payload later\ncontinue", 0)
+	if got := out.hear(); string(got.Payload) != "free" {
+		t.Errorf("delivered %q", got.Payload)
+	}
+	close(w.gate("/a"))
+	for _, want := range []string{w.ask("/a"), "later"} {
+		if got := out.hear(); string(got.Payload) != want {
+			t.Errorf("delivered %q, expected %q", got.Payload, want)
+		}
+	}
 }
