@@ -23,7 +23,9 @@ func (c *Chain) Resume(b *Batch) {
 	p.missing()
 	p.pop(b)
 	if len(b.Messages) > 0 {
+		c.tap.beforeAll(b)
 		c.steps(b)
+		c.tap.afterAll(b, abi.HookResume)
 	}
 }
 
@@ -272,6 +274,8 @@ func (c *Chain) resumeAt(b *Batch, k int16) {
 	if len(c.live) == 0 {
 		return
 	}
+	tap := c.hops[k].tap
+	tap.before(b, c.live)
 	seats := make([]*seat, len(c.live))
 	for n, i := range c.live {
 		seats[n] = b.answerOf(i).seat
@@ -291,6 +295,7 @@ func (c *Chain) resumeAt(b *Batch, k int16) {
 		c.carryContexts(b, mine)
 	}
 	slices.SortStableFunc(b.emits, func(x, y emit) int { return int(x.after - y.after) })
+	tap.after(b, k, abi.HookResume)
 	for _, i := range c.live {
 		h := b.answerOf(i)
 		h.seat, h.instance, h.answer = nil, nil, nil

@@ -10,8 +10,10 @@ import (
 // them there.
 type Tap interface {
 	// Saw is called on the chain's goroutine after each call of the place, for the
-	// hooks open, messages and close. What it is shown is valid until it returns,
-	// and is not to be changed.
+	// hooks open, messages, close and resume. What it is shown is valid until it
+	// returns, and is not to be changed. A place sees what it paused with the verdict
+	// pause, and again with what it became when it was resumed. The Whole chain sees
+	// what it held by resume alone, as it was held.
 	Saw(hook abi.Hook, seen []Seen)
 }
 
@@ -145,7 +147,7 @@ func (t *tapPoint) afterAll(b *Batch, hook abi.Hook) {
 // show hands over what was gathered and forgets it.
 func (t *tapPoint) show(b *Batch, hook abi.Hook) {
 	t.assign(b.Subscriptions[t.subscribed:])
-	if hook <= abi.HookClose && len(t.seen) > 0 {
+	if hook != abi.HookTick && len(t.seen) > 0 {
 		t.tap.Saw(hook, t.seen)
 	}
 	clear(t.seen)

@@ -72,6 +72,33 @@ func TestTapsSeeTheirPlaceAlone(t *testing.T) {
 	}
 }
 
+// TestTapsSeeWhatBecomesOfAPause: a place sees the pause, and the message again as it is
+// resumed; the whole chain sees that.
+func TestTapsSeeWhatBecomesOfAPause(t *testing.T) {
+	w := newWaiting(t, plugins.Spec{}, `{"resume": "topic late\ndrop enough\nemit side x"}`)
+	var whole, place notes
+	w.chain.Tap(plugins.Whole, &whole)
+	w.chain.Tap(0, &place)
+	w.send("1 topic early; "+ask("/a"), "1 topic behind")
+	if got, want := place.String(), "messages t>early pause changes=1 out= plugin=0 cause=plugin emitted=0\n"; !strings.HasPrefix(got, want) || whole.Len() > 0 {
+		t.Errorf("the place saw\n%swant\n%s, and the chain\n%s", got, want, whole.String())
+	}
+	place.Reset()
+	left := w.open(0, "/a")
+	resumed := "resume early>late drop changes=1 out=enough plugin=0 cause=plugin emitted=1\n"
+	if got := place.String(); got != resumed {
+		t.Errorf("the place saw\n%swant\n%s", got, resumed)
+	}
+	if got := whole.String(); !strings.Contains(got, "resume early>late drop changes=1 out=enough plugin=0 cause=plugin emitted=1\n") || strings.Count(got, "\n") != 2 {
+		t.Errorf("the chain saw\n%s", got)
+	}
+	for _, o := range left.Outcomes {
+		if o.Verdict == abi.VerdictDrop && o.Changes != abi.ChangedTopic {
+			t.Errorf("a tap has left changes %d", o.Changes)
+		}
+	}
+}
+
 // What a plugin emits, and for whom it subscribes, is with the message that it is
 // because of.
 func TestTapsSeeEffects(t *testing.T) {

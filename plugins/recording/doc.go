@@ -16,6 +16,9 @@
 // [name, value] where a name is there twice or is not UTF-8. An outcome names
 // only the fields that changed.
 //
+// A message that a plugin pauses has the verdict pause, and stands there again with the hook
+// resume, as it was held, with what became of it.
+//
 // A reader ignores keys that it does not know: version 1 may gain some. A change
 // that an old reader would misunderstand raises Version.
 //

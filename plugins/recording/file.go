@@ -133,9 +133,9 @@ func (r *Reader) Next() (*Entry, error) {
 
 func check(e *Entry) error {
 	switch e.Hook {
-	case "open", "messages", "close":
+	case "open", "messages", "close", "resume":
 	default:
-		return fmt.Errorf("hook %.40q: expected open, messages or close", e.Hook)
+		return fmt.Errorf("hook %.40q: expected open, messages, close or resume", e.Hook)
 	}
 	_, err := ParseType(e.Type)
 	return err

@@ -49,7 +49,7 @@ type Entry struct {
 	// entries with the same number came in one batch, in this order. Numbers
 	// that are missing were not recorded.
 	Batch uint64 `json:"batch"`
-	// Hook is open, messages or close.
+	// Hook is open, messages, close or resume: what became of a message after a pause.
 	Hook string `json:"hook"`
 	Message
 	// Outcome is what the running weft made of the message.

@@ -108,7 +108,7 @@ func TestWhatIsNoRecording(t *testing.T) {
 		"another text":     {"hello\n", recording.ErrNotRecording, "hello"},
 		"a newer one":      {`{"weft_recording":2}`, recording.ErrVersion, "reads 1"},
 		"a broken line":    {header + `{"hook":"messages","batch":1`, recording.ErrMalformed, "line 2"},
-		"an unknown hook":  {header + `{"hook":"tick"}`, recording.ErrMalformed, "open, messages or close"},
+		"an unknown hook":  {header + `{"hook":"tick"}`, recording.ErrMalformed, "open, messages, close or resume"},
 		"an unknown type":  {header + `{"hook":"open","type":"letter"}`, recording.ErrMalformed, "letter"},
 		"attributes twice": {header + `{"hook":"open","attributes":[["a"]]}`, recording.ErrMalformed, "array"},
 		"an empty name":    {header + `{"hook":"open","attributes":{"":"x"}}`, recording.ErrMalformed, "not empty"},

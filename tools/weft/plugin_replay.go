@@ -185,6 +185,10 @@ func (r *replay) play(ctx context.Context, in *recording.Reader, sides []*side) 
 			return report, err
 		}
 		end := err != nil
+		if !end && e.Hook == abi.HookResume.String() {
+			report.Resumed++
+			continue
+		}
 		if len(batch) > 0 && (end || e.Batch != batch[0].Batch || e.Hook != batch[0].Hook) {
 			if err := r.batch(batch, lines, sides, report); err != nil {
 				return report, err

@@ -62,6 +62,9 @@ func take[T any](to, from *T) {
 type replayReport struct {
 	Messages  uint64 `json:"messages"`
 	Different uint64 `json:"different"`
+	// Resumed is what the recording says of messages that came back from a pause. Nothing
+	// is compared with it: what they waited for is not in the recording.
+	Resumed uint64 `json:"resumed,omitempty"`
 	// Fields counts the messages that differ in each field; Causes those on which
 	// the candidate failed, by cause.
 	Fields map[string]uint64 `json:"fields"`

@@ -182,3 +182,15 @@ func TestBench(t *testing.T) {
 		}
 	}
 }
+
+// What became of a message after a pause is no message to replay.
+func TestReplayLeavesOutWhatWasResumed(t *testing.T) {
+	resumed := says("trap", "reply", "yes")
+	resumed.Hook = "resume"
+	file := recorded(t, recording.Header{Plugin: "conformance"}, says("drop x", "drop", "x"), resumed, says("drop x", "drop", "x"))
+	var report replayReport
+	r := weft(t, "plugin", "replay", conformanceGuest, file, "--json", "--fail-on-difference")
+	if r.code != exitOK || json.Unmarshal([]byte(r.out), &report) != nil || report.Messages != 2 || report.Resumed != 1 || len(report.Causes) != 0 {
+		t.Errorf("%+v", r)
+	}
+}

@@ -327,7 +327,7 @@ type RecordedMessage struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Messages with the same number came in one batch.
 	Batch uint64 `protobuf:"varint,1,opt,name=batch,proto3" json:"batch,omitempty"`
-	// open, messages or close.
+	// open, messages, close, or resume: what became of a message after a pause.
 	Hook   string          `protobuf:"bytes,2,opt,name=hook,proto3" json:"hook,omitempty"`
 	Before *RecordedFields `protobuf:"bytes,3,opt,name=before,proto3" json:"before,omitempty"`
 	// continue, drop, reply, route or close.
