@@ -28,6 +28,7 @@ type benching struct {
 	token, key   string
 	pid          int
 	mtu          int
+	qos          uint8
 	thresholds   []string
 	json         bool
 	priority     uint8
@@ -53,6 +54,7 @@ are publisher-0, publisher-1, ...; subscribers are subscribed to --topic by thei
 weft bench --sign --topic 'truck/#' --rate 20000 --duration 10s --threshold p99=5ms
 weft bench --to 127.0.0.1:7401 --frame line --request --publishers 50
 weft bench --to 127.0.0.1:7402 --websocket / --request
+weft bench --to 127.0.0.1:1883 --frame mqtt --qos 1 --publishers 50
 weft bench --sign --topic 'truck/#' --json >result.json`,
 		Args: arguments(0, 0, "no argument"),
 		RunE: func(cmd *cobra.Command, _ []string) error { return b.run(cmd, sys) },
@@ -61,6 +63,7 @@ weft bench --sign --topic 'truck/#' --json >result.json`,
 	f.SortFlags = false
 	f.StringVar(&b.to, "to", "127.0.0.1:7400", "the listener's `ADDRESS`")
 	b.wire.flags(cmd, "mcp-seq")
+	cmd.Flags().Lookup("frame").Usage = "frame `FORMAT` (weft frames lists them; mcp-dgram is reliable datagrams over UDP, mqtt is MQTT 3.1.1)"
 	b.secure.flags(cmd)
 	f.StringVar(&b.websocket, "websocket", "", "speak WebSocket at this `PATH` of the listener")
 	f.Float64Var(&b.rate, "rate", 0, "open loop: messages a second over all publishers")
@@ -68,7 +71,7 @@ weft bench --sign --topic 'truck/#' --json >result.json`,
 	f.BoolVar(&b.request, "request", false, "wait for the answer to each message")
 	f.IntVar(&b.publishers, "publishers", 1, "publishing connections")
 	f.IntVar(&b.subscribers, "subscribers", 1, "subscribing connections; 0 only sends")
-	f.StringArrayVar(&b.topics, "topic", nil, "`PATTERN` that the subscribers' tokens ask for (repeatable)")
+	f.StringArrayVar(&b.topics, "topic", nil, "`PATTERN` that the subscribers' tokens ask for; with --frame mqtt the topic that all publish and subscribe to (repeatable)")
 	f.IntVar(&b.size, "size", 128, "payload in bytes")
 	f.StringVar(&b.template, "template", "", "payload as `TEXT` with {stamp}, {n}, {topic} and {pad} (for JSON, say)")
 	f.Uint8Var(&b.priority, "priority", 0, "priority of the messages")
@@ -78,6 +81,7 @@ weft bench --sign --topic 'truck/#' --json >result.json`,
 	f.StringVar(&b.token, "token", "", "`TOKEN` that every connection shows first")
 	f.BoolVar(&b.sign, "sign", false, "sign a token for each connection")
 	f.StringVar(&b.key, "key", "", "shared `SECRET` for --sign; none: that of the built-in example")
+	f.Uint8Var(&b.qos, "qos", 0, "with --frame mqtt: quality of service of messages and subscriptions, 0, 1 or 2")
 	f.IntVar(&b.mtu, "mtu", 0, "with --frame mcp-dgram: datagrams of at most so many bytes; 0: 1200")
 	f.IntVar(&b.pid, "pid", 0, "`PID` of the server, to report its CPU time")
 	f.StringArrayVar(&b.thresholds, "threshold", nil, "`WHAT=LIMIT`: p50, p90, p99, p99.9, p99.99 or max at most so long, rate at least so many, lost at most so many; exit code 5 if not (repeatable)")
@@ -139,9 +143,11 @@ func (b *benching) consistent(cmd *cobra.Command) error {
 		return usageError("--rate %v: expected messages a second", b.rate)
 	case given("mtu") && !b.wire.datagrams():
 		return usageError("--mtu is for --frame %s", frameDatagram)
+	case given("qos") && !b.wire.mqtt():
+		return usageError("--qos is for --frame %s", frameMQTT)
 	case b.key != "" && !b.sign:
 		return usageError("--key is for --sign, which is missing")
-	case len(b.topics) > 0 && !b.sign:
+	case len(b.topics) > 0 && !b.sign && !b.wire.mqtt():
 		return usageError("--topic stands in the subscribers' tokens: it needs --sign")
 	case b.request && given("subscribers") && b.subscribers > 0:
 		return usageError("--request has no subscribers: the answers come back to the publishers")
@@ -154,6 +160,9 @@ func (b *benching) consistent(cmd *cobra.Command) error {
 func (b *benching) config(cmd *cobra.Command, sys system) (load.Config, error) {
 	if b.wire.datagrams() {
 		return b.datagrams(cmd, sys)
+	}
+	if b.wire.mqtt() {
+		return b.mqtt(cmd, sys)
 	}
 	format, err := b.wire.format()
 	if err != nil {
@@ -179,9 +188,13 @@ func (b *benching) with(frames *load.Frames, cmd *cobra.Command, sys system) (cf
 	case b.token != "":
 		frames.Hello, frames.AwaitHello = func(load.Peer) []byte { return []byte(b.token) }, true
 	}
-	protocol := load.Protocol(frames)
+	return b.over(frames, cmd, sys)
+}
+
+// over is the configuration for a protocol, through what is below it.
+func (b *benching) over(protocol load.Protocol, cmd *cobra.Command, sys system) (cfg load.Config, err error) {
 	if b.websocket != "" {
-		protocol = &load.WebSocket{Inner: frames, Path: b.websocket}
+		protocol = &load.WebSocket{Inner: protocol, Path: b.websocket}
 	}
 	secret, err := b.secure.over(b.to)
 	if err != nil {
