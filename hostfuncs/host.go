@@ -92,6 +92,7 @@ func New(cfg Config) (*Host, error) {
 			return nil, fmt.Errorf("%w: plugin %s: %w", ErrConfig, cfg.Plugin, err)
 		}
 		h.kv = newKVFuncs(*g.KV, space)
+		g.KV.warn(logger, space)
 		if cfg.Shadow {
 			h.kv.space = newOverlay(space)
 		}

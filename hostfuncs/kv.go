@@ -2,12 +2,25 @@ package hostfuncs
 
 import (
 	"context"
+	"log/slog"
 	"math"
 
 	"github.com/tetratelabs/wazero/api"
 
 	"github.com/weftrun/weft/abi"
 )
+
+// warn says where the namespace has larger bounds than the grant.
+func (g *KVGrant) warn(logger *slog.Logger, space *Namespace) {
+	granted := g.Size
+	if granted == 0 {
+		granted = DefaultKVSize
+	}
+	if size, entries := space.Bounds(); size > granted || g.Entries > 0 && entries > g.Entries {
+		logger.Warn("the kv namespace has the largest bounds that a plugin was granted since weft started: lower ones count after a restart, where no other plugin has larger ones",
+			"namespace", g.Namespace, "size", size, "granted_size", granted, "entries", entries, "granted_entries", g.Entries)
+	}
+}
 
 type kvFuncs struct {
 	space keySpace

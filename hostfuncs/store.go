@@ -56,6 +56,10 @@ func (kv *KV) Namespace(name string, size int64) (*Namespace, error) {
 	return s, nil
 }
 
+// Bounds are how many bytes and entries the namespace may have: the largest that it
+// was asked for with. 0 entries is no bound of their own.
+func (s *Namespace) Bounds() (size, entries int64) { return s.limit.Load(), s.most.Load() }
+
 // bound sets how many entries the namespace may have; of several the largest
 // counts, and 0 changes nothing.
 func (s *Namespace) bound(entries int64) {
