@@ -12,6 +12,7 @@ type decoder struct {
 	places   map[string]Place
 	frames   map[string]Frame
 	problems Problems
+	field    field // that is being decoded
 }
 
 // field is what the tags of a struct field say.
@@ -205,6 +206,7 @@ func (d *decoder) structure(v reflect.Value, raw any, path string) {
 		d.fallback(v.Field(f.index), f, at)
 		given, present := keys[f.key]
 		if present {
+			d.field = f
 			d.value(v.Field(f.index), given, at)
 		}
 		switch {

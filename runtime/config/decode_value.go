@@ -64,6 +64,25 @@ func bound(t reflect.Type, text string) int64 {
 	panic(fmt.Sprintf("config: tag with a bound %q of type %s", text, t))
 }
 
+// withUnit is a number as the duration that was probably meant: in the unit of the default,
+// or else in the largest one with which it is within the bounds.
+func (f field) withUnit(n int64) string {
+	units := []string{"s", "ms", "us"}
+	for _, small := range units[1:] {
+		if strings.HasSuffix(f.fallback, small) {
+			units = append([]string{small}, units...)
+		}
+	}
+	for _, unit := range units {
+		text := fmt.Sprint(n, unit)
+		d, err := ParseDuration(text)
+		if err == nil && (f.min == "" || int64(d) >= bound(durationType, f.min) && int64(d) <= bound(durationType, f.max)) {
+			return text
+		}
+	}
+	return fmt.Sprint(n, "s")
+}
+
 func (d *decoder) unit(v reflect.Value, raw any, path string) {
 	if raw == nil {
 		return
@@ -95,7 +114,7 @@ func (d *decoder) unit(v reflect.Value, raw any, path string) {
 		if err != nil {
 			fix := "write it like 500ms, 15s or 1m30s"
 			if isInt {
-				fix = fmt.Sprintf("add a unit: %ds", n)
+				fix = "add a unit: " + d.field.withUnit(n)
 			}
 			d.wrongType(path, raw, "a duration", fix)
 			return
