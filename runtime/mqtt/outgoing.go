@@ -65,7 +65,7 @@ func (s *Session) offer(m *abi.Message, c *Copy, now int64) Outcome {
 	case c.QoS == 0 && !s.online && !s.limits.KeepQoS0:
 		return DropOffline
 	}
-	size := entrySize + len(m.Topic) + len(m.Attrs) + len(m.Payload)
+	size := entrySize + len(m.Topic) + len(m.Attrs) + len(m.Payload) + idsSize(len(c.Identifiers))
 	if why := s.makeRoom(size, now); why != Taken {
 		return why
 	}
@@ -81,13 +81,10 @@ func (s *Session) offer(m *abi.Message, c *Copy, now int64) Outcome {
 		s.present()
 		return DropBudget
 	}
-	e := entry{message: kept.index, ids: s.store.sets.pack(c.Identifiers), group: c.Group, qos: c.QoS, retain: c.Retain}
-	for !s.queue.push(s.store, e) {
-		if !s.evict() {
-			s.store.release(kept)
-			s.store.sets.drop(e.ids)
-			return DropBudget
-		}
+	if !s.enqueue(kept, c) {
+		s.store.release(kept)
+		s.present()
+		return DropBudget
 	}
 	s.bytes += size
 	s.store.counts.Entries++
@@ -99,6 +96,26 @@ func (s *Session) offer(m *abi.Message, c *Copy, now int64) Outcome {
 	}
 	s.present()
 	return Taken
+}
+
+// enqueue puts the message behind the others; false if the budget has no room for
+// its identifiers or its place.
+func (s *Session) enqueue(kept *Message, c *Copy) bool {
+	ids, ok := s.store.sets.pack(c.Identifiers)
+	for !ok && s.evict() {
+		ids, ok = s.store.sets.pack(c.Identifiers)
+	}
+	if !ok {
+		return false
+	}
+	e := entry{message: kept.index, ids: ids, group: c.Group, qos: c.QoS, retain: c.Retain}
+	for !s.queue.push(s.store, e) {
+		if !s.evict() {
+			s.store.sets.drop(ids)
+			return false
+		}
+	}
+	return true
 }
 
 // makeRoom sees to it that one more message of the size fits, or says why not.
@@ -255,7 +272,7 @@ func (s *Session) unqueued(e *entry) {
 // is Taken.
 func (s *Session) forget(e *entry, why Outcome) {
 	m := s.store.messages[e.message]
-	s.bytes -= entrySize + len(m.Topic) + len(m.Attrs) + len(m.Payload)
+	s.bytes -= entrySize + len(m.Topic) + len(m.Attrs) + len(m.Payload) + s.store.sets.size(e.ids)
 	s.store.counts.Entries--
 	s.store.sets.drop(e.ids)
 	s.store.release(m)

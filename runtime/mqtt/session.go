@@ -22,8 +22,8 @@ const (
 // changes any more; zero fields have the defaults.
 type Limits struct {
 	// Messages is how many messages a session holds, in flight and waiting
-	// (1,000), and Bytes their size, a shared message counted with each session
-	// (4 MiB).
+	// (1,000), and Bytes their size, a shared message counted with each session,
+	// several subscription identifiers as well (4 MiB).
 	Messages int
 	Bytes    int
 	// Window is how many messages are in flight at most, whatever the client

@@ -95,7 +95,7 @@ type Store struct {
 // NewStore returns a store that takes its memory from the budget, which it
 // shares with other loops' stores.
 func NewStore(budget *Budget) *Store {
-	return &Store{budget: budget, messages: make([]*Message, 1)}
+	return &Store{budget: budget, messages: make([]*Message, 1), sets: idSets{budget: budget}}
 }
 
 // Counts returns what the sessions of the store have done.
