@@ -122,9 +122,9 @@ func (s *Session) enqueue(kept *Message, c *Copy) bool {
 func (s *Session) makeRoom(size int, now int64) Outcome {
 	for swept := false; ; {
 		why := Taken
-		if s.Len() >= s.maxMessages() {
+		if s.Len() >= s.overrun(s.maxMessages()) {
 			why = DropMessages
-		} else if s.bytes+size > s.maxBytes() {
+		} else if s.bytes+size > s.overrun(s.maxBytes()) {
 			why = DropBytes
 		}
 		switch {

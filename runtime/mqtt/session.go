@@ -26,6 +26,10 @@ type Limits struct {
 	// several subscription identifiers as well (4 MiB).
 	Messages int
 	Bytes    int
+	// Overrun is how many times Messages and Bytes a session may hold while its
+	// client is there, because its publishers are held back and what they have sent
+	// already must go somewhere; 0 and 1 are no overrun.
+	Overrun int
 	// Window is how many messages are in flight at most, whatever the client
 	// would take (256).
 	Window uint16
@@ -203,6 +207,14 @@ func (s *Session) maxBytes() int {
 		return s.limits.Bytes
 	}
 	return DefaultBytes
+}
+
+// overrun is how far a bound may be overrun now.
+func (s *Session) overrun(bound int) int {
+	if s.limits.Overrun > 1 && s.Online() {
+		return bound * s.limits.Overrun
+	}
+	return bound
 }
 
 func orMax(v uint16) uint16 { return orDefault(v, 65535) }

@@ -65,7 +65,7 @@ func (p *path) toFound(m *abi.Message, found *router.Entry[router.Subscriber]) i
 	copies := 0
 	for by := found.Subscribers; len(by) > 0; {
 		if n, sessions := p.elsewhere(by); n > 0 {
-			if p.took(p.postTo(m, loopOf(by[0].Session), by[:n], false)) {
+			if p.took(p.postTo(m, loopOf(by[0].Session), by[:n], sessions, false)) {
 				copies += sessions
 				p.ledger.Copies += uint64(sessions - 1)
 			} else {

@@ -277,6 +277,9 @@ func (d *dgram) ended(m *abi.Message, _ delivery.Reason) {
 	t.soil()
 }
 
+// patient implements patient.
+func (d *dgram) patient() {}
+
 // idle implements speaker.
 func (d *dgram) idle(from *peer) {
 	t := from.said.(*talk)

@@ -72,6 +72,9 @@ func newMQTT(cfg *config.Config, i int) (func(*path, *listener) speaker, error) 
 			Messages: c.MQTT.Queue.Messages, Bytes: int(c.MQTT.Queue.Size), Window: uint16(c.MQTT.Window), KeepQoS0: c.MQTT.Queue.QoS0,
 		},
 	}
+	if c.Outbox.WhenFull == config.WhenFullPause {
+		o.limits.Overrun = engine.HardFactor
+	}
 	if c.MQTT.Queue.WhenFull == config.WhenFullDropOldest {
 		o.limits.Policy = mqtt.DropOldestFirst
 	}
@@ -281,6 +284,10 @@ func (s *mqttSpeaker) send(to *peer, t packet.Type, unit []byte) {
 	}
 	s.path.answer(to, unit, priority)
 }
+
+// patient implements patient: a message is acknowledged when other loops have said
+// what became of it there.
+func (s *mqttSpeaker) patient() {}
 
 // kept implements keeping.
 func (s *mqttSpeaker) kept() uint64 { return uint64(max(s.store.Counts().Entries, 0)) }

@@ -44,6 +44,8 @@ type path struct {
 	moved    bool                                    // and that it went to another loop meanwhile
 	encoded  encoded                                 // of the message that is being delivered
 	why      delivery.Reason                         // why the last place did not take the message
+	receipts receipts                                // of messages that other loops have
+	landed   landing                                 // what became of a posted message
 	foreign  engine.ConnID                           // the connection of another loop that a posted message came by
 	by       []router.Subscriber                     // of a posted message
 	sys      *mqttSys                                // of the first loop; nil without MQTT
@@ -391,6 +393,9 @@ func (p *path) Turn() {
 			p.run(&p.lanes[i])
 		}
 	}
+	if len(p.receipts.owed) > 0 {
+		p.repay()
+	}
 	p.endTurn()
 }
 
@@ -451,6 +456,7 @@ func (p *path) abandon(l *lane) {
 		lost += p.stages[i].left
 	}
 	p.open = noStage
+	p.receipts.token = 0 // what was being delivered is told of below
 	p.ledger.Dropped[delivery.Internal] += uint64(lost)
 	p.tellLost(l.batch.Messages[l.at:])
 	l.reset()

@@ -17,7 +17,7 @@ import (
 //	receivers u32, then for each: session u64, identifier u32, options u8, addressed u8;
 //	  or receivers everyStay: all sessions there that are subscribed to the topic
 //	the connection it came by u64, session u64, seq u64, time i64, listener u32, flags u32,
-//	type u8, priority u8, qos u8, 0 u8, lengths u32 of topic, attributes, context, payload
+//	type u8, priority u8, qos u8, 0 u8, token u32, lengths u32 of topic, attributes, context, payload
 //	the bytes of these four
 //
 // All of it little-endian; it never leaves the process.
@@ -27,7 +27,7 @@ const (
 	// fewReceivers are listed.
 	fewReceivers = 4
 	postReceiver = 14
-	postMessage  = 8 + 8 + 8 + 8 + 4 + 4 + 4 + 4*4
+	postMessage  = 8 + 8 + 8 + 8 + 4 + 4 + 4 + 4 + 4*4
 )
 
 var le = binary.LittleEndian
@@ -35,13 +35,13 @@ var le = binary.LittleEndian
 // post takes the message to one session of another loop.
 func (p *path) post(m *abi.Message, at int, id uint64, by []router.Subscriber) delivery.Reason {
 	if len(by) == 0 {
-		return p.postTo(m, at, []router.Subscriber{{Session: id}}, true)
+		return p.postTo(m, at, []router.Subscriber{{Session: id}}, 1, true)
 	}
-	return p.postTo(m, at, by, false)
+	return p.postTo(m, at, by, 1, false)
 }
 
-// postTo takes the message to sessions of another loop.
-func (p *path) postTo(m *abi.Message, at int, by []router.Subscriber, addressed bool) delivery.Reason {
+// postTo takes the message to so many sessions of another loop.
+func (p *path) postTo(m *abi.Message, at int, by []router.Subscriber, sessions int, addressed bool) delivery.Reason {
 	start := len(p.scratch)
 	receivers := uint32(len(by))
 	if len(by) > fewReceivers && !addressed {
@@ -60,6 +60,8 @@ func (p *path) postTo(m *abi.Message, at int, by []router.Subscriber, addressed 
 	b = le.AppendUint32(b, m.Listener)
 	b = le.AppendUint32(b, uint32(m.Flags))
 	b = append(b, byte(m.Type), m.Priority, m.QoS, 0)
+	token := p.tokenFor(m)
+	b = le.AppendUint32(b, token)
 	for _, part := range [...][]byte{m.Topic, m.Attrs, m.Context, m.Payload} {
 		b = le.AppendUint32(b, uint32(len(part)))
 	}
@@ -76,6 +78,7 @@ func (p *path) postTo(m *abi.Message, at int, by []router.Subscriber, addressed 
 	case engine.Closed:
 		return delivery.Closed
 	}
+	p.receipts.sent(token, sessions)
 	return taken
 }
 
@@ -88,8 +91,12 @@ func flag(on bool) byte {
 
 // Posted implements engine.Receiver: it delivers a message that another loop has
 // posted. What a session does not take is counted here; for the sender it was taken.
-func (p *path) Posted(_ uint64, b []byte) {
+func (p *path) Posted(kind uint64, b []byte) {
 	p.begin()
+	if kind == postedOutcome {
+		p.heard(b)
+		return
+	}
 	n := le.Uint32(b)
 	everybody := n == everyStay
 	if everybody {
@@ -104,10 +111,11 @@ func (p *path) Posted(_ uint64, b []byte) {
 	p.foreign = engine.ConnID(le.Uint64(b))
 	rest := b[postMessage:]
 	for i, part := range [...]*[]byte{&m.Topic, (*[]byte)(&m.Attrs), (*[]byte)(&m.Context), &m.Payload} {
-		size := le.Uint32(b[44+4*i:])
+		size := le.Uint32(b[48+4*i:])
 		*part, rest = rest[:size:size], rest[size:]
 	}
 	p.encoded.reset(abi.ChangesKnown)
+	p.landed = landing{why: delivery.NoSubscriber}
 	if everybody {
 		p.deliverToStays(&m)
 	}
@@ -115,6 +123,9 @@ func (p *path) Posted(_ uint64, b []byte) {
 		receivers = p.deliverPosted(&m, receivers)
 	}
 	p.foreign = 0
+	if token := le.Uint32(b[44:]); token != 0 {
+		p.answerPost(token, loopOf(m.Session))
+	}
 }
 
 // deliverToStays takes the message to every session of this loop that outlives its
@@ -133,9 +144,7 @@ func (p *path) deliverToStays(m *abi.Message) {
 		if s := p.speakerOf(by[0].Session); s != nil {
 			why = s.deliver(m, by[0].Session, by[:n])
 		}
-		if why != taken {
-			p.ledger.DropCopy(why)
-		}
+		p.arrived(why)
 		by = by[n:]
 	}
 }
@@ -159,8 +168,6 @@ func (p *path) deliverPosted(m *abi.Message, receivers []byte) (others []byte) {
 	if s := p.speakerOf(id); s != nil {
 		why = s.deliver(m, id, by)
 	}
-	if why != taken {
-		p.ledger.DropCopy(why)
-	}
+	p.arrived(why)
 	return receivers
 }

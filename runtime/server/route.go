@@ -205,7 +205,9 @@ func (p *path) settled(m *abi.Message, copies int) {
 	if copies == 0 {
 		why = p.why
 	}
-	p.tell(m, why)
+	if !p.awaits(m, copies, why) {
+		p.tell(m, why)
+	}
 	switch {
 	case copies == 0:
 		p.ledger.Drop(p.why)
