@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -81,7 +82,8 @@ func start(t *testing.T, config string) *weft {
 	}
 	w := &weft{t: t, addresses: map[string]string{}, log: newLines()}
 	w.cmd = exec.Command(file, "run", "-c", path)
-	w.cmd.Env = append(os.Environ(), "NO_COLOR=1", "XDG_CACHE_HOME="+filepath.Join(os.TempDir(), "weft-clients-cache"))
+	own := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "WEFT_") }) // they would be its configuration
+	w.cmd.Env = append(own, "NO_COLOR=1", "XDG_CACHE_HOME="+filepath.Join(os.TempDir(), "weft-clients-cache"))
 	out := pipe(t, w.cmd.StdoutPipe)
 	go w.log.read(pipe(t, w.cmd.StderrPipe))
 	if err := w.cmd.Start(); err != nil {
