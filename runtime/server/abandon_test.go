@@ -74,3 +74,61 @@ type listens struct {
 }
 
 func (l listens) ended(m *abi.Message, why delivery.Reason) { l.heard[m.Receipt] = why }
+
+// A speaker that panics as a message of another loop is delivered leaves nothing of
+// that message behind.
+func TestAPanicLeavesNothingOfAPostedMessage(t *testing.T) {
+	p := &path{}
+	b := le.AppendUint32(nil, 1)
+	b = append(le.AppendUint64(b, 7), make([]byte, postReceiver-8)...)
+	b = append(le.AppendUint64(b, 1234), make([]byte, postMessage-8)...)
+	p.speakers = []speaker{panics{}}
+	err := func() (err any) {
+		defer func() { err = recover() }()
+		p.Posted(0, b)
+		return nil
+	}()
+	if err == nil || p.foreign != 0 {
+		t.Errorf("%v; a message of connection %v goes on", err, p.foreign)
+	}
+}
+
+// What a WebSocket's bytes leave while they are cut ends with them.
+func TestAPanicLeavesNothingOfAWebSocket(t *testing.T) {
+	p := &path{speakers: []speaker{panics{}}}
+	p.moved = true // as move leaves it
+	err := func() (err any) {
+		defer func() { err = recover() }()
+		_, _, _ = p.cutWrapped(&peer{listener: &listener{}}, nil, []byte("more"))
+		return nil
+	}()
+	if err == nil || p.wrapped != nil || p.moved {
+		t.Errorf("%v; %q is left behind, moved %v", err, p.wrapped, p.moved)
+	}
+}
+
+// panics is a speaker that does.
+type panics struct{ speaker }
+
+func (panics) data(*peer, []byte) (consumed, need int) { panic("on purpose") }
+
+// A lane that has collected as much as it may is run, but not while it is being run.
+func TestAFullLaneIsRun(t *testing.T) {
+	for _, at := range []struct {
+		messages int
+		running  bool
+		runs     bool
+	}{{maxLane - 1, false, false}, {maxLane, false, true}, {maxLane, true, false}} {
+		p := &path{open: noStage}
+		l := &lane{running: at.running}
+		l.batch.Messages = make([]abi.Message, at.messages)
+		runs := func() (runs bool) {
+			defer func() { runs = recover() != nil }() // it has no chain
+			p.runFull(l)
+			return false
+		}()
+		if runs != at.runs {
+			t.Errorf("%d messages, running %v: it runs: %v", at.messages, at.running, runs)
+		}
+	}
+}

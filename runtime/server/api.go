@@ -59,7 +59,11 @@ func (b *bus) hand(ctx context.Context, m *abi.Message) (admin.Receipt, error) {
 	m.Listener, m.Frame = uint32(len(b.server.setup.listeners)), nil
 	done := make(chan admin.Receipt, 1)
 	at := b.server.publishTo(m.Topic)
-	err := b.server.engine.Do(at, func() { done <- b.server.paths[at].take(m) })
+	err := b.server.engine.Do(at, func() {
+		r := admin.Receipt{Dropped: delivery.Internal.String()}
+		defer func() { done <- r }() // whatever happens: somebody waits
+		r = b.server.paths[at].take(m)
+	})
 	if err != nil {
 		return admin.Receipt{}, fmt.Errorf("%w: %w", admin.ErrBusy, err)
 	}
@@ -74,6 +78,8 @@ func (b *bus) hand(ctx context.Context, m *abi.Message) (admin.Receipt, error) {
 // take takes one message of the API to its places.
 func (p *path) take(m *abi.Message) admin.Receipt {
 	p.begin()
+	done := false
+	defer p.mend(&done, p.underWay())
 	m.Time = p.now
 	p.ledger.In++
 	copies, held, dropped := p.ledger.Copies, p.held(), p.ledger.Dropped
@@ -81,6 +87,7 @@ func (p *path) take(m *abi.Message) admin.Receipt {
 	p.encoded.reset(abi.ChangesKnown)
 	p.route(m)
 	p.flush()
+	done = true
 	r := admin.Receipt{Delivered: int(p.ledger.Copies - copies)}
 	switch {
 	case r.Delivered > 0 || p.why == asDeadLetter && p.kept:

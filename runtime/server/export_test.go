@@ -4,8 +4,10 @@ import (
 	"errors"
 
 	"github.com/weftrun/weft/abi"
+	"github.com/weftrun/weft/plugins/watch"
 	"github.com/weftrun/weft/runtime/codec"
 	"github.com/weftrun/weft/runtime/config"
+	"github.com/weftrun/weft/runtime/router"
 )
 
 // ErrInjected is what ExchangeFailing's loop answers.
@@ -54,3 +56,40 @@ func Translate(c *codec.Converter) func(m *abi.Message) bool {
 		return p.translate(m)
 	}
 }
+
+// BreakRoutes makes every loop panic that looks up a topic, until mend is called.
+func (s *Server) BreakRoutes() (mend func()) {
+	caches := make([]*router.Cache[router.Subscriber], len(s.paths))
+	exchange := func() {
+		for i, p := range s.paths {
+			done := make(chan struct{})
+			if err := s.engine.Do(i, func() { caches[i], p.cache = p.cache, caches[i]; close(done) }); err != nil {
+				panic(err)
+			}
+			<-done
+		}
+	}
+	exchange()
+	return exchange
+}
+
+// Leftovers is how many messages the loops have left behind outside of their lanes.
+func (s *Server) Leftovers() (n int) {
+	for i, p := range s.paths {
+		done := make(chan struct{})
+		if err := s.engine.Do(i, func() {
+			n += len(p.events.Messages)
+			for j := range p.stages {
+				n += len(p.stages[j].batch.Messages)
+			}
+			close(done)
+		}); err != nil {
+			panic(err)
+		}
+		<-done
+	}
+	return n
+}
+
+// FileChanged does what the watcher does when a file has new content.
+func (s *Server) FileChanged(path string) { s.rollouts.changed(watch.Change{Path: path}) }

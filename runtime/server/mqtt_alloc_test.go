@@ -65,7 +65,6 @@ type mqttExchange struct {
 	qos               uint8
 	publisher, reader net.Conn
 	batch, in, out    []byte
-	left              int
 	publish           packet.Publish
 	ack               packet.Ack
 }

@@ -92,7 +92,12 @@ func (s *mqttSpeaker) parted(from *peer) {
 
 // due publishes the wills whose time has come, and ends sessions.
 func (s *mqttSpeaker) due() {
-	for d, ok := s.away.Due(s.path.now); ok; d, ok = s.away.Due(s.path.now) {
+	for {
+		s.path.runFull(&s.path.lanes[s.listener.index]) // of wills; before the next is taken: a panic must not cost it
+		d, ok := s.away.Due(s.path.now)
+		if !ok {
+			return
+		}
 		session := s.find(d.Session.ID())
 		if d.Will != nil {
 			s.testament(session, d.Will)

@@ -445,6 +445,13 @@ func (p *path) runNow(l *lane) {
 	p.run(l)
 }
 
+// runFull runs a lane that has collected as much as it may, unless it is being run.
+func (p *path) runFull(l *lane) {
+	if len(l.batch.Messages) >= maxLane && !l.running {
+		p.runNow(l)
+	}
+}
+
 // abandon ends the messages of a lane that cannot be run, and those that wait in a
 // stage.
 func (p *path) abandon(l *lane) {
@@ -452,19 +459,10 @@ func (p *path) abandon(l *lane) {
 	if l.running {
 		lost = l.left
 	}
-	for i := range p.stages {
-		lost += p.stages[i].left
-	}
-	p.open = noStage
-	p.receipts.token = 0 // what was being delivered is told of below
 	p.ledger.Dropped[delivery.Internal] += uint64(lost)
 	p.tellLost(l.batch.Messages[l.at:])
 	l.reset()
-	for i := range p.stages {
-		s := &p.stages[i]
-		p.tellLost(s.batch.Messages[s.at:])
-		s.reset()
-	}
+	p.abandonStages()
 }
 
 // tellLost tells who waits for them what a panic has cost: acknowledgements are given

@@ -109,23 +109,30 @@ func (p *path) Posted(kind uint64, b []byte) {
 		Type: abi.Type(b[40]), Priority: b[41], QoS: b[42],
 	}
 	p.foreign = engine.ConnID(le.Uint64(b))
+	p.landed = landing{why: delivery.NoSubscriber}
+	done := false
+	defer func() { // even if a speaker panics: the other loop waits
+		p.foreign = 0
+		if !done {
+			p.landed.why = delivery.Internal
+		}
+		if token := le.Uint32(b[44:]); token != 0 {
+			p.answerPost(token, loopOf(m.Session))
+		}
+	}()
 	rest := b[postMessage:]
 	for i, part := range [...]*[]byte{&m.Topic, (*[]byte)(&m.Attrs), (*[]byte)(&m.Context), &m.Payload} {
 		size := le.Uint32(b[48+4*i:])
 		*part, rest = rest[:size:size], rest[size:]
 	}
 	p.encoded.reset(abi.ChangesKnown)
-	p.landed = landing{why: delivery.NoSubscriber}
 	if everybody {
 		p.deliverToStays(&m)
 	}
 	for len(receivers) > 0 {
 		receivers = p.deliverPosted(&m, receivers)
 	}
-	p.foreign = 0
-	if token := le.Uint32(b[44:]); token != 0 {
-		p.answerPost(token, loopOf(m.Session))
-	}
+	done = true
 }
 
 // deliverToStays takes the message to every session of this loop that outlives its

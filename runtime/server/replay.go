@@ -104,6 +104,7 @@ func (p *path) replay(l *delivery.DeadLetter, way admin.ReplayWay) admin.ReplayR
 	defer func() {
 		p.again = nil
 		p.events.Reset()
+		p.abandonStages() // should it panic
 	}()
 	before := p.ledger
 	p.ledger.In++

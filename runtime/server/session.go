@@ -98,6 +98,8 @@ func (p *path) opened(l *lane, from *peer, more abi.Attributes) (reason []byte) 
 		attrs = append(attrs, from.web.over(more)...)
 	}
 	attrs = append(attrs, withoutOwn(more)...)
+	done := false
+	defer p.mend(&done, p.underWay())
 	p.events.Messages = append(p.events.Messages, abi.Message{
 		Session: from.session.ID(), Listener: from.listener.index, Time: time.Now().UnixNano(), Attrs: attrs,
 	})
@@ -124,6 +126,7 @@ func (p *path) opened(l *lane, from *peer, more abi.Attributes) (reason []byte) 
 	}
 	p.flush()
 	p.events.Reset()
+	done = true
 	return reason
 }
 
@@ -173,12 +176,15 @@ func (p *path) leave(from *peer, reason engine.Reason, ends bool) {
 	if lane.chain.Len() == 0 {
 		return
 	}
+	done := false
+	defer p.mend(&done, p.underWay())
 	p.events.Messages = append(p.events.Messages, abi.Message{
 		Session: s.ID(), Listener: from.listener.index, Time: time.Now().UnixNano(), Context: s.Context(),
 		Attrs: abi.Attributes(nil).AppendString("reason", reason.String()),
 	})
 	lane.chain.CloseSessions(&p.events)
 	p.settleEmitted(lane)
+	done = true
 }
 
 // heldReason is why messages that are held end with their session.
@@ -243,17 +249,7 @@ func (p *path) Tick(now time.Time) {
 	if p.holding() || p.waiting.missed.Swap(false) {
 		p.resume() // should the loop have had no room for it
 	}
-	for i := range p.lanes {
-		l := &p.lanes[i]
-		l.chain.Tick(&p.events, now, l.listener.index)
-		p.settleEmitted(l)
-	}
-	for i := range p.stages {
-		if s := &p.stages[i]; s.chain != nil {
-			s.chain.Tick(&p.events, now, uint32(len(p.setup.listeners)))
-			p.routeEmitted(s)
-		}
-	}
+	p.tickPlugins(now)
 	for _, s := range p.speakers {
 		if s != nil {
 			s.tick(now)
@@ -267,6 +263,24 @@ func (p *path) Tick(now time.Time) {
 		p.server.timeouts.Add(uint64(len(p.expired)))
 	}
 	p.publish()
+}
+
+// tickPlugins lets the plugins that want it know that time has passed.
+func (p *path) tickPlugins(now time.Time) {
+	done := false
+	defer p.mend(&done, p.underWay())
+	for i := range p.lanes {
+		l := &p.lanes[i]
+		l.chain.Tick(&p.events, now, l.listener.index)
+		p.settleEmitted(l)
+	}
+	for i := range p.stages {
+		if s := &p.stages[i]; s.chain != nil {
+			s.chain.Tick(&p.events, now, uint32(len(p.setup.listeners)))
+			p.routeEmitted(s)
+		}
+	}
+	done = true
 }
 
 // remember keeps what plugins said about sessions: contexts and subscriptions.

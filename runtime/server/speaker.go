@@ -95,9 +95,7 @@ func (p *path) enter(from *peer, m *abi.Message) {
 	if l.acknowledge != nil {
 		lane.payloads = append(lane.payloads, received)
 	}
-	if len(lane.batch.Messages) >= maxLane {
-		p.runNow(lane)
-	}
+	p.runFull(lane)
 }
 
 // write puts a unit into the outbox of a connection of this loop. The unit is valid

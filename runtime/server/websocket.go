@@ -99,12 +99,12 @@ func (p *path) unwrap(from *peer, b []byte) (consumed, need int) {
 		from.conn.Disregard() // its keep-alive is about its own packets
 	}
 	if len(in.Inner) > 0 {
+		var follows []byte // nil: the connection cannot move
 		if in.Fault == nil && in.Closed == 0 {
-			p.wrapped = w.reader.Wrapped(b)
+			follows = w.reader.Wrapped(b)
 		}
-		consumed, need = p.cut(from, in.Inner)
-		if p.wrapped = nil; p.moved {
-			p.moved = false
+		var moved bool
+		if consumed, need, moved = p.cutWrapped(from, in.Inner, follows); moved {
 			return len(b), 0
 		}
 	}
@@ -315,6 +315,15 @@ func (p *path) pinged(to *peer) {
 		w.closed = true
 		to.conn.CloseAfterFlush(engine.ReasonSilence)
 	}
+}
+
+// cutWrapped is cut of what WebSocket carried; follows are the bytes behind it. After
+// moved the connection is another loop's.
+func (p *path) cutWrapped(from *peer, inner, follows []byte) (consumed, need int, moved bool) {
+	p.wrapped = follows
+	defer func() { moved, p.moved, p.wrapped = p.moved, false, nil }() // even if it panics
+	consumed, need = p.cut(from, inner)
+	return consumed, need, false
 }
 
 // move takes a connection to another loop; rest is what cut was given and has not
