@@ -2,11 +2,15 @@ package server
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"strings"
 	"time"
 
+	"github.com/weftrun/weft/plugins"
 	"github.com/weftrun/weft/runtime/admin"
 	"github.com/weftrun/weft/runtime/config"
 )
@@ -15,8 +19,9 @@ import (
 var errNoReload = errors.New("the configuration cannot be read again: it is the built-in one, or was handed over")
 
 // reload reads the configuration again. Everything that it changes about plugins is
-// built before anything is put into effect: if one does not load, all stays.
-func (r *rollouts) reload(ctx context.Context) error {
+// built before anything is put into effect: if one does not load, all stays. watched:
+// not because somebody has asked for it, but because the file has changed.
+func (r *rollouts) reload(ctx context.Context, watched bool) error {
 	if r.reread == nil {
 		return errNoReload
 	}
@@ -25,6 +30,9 @@ func (r *rollouts) reload(ctx context.Context) error {
 		return err
 	}
 	defer done()
+	if r.readAlready(watched) {
+		return nil
+	}
 	to, err := r.reread(ctx)
 	if err != nil {
 		return r.refuseConfig(fmt.Errorf("the configuration is wrong: %w", err))
@@ -46,6 +54,49 @@ func (r *rollouts) reload(ctx context.Context) error {
 		return r.refuseConfig(err)
 	}
 	return r.apply(ctx, to, changes, built)
+}
+
+// readAlready tells whether the file is as it was last read, so that a change of which
+// SIGHUP tells as well is not logged twice. Whoever asks for it is answered in any case,
+// and can have one read again that was refused: what it names may have been mended.
+func (r *rollouts) readAlready(watched bool) bool {
+	r.mu.RLock()
+	file := r.applied.File()
+	r.mu.RUnlock()
+	sum, ok := sumOfFile(file) // before it is read: should it change meanwhile, it is read once more
+	r.mu.Lock()
+	same, bad := ok && sum == r.lastRead, r.reloads.bad
+	r.lastRead = sum
+	r.mu.Unlock()
+	switch {
+	case !same:
+		return false
+	case watched:
+		r.log.Debug("the configuration's file is as it was last read", "file", file)
+		return true
+	case bad:
+		return false
+	}
+	r.reloaded(func(c *reloads) { c.unchanged++ })
+	r.log.Info("the configuration's file is as it was last read; nothing has changed", "file", file)
+	return true
+}
+
+// sumOfFile is the SHA-256 of a file; false if it cannot be had.
+func sumOfFile(name string) (sum [sha256.Size]byte, ok bool) {
+	if name == "" {
+		return sum, false
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return sum, false
+	}
+	defer func() { _ = f.Close() }()
+	h := sha256.New()
+	if _, err := io.Copy(h, io.LimitReader(f, plugins.MaxFile)); err != nil {
+		return sum, false
+	}
+	return [sha256.Size]byte(h.Sum(nil)), true
 }
 
 // buildAll builds a generation of each plugin that has changed, or none.

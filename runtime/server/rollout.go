@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -39,7 +40,9 @@ type rollouts struct {
 	watcher *watch.Watcher // nil: nothing is watched
 	watched map[string]bool
 	applied *config.Config // whose plugins run
-	reloads reloads
+	// lastRead is the SHA-256 of the file that was read last, refused or not.
+	lastRead [sha256.Size]byte
+	reloads  reloads
 }
 
 // reloads is what became of configurations that were read again.
@@ -51,7 +54,7 @@ type reloads struct {
 
 func newRollouts(s *Server, opts Options) *rollouts {
 	r := &rollouts{
-		server: s, log: s.log, groups: s.plugins.groups, reread: opts.Reload, applied: opts.Config,
+		server: s, log: s.log, groups: s.plugins.groups, reread: opts.Reload, applied: opts.Config, lastRead: opts.Config.Sum(),
 		steps: make(chan func()), building: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
 	r.ctx, r.cancel = context.WithCancel(s.ctx)

@@ -80,7 +80,7 @@ func (r *rollouts) changed(c watch.Change) {
 	}
 	r.mu.RUnlock()
 	if c.Path == file {
-		_ = r.reload(r.ctx) // it was logged
+		_ = r.reload(r.ctx, true) // it was logged
 	}
 	for _, name := range names {
 		if _, err := r.swap(r.ctx, wish{name: name, source: sourceFile, module: c.Content}); err != nil && !errors.Is(err, admin.ErrRefused) {

@@ -277,7 +277,7 @@ func (s *Server) Plugins() []*plugins.Plugin { return s.rollouts.livePlugins() }
 // What else has changed is named in the log. On an error everything is as it was.
 func (s *Server) Reload(ctx context.Context) error {
 	s.secrets.reload()
-	return s.rollouts.reload(ctx)
+	return s.rollouts.reload(ctx, false)
 }
 
 // debugging tells whether debug lines are written: the path asks before it makes
