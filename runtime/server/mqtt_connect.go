@@ -109,7 +109,9 @@ func (s *mqttSpeaker) admitted(from *peer, c *mqttConn, m *packet.Connect, clien
 	if m.HasWill && (!c.rights.mayPublish(m.Will.Topic) || bytes.HasPrefix(m.Will.Topic, []byte(sysPrefix))) {
 		p.leave(from, engine.ReasonDenied, true)
 		from.session = nil
-		s.refuse(from, c, packet.NotAuthorized, []byte("the will's topic is not one that the client may publish to"), engine.ReasonDenied)
+		const text = "the will's topic is not one that the client may publish to"
+		p.server.crowd.Info("session refused", "listener", s.listener.name, "remote", from.conn.Remote(), "client", client, "reason", text, "topic", string(m.Will.Topic))
+		s.refuse(from, c, packet.NotAuthorized, []byte(text), engine.ReasonDenied)
 		return false
 	}
 	return true

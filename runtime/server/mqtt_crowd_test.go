@@ -106,3 +106,28 @@ func TestMQTTStrangersAreNamed(t *testing.T) {
 		f.end()
 	}
 }
+
+// A will that a client may not leave is refused in the log, too, and a crowd of them
+// does not fill it.
+func TestMQTTARefusedWillIsLogged(t *testing.T) {
+	var log lines
+	srv, err := server.New(t.Context(), server.Options{Config: load(t, withLoops(mqttConfig, 1)), Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := run(t, srv)
+	for range 40 {
+		c := f.mqttDial(packet.V5)
+		if ack := c.connect("liar", will("$SYS/broker/version", "mine", 0, nil)); ack.Reason != packet.NotAuthorized {
+			t.Fatalf("CONNACK says %v", ack.Reason)
+		}
+		_ = c.Close()
+	}
+	f.awaitOf("weft_mqtt_refused_total", "not_authorized", 40)
+	if n := log.count("the will's topic is not one"); n < 1 || n > 25 {
+		t.Errorf("%d lines, expected some 20", n)
+	}
+	if log.count("client=liar") == 0 || log.count("topic=$SYS/broker/version") == 0 {
+		t.Error("the log does not say who wanted to leave which will")
+	}
+}
