@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"reflect"
+	"strconv"
 )
 
 // FrameMQTT is the value of Listener.Frame for MQTT 3.1.1 and 5.0.
@@ -36,7 +37,7 @@ type MQTT struct {
 	// Queue is what waits for one client: whose window is full, or who is away.
 	Queue MQTTQueue `koanf:"queue" yaml:"queue"`
 	// Retained bounds the retained messages of all listeners together: the first
-	// MQTT listener's values hold.
+	// MQTT listener's values hold, and another may not say anything else.
 	Retained MQTTRetained `koanf:"retained" yaml:"retained"`
 	// Subscribe are the patterns that clients may subscribe to, Publish those that
 	// they may publish to; empty is all. {identity} and whatever else the session's
@@ -79,7 +80,8 @@ type MQTTQueue struct {
 	// it. Either is counted.
 	WhenFull string `koanf:"when_full" yaml:"when_full" default:"drop-newest" enum:"drop-newest,drop-oldest"`
 	// Total is how much memory everything that waits takes, for all listeners
-	// together: the first MQTT listener's value holds.
+	// together: the first MQTT listener's value holds, and another may not say anything
+	// else.
 	Total Size `koanf:"total" yaml:"total" default:"512MiB" min:"64KiB" max:"1024GiB"`
 	// QoS0 keeps messages of QoS 0 for clients that are away, too.
 	QoS0 bool `koanf:"qos0" yaml:"qos0" default:"false"`
@@ -126,3 +128,45 @@ func (k *checker) mqtt(path string, l *Listener) {
 		k.pattern(join(path, fmt.Sprintf("publish.%d", i)), pattern)
 	}
 }
+
+// sharedMQTT finds listeners that ask for other bounds of what all MQTT listeners
+// have together than the first one, whose bounds hold.
+func (k *checker) sharedMQTT() {
+	first := -1
+	for i := range k.c.Listeners {
+		l := &k.c.Listeners[i]
+		if l.Frame != FrameMQTT || l.MQTT == nil {
+			continue
+		}
+		if first < 0 {
+			first = i
+			continue
+		}
+		holds := k.c.Listeners[first].MQTT
+		for _, bound := range []struct {
+			key         string
+			value, held fmt.Stringer
+		}{
+			{"queue.total", l.MQTT.Queue.Total, holds.Queue.Total},
+			{"retained.messages", count(l.MQTT.Retained.Messages), count(holds.Retained.Messages)},
+			{"retained.size", l.MQTT.Retained.Size, holds.Retained.Size},
+		} {
+			key := fmt.Sprintf("listeners.%d.mqtt.%s", i, bound.key)
+			if bound.value == bound.held || !k.c.says(key) {
+				continue
+			}
+			at := fmt.Sprintf("listeners.%d.mqtt.%s", first, bound.key)
+			found := fmt.Sprintf("%s in %s", bound.held, k.c.readable(at))
+			if place := k.c.Place(at); place.Line > 0 {
+				found += ", " + place.String()
+			}
+			k.add(key, Problem{Cause: "has no effect", Value: bound.value.String(), Found: found,
+				Fix: fmt.Sprintf("write it at %s alone: all MQTT listeners share it, and the first one's value holds", k.c.readable(fmt.Sprintf("listeners.%d", first)))})
+		}
+	}
+}
+
+// count is a number of things.
+type count int
+
+func (n count) String() string { return strconv.Itoa(int(n)) }

@@ -59,6 +59,15 @@ func (c *Config) Place(key string) Place {
 	return Place{File: c.origin.file}
 }
 
+// says tells whether a key is written somewhere, as far as that is known.
+func (c *Config) says(key string) bool {
+	if c.origin == nil {
+		return true
+	}
+	_, written := c.origin.places[key]
+	return written
+}
+
 // names of a list's entries by the list's key.
 func (c *Config) names(list string) []string {
 	var names []string

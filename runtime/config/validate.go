@@ -39,6 +39,7 @@ func (c *Config) validate() Problems {
 		k.listener(join("listeners", strconv.Itoa(i)), &c.Listeners[i])
 	}
 	k.unique("listeners")
+	k.sharedMQTT()
 	for _, name := range sortedKeys(c.Plugins) {
 		k.plugin(join("plugins", name), name, c.Plugins[name])
 	}
