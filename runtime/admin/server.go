@@ -182,6 +182,8 @@ func newHandler(draining context.Context, o Options) (http.Handler, error) {
 	mux.Handle("GET /v1/subscribe", cross.own(http.HandlerFunc(service.subscribeHTTP)))
 	mux.Handle("GET /healthz", healthHandler(o.Life, life.State.Live))
 	mux.Handle("GET /readyz", healthHandler(o.Life, life.State.Ready))
+	mux.HandleFunc("GET /{$}", indexHandler(services))
+	mux.HandleFunc("/", unknownPath(mux))
 	for pattern, h := range o.Handlers {
 		mux.Handle(pattern, h)
 	}
