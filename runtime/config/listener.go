@@ -114,7 +114,9 @@ const (
 
 // Outbox is what a connection may have waiting to be written.
 type Outbox struct {
-	// Size is how many bytes may wait.
+	// Size is how many bytes may wait. Under pause it may be four times as much:
+	// publishers are paused when a turn ends, and one turn may bring 1 MiB. What is
+	// beyond is dropped and counted; 256 KiB or more have room for all of it.
 	Size Size `koanf:"size" yaml:"size" default:"1MiB" min:"1KiB" max:"1GiB"`
 	// WhenFull is what happens to a message for a connection whose outbox is
 	// full: pause, drop-oldest or disconnect.

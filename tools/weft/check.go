@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/weftrun/weft/runtime/config"
+	"github.com/weftrun/weft/runtime/engine"
 	"github.com/weftrun/weft/runtime/frame"
 	"github.com/weftrun/weft/runtime/server"
 )
@@ -82,6 +83,7 @@ func (s *source) check(cmd *cobra.Command, sys system, addresses bool) []finding
 		f.Warnings = checked.Warnings
 		list = append(list, f)
 	}
+	list = append(list, outboxes(cfg)...)
 	if !addresses {
 		return list
 	}
@@ -91,6 +93,22 @@ func (s *source) check(cmd *cobra.Command, sys system, addresses bool) []finding
 	}
 	if cfg.API.Address != "" {
 		list = append(list, found("addresses", "api "+cfg.API.Address, free("tcp", cfg.API.Address)))
+	}
+	return list
+}
+
+// outboxes finds those that pause their publishers too late: reading stops when a turn
+// ends, and by then many of them may have sent more than the outbox ever holds.
+func outboxes(cfg *config.Config) (list []finding) {
+	for i := range cfg.Listeners {
+		l := &cfg.Listeners[i]
+		if size := int64(l.Outbox.Size); l.Outbox.WhenFull == config.WhenFullPause && size*engine.HardFactor < engine.DefaultTurnBytes {
+			f := found("outboxes", l.Name+" "+l.Outbox.Size.String(), nil)
+			f.Warnings = []string{fmt.Sprintf("outbox.size: %s; publishers are paused when a turn ends, and one turn may bring %s for one receiver: what is beyond %d times the outbox is dropped (outbox_full); "+
+				"write %s or more, or say by when_full what is to become of it (%s)", l.Outbox.Size, config.Size(engine.DefaultTurnBytes), engine.HardFactor,
+				config.Size(engine.DefaultTurnBytes/engine.HardFactor), cfg.Place(fmt.Sprintf("listeners.%d.outbox.size", i)))}
+			list = append(list, f)
+		}
 	}
 	return list
 }
@@ -179,7 +197,11 @@ func printFindings(w io.Writer, list []finding, asJSON bool) error {
 			b.WriteString("Frames, routes, plugins and addresses are checked once the file is right.\n")
 		}
 	} else if warned > 0 {
-		fmt.Fprintf(&b, "\nall %d checks passed, with %d warnings\n", len(list), warned)
+		noun := "warnings"
+		if warned == 1 {
+			noun = "warning"
+		}
+		fmt.Fprintf(&b, "\nall %d checks passed, with %d %s\n", len(list), warned, noun)
 	} else {
 		fmt.Fprintf(&b, "\nall %d checks passed\n", len(list))
 	}

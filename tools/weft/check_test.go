@@ -119,3 +119,24 @@ func TestCheckTriesTheAddress(t *testing.T) {
 		}
 	}
 }
+
+// TestCheckWarnsOfSmallOutboxes: one that pauses its publishers after a turn must hold
+// what a turn may bring.
+func TestCheckWarnsOfSmallOutboxes(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "weft.yaml")
+	text := `listeners:
+  - {name: small, address: 127.0.0.1:0, frame: line, outbox: {size: 255KiB}}
+  - {name: enough, address: 127.0.0.1:0, frame: line, outbox: {size: 256KiB}}
+  - {name: drops, address: 127.0.0.1:0, frame: line, outbox: {size: 64KiB, when_full: drop-oldest}}
+api: {address: 127.0.0.1:0}
+`
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := weft(t, "check", "-c", file)
+	for _, want := range []string{"  warn   small 255KiB\n", "write 256KiB or more", "weft.yaml:2)", "passed, with 1 warning\n"} {
+		if r.code != exitOK || !strings.Contains(r.out, want) {
+			t.Errorf("exit code %d, %q is not in\n%s%s", r.code, want, r.out, r.errOut)
+		}
+	}
+}
