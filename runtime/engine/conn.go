@@ -224,6 +224,15 @@ func (c *Conn) Send(unit []byte, priority uint8) Sent {
 	return Accepted
 }
 
+// Flush offers the socket what is queued, unless it takes no more for now: Queued says
+// then what the peer does not take rather than what this turn has sent. It need not be
+// called, as every turn ends with it. Only the loop's goroutine may call it.
+func (c *Conn) Flush() {
+	if c.state == stateOpen && !c.blocked && c.box != nil {
+		c.loop.write(c)
+	}
+}
+
 // push queues a unit: borrowed if the socket may still take it this turn.
 func (l *Loop) push(c *Conn, unit []byte, priority uint8) {
 	if c.blocked {

@@ -141,6 +141,6 @@ func (f *flight) trim(t *Store) {
 }
 
 func (f *flight) clear(t *Store) {
-	t.budget.give(len(f.slots) * slotCost)
+	t.budget.Give(len(f.slots) * slotCost)
 	*f = flight{}
 }

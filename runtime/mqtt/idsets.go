@@ -64,7 +64,7 @@ func (s *idSets) pack(ids []uint32) (uint32, bool) {
 			return idSetFlag | (i - 1), true
 		}
 	}
-	if !s.budget.take(setSize(len(ids))) {
+	if !s.budget.Take(setSize(len(ids))) {
 		return 0, false
 	}
 	i := s.slot()
@@ -122,7 +122,7 @@ func (s *idSets) drop(packed uint32) {
 	if set.refs--; set.refs > 0 {
 		return
 	}
-	s.budget.give(setSize(len(set.ids)))
+	s.budget.Give(setSize(len(set.ids)))
 	s.free = append(s.free, i)
 	if cap(set.ids) > spareIDs || s.spare >= maxSpareSets {
 		set.ids = nil

@@ -115,7 +115,7 @@ func (in *incoming) grow(t *Store) bool {
 	size := min(max(4, 2*old), 65535)
 	if cost := (size - old) * receivedCost; size <= fewSlots {
 		t.budget.force(cost)
-	} else if !t.budget.take(cost) {
+	} else if !t.budget.Take(cost) {
 		return false
 	}
 	slots := make([]received, size)
@@ -128,7 +128,7 @@ func (in *incoming) grow(t *Store) bool {
 }
 
 // clear gives everything back.
-func (in *incoming) clear(t *Store) { t.budget.give(len(in.slots) * receivedCost) }
+func (in *incoming) clear(t *Store) { t.budget.Give(len(in.slots) * receivedCost) }
 
 // Done ends the way of the message with this sequence number. code is the
 // reason code for PUBACK or PUBREC: 0x00, 0x10 (nobody subscribed), or one of

@@ -122,7 +122,7 @@ func (q *queue) cut(t *Store, last *chunk, end uint8) {
 const maxChunks = 1024
 
 func (t *Store) chunk() *chunk {
-	if !t.budget.take(chunkCost) {
+	if !t.budget.Take(chunkCost) {
 		return nil
 	}
 	c := t.chunks
@@ -135,7 +135,7 @@ func (t *Store) chunk() *chunk {
 }
 
 func (t *Store) unchunk(c *chunk) {
-	t.budget.give(chunkCost)
+	t.budget.Give(chunkCost)
 	c.next = nil
 	if t.nChunks < maxChunks {
 		c.next, t.chunks = t.chunks, c

@@ -26,6 +26,21 @@ const PageLen = 32
 // maxJobs is how many filters wait for their retained messages at most.
 const maxJobs = 1024
 
+// Takes tells whether Add would take the filter: it waits already, or not too many
+// others do.
+func (r *Replay) Takes(filter string) bool {
+	return len(r.jobs)-r.at < maxJobs || r.find(filter) >= 0
+}
+
+func (r *Replay) find(filter string) int {
+	for i := r.at; i < len(r.jobs); i++ {
+		if r.jobs[i].filter == filter {
+			return i
+		}
+	}
+	return -1
+}
+
 // Add queues the retained messages that match the filter of a subscription. c
 // says how they are delivered, at most with c.QoS; c.Identifiers is copied. A
 // filter that waits already begins anew. false is that too many filters wait: a
@@ -33,11 +48,9 @@ const maxJobs = 1024
 func (r *Replay) Add(filter string, c Copy) bool {
 	c.Retain = true
 	c.Identifiers = append([]uint32(nil), c.Identifiers...)
-	for i := r.at; i < len(r.jobs); i++ {
-		if r.jobs[i].filter == filter {
-			r.jobs[i] = job{filter: filter, copy: c}
-			return true
-		}
+	if i := r.find(filter); i >= 0 {
+		r.jobs[i] = job{filter: filter, copy: c}
+		return true
 	}
 	if len(r.jobs)-r.at >= maxJobs {
 		return false
@@ -52,10 +65,8 @@ func (r *Replay) Add(filter string, c Copy) bool {
 
 // Remove forgets the filter: it was unsubscribed.
 func (r *Replay) Remove(filter string) {
-	for i := r.at; i < len(r.jobs); i++ {
-		if r.jobs[i].filter == filter {
-			r.jobs[i].cursor.Done = true
-		}
+	if i := r.find(filter); i >= 0 {
+		r.jobs = slices.Delete(r.jobs, i, i+1)
 	}
 }
 
@@ -104,6 +115,12 @@ func (r *Replay) Next(store *Retained, s *Session, now int64) ([]*Message, Copy)
 // until others' are gone. Try again with the next tick.
 func (r *Replay) Back(s *Session, m *Message) {
 	s.store.counts.Outcomes[DropBudget]--
+	r.Rewind(m)
+}
+
+// Rewind is Back for a message that was not offered: the connection takes no more
+// for now.
+func (r *Replay) Rewind(m *Message) {
 	cursor := Cursor{after: keyOf(string(m.Topic)), again: true}
 	if r.Pending() && r.jobs[r.at].filter == r.last.filter {
 		r.jobs[r.at].cursor = cursor

@@ -118,7 +118,7 @@ func (t *Store) keep(src *abi.Message, expires int64) *Message {
 	}
 	size := len(src.Topic) + len(src.Attrs) + len(src.Payload)
 	class := classOf(size)
-	if !t.budget.take(messageCost + classSize(class, size)) {
+	if !t.budget.Take(messageCost + classSize(class, size)) {
 		return nil
 	}
 	m := t.record()
@@ -156,7 +156,7 @@ func (t *Store) release(m *Message) {
 	if t.last == m {
 		t.last = nil
 	}
-	t.budget.give(m.cost())
+	t.budget.Give(m.cost())
 	t.bufs.put(m.buf)
 	i := m.index
 	t.free = append(t.free, i)

@@ -170,6 +170,7 @@ type mqttSession struct {
 	pressed       bool // in mqttSpeaker.pressed
 	looking       bool // in mqttSpeaker.looking
 	id            uint64
+	cost          int // of the budget; 0 if it ends with its connection
 	subscriptions []mqttSubscription
 	context       *abi.Attributes // of its last connection; nil if it had none
 	moved         int64           // when it last acknowledged something, while it is pressed

@@ -134,8 +134,8 @@ func (s *mqttSpeaker) begin(from *peer, c *mqttConn, m *packet.Connect, client s
 	found := s.clients.Find(key)
 	state, session := found, (*mqttSession)(nil)
 	if state == nil {
-		if session = s.newSession(key); session == nil {
-			s.turnAway(from, c, "as many sessions as there may be")
+		if session = s.newSession(key, start); session == nil {
+			s.turnAway(from, c, "as many sessions as there may be, or no memory for one that is kept (mqtt.queue.total)")
 			return
 		}
 		state = session.state

@@ -140,7 +140,7 @@ func (s *Server) mqttMetrics() []admin.Metric {
 	kept := s.mqtt.retained.Stats()
 	return []admin.Metric{sessions.Metric, received.Metric, sent.Metric, faults.Metric, refused.Metric, unsubscribed.Metric, connects.Metric, takeovers.Metric,
 		wills.Metric, entries.Metric, stored.Metric, again.Metric, duplicates.Metric, lost.Metric,
-		single("weft_mqtt_queued_bytes", "Memory that the sessions' messages take.", admin.Gauge, uint64(max(s.mqtt.budget.Used(), 0))),
+		single("weft_mqtt_queued_bytes", "Memory that sessions, their subscriptions and their messages take: of mqtt.queue.total.", admin.Gauge, uint64(max(s.mqtt.budget.Used(), 0))),
 		single("weft_mqtt_retained_messages", "Topics that have a retained message.", admin.Gauge, uint64(kept.Messages)),
 		single("weft_mqtt_retained_bytes", "Memory that retained messages take.", admin.Gauge, uint64(max(kept.Bytes, 0))),
 		single("weft_mqtt_retained_refused_total", "Messages that were not retained because there was no room.", admin.Counter, kept.Refused),

@@ -254,7 +254,7 @@ func (s *mqttSpeaker) pump(session *mqttSession) {
 // for now.
 func (s *mqttSpeaker) replayed(session *mqttSession) bool {
 	p := s.path
-	for session.replaying() {
+	for session.replaying() && session.replay.Ready(session.state) {
 		if s.looked >= maxLooked {
 			s.look(session)
 			return false
@@ -264,33 +264,60 @@ func (s *mqttSpeaker) replayed(session *mqttSession) bool {
 		if len(page) == 0 && session.state.InFlight() > 0 {
 			return false
 		}
-		offered := false
-		for _, stored := range page {
-			var m abi.Message
-			stored.Fill(&m)
-			one := copied
-			one.QoS, one.Expires = min(copied.QoS, m.QoS), stored.Expires
-			switch session.state.Offer(&m, one, p.now) {
-			case mqtt.Direct:
-				s.directStored(session, &m, stored, &one)
-			case mqtt.Taken:
-				offered = true
-			case mqtt.DropBudget:
-				session.replay.Back(session.state, stored)
-				s.lag(session) // it can wait
-				return offered
-			}
-		}
+		offered, on := s.offerStored(session, page, copied)
 		if offered {
 			return true
 		}
-		if len(page) > 0 && session.peer.conn.Queued() > s.listener.outbox/2 {
-			s.lag(session)
+		if !on {
 			return false
 		}
 	}
 	return false
 }
+
+// offerStored offers the session a page of retained messages, as far as its connection
+// and the budget go: what is left of it waits for the next tick, and on is false.
+// offered tells whether the session has something to send now.
+func (s *mqttSpeaker) offerStored(session *mqttSession, page []*mqtt.Message, copied mqtt.Copy) (offered, on bool) {
+	for _, stored := range page {
+		if !s.fitsNow(session, stored) {
+			session.replay.Rewind(stored)
+			s.lag(session)
+			return offered, false
+		}
+		var m abi.Message
+		stored.Fill(&m)
+		one := copied
+		one.QoS, one.Expires = min(copied.QoS, m.QoS), stored.Expires
+		switch session.state.Offer(&m, one, s.path.now) {
+		case mqtt.Direct:
+			s.directStored(session, &m, stored, &one)
+		case mqtt.Taken:
+			offered = true
+		case mqtt.DropBudget:
+			session.replay.Back(session.state, stored)
+			s.lag(session) // it can wait
+			return offered, false
+		}
+	}
+	return offered, true
+}
+
+// fitsNow tells whether a retained message may be written: behind little that the
+// client has not read, and within the outbox, or alone.
+func (s *mqttSpeaker) fitsNow(session *mqttSession, stored *mqtt.Message) bool {
+	conn := session.peer.conn
+	size, outbox := len(stored.Topic)+len(stored.Attrs)+len(stored.Payload)+publishHead, s.listener.outbox
+	fits := func(queued int) bool { return queued == 0 || queued <= outbox/2 && queued+size <= outbox }
+	if fits(conn.Queued()) {
+		return true
+	}
+	conn.Flush() // what this turn has sent may be all that waits
+	return fits(conn.Queued())
+}
+
+// publishHead is about what a PUBLISH has beside its topic, properties and payload.
+const publishHead = 64
 
 // maxLooked bounds the search for retained messages in one turn: a page that is full
 // counts 1, one for which a thousand topics were looked at in vain 5. One SUBSCRIBE may
@@ -334,7 +361,29 @@ func (s *mqttSpeaker) directStored(session *mqttSession, m *abi.Message, stored 
 		s.path.ledger.DropCopy(why)
 		return
 	}
-	s.send(session.peer, packet.TypePublish, unit)
+	s.counts.sent[packet.TypePublish]++
+	if s.put(session.peer, c, unit, 0) == engine.Pressed {
+		s.path.loop.Hold(session.peer.conn.ID(), session.peer.conn.ID())
+	}
+}
+
+// put writes a PUBLISH of the session's. One of QoS 0 that the outbox does not keep is
+// lost and counted; any other is still in flight.
+func (s *mqttSpeaker) put(to *peer, c *mqttConn, unit []byte, qos uint8) engine.Sent {
+	priority := uint8(0)
+	if qos > 0 {
+		priority = s.setup.firm
+	}
+	sent := s.path.write(to, unit, priority)
+	if sent == engine.Dropped {
+		if c.out != nil {
+			c.out.Forget(s.alias) // perhaps the client never hears what it stands for
+		}
+		if qos == 0 {
+			s.path.ledger.DropCopy(delivery.OutboxFull)
+		}
+	}
+	return sent
 }
 
 // write writes one packet of the session's.
@@ -354,11 +403,7 @@ func (s *mqttSpeaker) write(session *mqttSession, c *mqttConn, o *mqtt.Outgoing)
 		return
 	}
 	s.counts.sent[packet.TypePublish]++
-	priority := uint8(0)
-	if o.QoS > 0 {
-		priority = s.setup.firm
-	}
-	s.path.write(session.peer, unit, priority)
+	s.put(session.peer, c, unit, o.QoS)
 }
 
 // lag notes that the session has more to send than its connection takes now.

@@ -9,21 +9,35 @@ import (
 	"github.com/weftrun/weft/runtime/mqtt/packet"
 )
 
-// newSession makes a session for a client; nil if there is no room for one.
-func (s *mqttSpeaker) newSession(key mqtt.Key) *mqttSession {
+// newSession makes a session for a client; nil if there is no room for one. What one
+// takes that does not outlive its connection, the bound of connections covers; one that
+// does is in the budget.
+func (s *mqttSpeaker) newSession(key mqtt.Key, start mqtt.Start) *mqttSession {
+	session := &mqttSession{key: key}
+	if start.Expiry > 0 {
+		if session.cost = mqtt.SessionCost(key); !s.budget.Take(session.cost) {
+			return nil
+		}
+	}
 	if s.setup.sessions.Add(1) > int64(s.setup.Session.Sessions) {
-		s.setup.sessions.Add(-1)
+		s.unmake(session)
 		return nil
 	}
 	st := s.path.stays.add(s.path.loop.Index(), s.listener.index)
 	if st == nil {
-		s.setup.sessions.Add(-1)
+		s.unmake(session)
 		return nil
 	}
-	session := &mqttSession{key: key, id: st.id, state: mqtt.NewSession(s.store, st.id, &s.setup.limits)}
+	session.id, session.state = st.id, mqtt.NewSession(s.store, st.id, &s.setup.limits)
 	_ = s.clients.Put(key, session.state) // it has no bound of its own
 	st.said = session
 	return session
+}
+
+// unmake takes a session out of the bounds.
+func (s *mqttSpeaker) unmake(session *mqttSession) {
+	s.setup.sessions.Add(-1)
+	s.budget.Give(session.cost)
 }
 
 // takeOver ends the connection that the client still has, and its session if it asks
@@ -138,7 +152,7 @@ func (s *mqttSpeaker) end(session *mqttSession) {
 	session.state.Release(func(stored *mqtt.Message, c mqtt.Copy) { s.passOn(stored, &c) })
 	session.state.End()
 	s.clients.Remove(session.key, session.state)
-	s.setup.sessions.Add(-1)
+	s.unmake(session)
 	p.stays.remove(session.id)
 }
 

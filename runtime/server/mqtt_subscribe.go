@@ -65,12 +65,18 @@ func (s *mqttSpeaker) subscribeTo(c *mqttConn, f *packet.Subscription, identifie
 	if at < 0 && len(session.subscriptions) >= s.setup.Session.Subscriptions {
 		return packet.QuotaExceeded
 	}
-	if shared {
-		if !s.join(session, group, pattern, by) {
-			return packet.QuotaExceeded
+	replays := !shared && s.setup.Retain && (f.RetainHandling == packet.RetainAlways || f.RetainHandling == packet.RetainIfNew && at < 0)
+	if replays && session.replay != nil && !session.replay.Takes(pattern) {
+		return packet.QuotaExceeded // rather than a subscription whose retained messages never come
+	}
+	if at < 0 && !s.budget.Take(mqtt.SubscriptionCost(filter)) {
+		return packet.QuotaExceeded
+	}
+	if code := s.enforce(session, group, pattern, shared, by); code != packet.Success {
+		if at < 0 {
+			s.budget.Give(mqtt.SubscriptionCost(filter))
 		}
-	} else if _, err := s.path.server.topics.Add(pattern, by); err != nil {
-		return packet.TopicFilterInvalid
+		return code
 	}
 	if at < 0 {
 		session.subscriptions = append(session.subscriptions, mqttSubscription{filter, by})
@@ -80,17 +86,35 @@ func (s *mqttSpeaker) subscribeTo(c *mqttConn, f *packet.Subscription, identifie
 		}
 		session.subscriptions[at].by = by
 	}
-	if !shared && s.setup.Retain && (f.RetainHandling == packet.RetainAlways || f.RetainHandling == packet.RetainIfNew && at < 0) {
-		copied := mqtt.Copy{QoS: qos}
-		if identifier != 0 {
-			copied.Identifiers = []uint32{identifier}
-		}
-		if session.replay == nil {
-			session.replay = new(mqtt.Replay)
-		}
-		session.replay.Add(pattern, copied)
+	if replays {
+		session.replays(pattern, qos, identifier)
 	}
 	return packet.Code(qos)
+}
+
+// enforce puts a subscription where messages look for their receivers; anything but
+// Success is why it is not there.
+func (s *mqttSpeaker) enforce(session *mqttSession, group, pattern string, shared bool, by router.Subscriber) packet.Code {
+	if shared {
+		if !s.join(session, group, pattern, by) {
+			return packet.QuotaExceeded
+		}
+	} else if _, err := s.path.server.topics.Add(pattern, by); err != nil {
+		return packet.TopicFilterInvalid
+	}
+	return packet.Success
+}
+
+// replays makes the session get the retained messages that the pattern matches.
+func (s *mqttSession) replays(pattern string, qos uint8, identifier uint32) {
+	copied := mqtt.Copy{QoS: qos}
+	if identifier != 0 {
+		copied.Identifiers = []uint32{identifier}
+	}
+	if s.replay == nil {
+		s.replay = new(mqtt.Replay)
+	}
+	s.replay.Add(pattern, copied)
 }
 
 // join makes the session a member of a shared subscription.
@@ -136,6 +160,7 @@ func (s *mqttSpeaker) unsubscribed(from *peer, c *mqttConn, unit []byte) error {
 
 // drop takes a subscription out of force.
 func (s *mqttSpeaker) drop(session *mqttSession, sub *mqttSubscription) {
+	s.budget.Give(mqtt.SubscriptionCost(sub.filter))
 	group, pattern, shared, _ := mqtt.CutShare(sub.filter)
 	if !shared || !s.setup.Shared {
 		if session.replay != nil {
