@@ -110,6 +110,7 @@ type mqttSpeaker struct {
 	counts   mqttCounts
 	leaving  *peer          // whose connection has just ended
 	behind   []*mqttSession // that have something to send and could not
+	caught   []*mqttSession // room for the next of them
 	pressed  []*mqttSession // for which publishers are held back
 	looking  []*mqttSession // whose retained messages are still looked for
 	looked   int            // in this turn: see maxLooked

@@ -335,6 +335,9 @@ func (s *mqttSpeaker) look(session *mqttSession) {
 // turn implements turner: sessions whose retained messages are looked for go on in
 // turn.
 func (s *mqttSpeaker) turn() {
+	if len(s.behind) > 0 {
+		s.catchUp()
+	}
 	s.looked = 0
 	for n := len(s.looking); n > 0 && s.looked < maxLooked; n-- {
 		session := s.looking[0]

@@ -181,18 +181,48 @@ func (s *mqttSpeaker) tick(now time.Time) {
 	if p.loop.Index() == 0 {
 		s.retained.Expire(now.UnixNano())
 	}
+	s.catchUp()
+	s.relieve(p.now)
+	s.counts.publish(s)
+}
+
+// catchUp goes on with the sessions that have more to send than their connections took,
+// as far as these have been written meanwhile.
+func (s *mqttSpeaker) catchUp() {
 	behind := s.behind
-	s.behind = s.behind[len(s.behind):]
+	s.behind = s.caught[:0]
 	for i, session := range behind {
 		session.lagging = false
 		behind[i] = nil
-		s.pump(session)
+		s.catch(session)
 	}
-	if len(s.behind) == 0 {
-		s.behind = behind[:0]
+	s.caught = behind[:0]
+}
+
+// catchRounds is how often in a turn a session's outbox is filled and written: a client
+// that reads fast must not have the loop for itself.
+const catchRounds = 4
+
+// catch sends what the session has until its connection takes no more: then the loop
+// hears when it does.
+func (s *mqttSpeaker) catch(session *mqttSession) {
+	for range catchRounds {
+		if session.peer == nil {
+			return
+		}
+		session.peer.conn.Flush()
+		if session.peer.conn.Queued() > s.listener.outbox/2 {
+			s.lag(session)
+			return
+		}
+		if s.pump(session); !session.lagging {
+			return
+		}
+		session.lagging = false
+		s.behind = s.behind[:len(s.behind)-1] // it is the last one
 	}
-	s.relieve(p.now)
-	s.counts.publish(s)
+	s.lag(session)
+	s.path.loop.Again()
 }
 
 // left says why a connection ends that the engine or another part of weft closes, to

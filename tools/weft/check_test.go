@@ -92,16 +92,7 @@ func TestCheckWarns(t *testing.T) {
 
 // An address is tried with the protocol that it is for: TCP and UDP share no ports.
 func TestCheckTriesTheAddress(t *testing.T) {
-	stream, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = stream.Close() }()
-	packets, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = packets.Close() }()
+	stream, packets := oneOfTwo(t)
 	for _, test := range []struct{ frame, address, want string }{
 		{"line", stream.Addr().String(), "ss -ltnp shows it"},
 		{"mcp-dgram", stream.Addr().String(), ""},
@@ -118,6 +109,33 @@ func TestCheckTriesTheAddress(t *testing.T) {
 			t.Errorf("%s on %s: exit code %d, expected %q:\n%s%s", test.frame, test.address, r.code, test.want, r.out, r.errOut)
 		}
 	}
+}
+
+// oneOfTwo listens on a port by TCP and on another by UDP, which have the other
+// protocol free: other tests run beside this one, and their ports come from the same
+// range.
+func oneOfTwo(t *testing.T) (stream net.Listener, packets net.PacketConn) {
+	t.Helper()
+	for range 50 {
+		a, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := net.ListenPacket("udp", a.Addr().String())
+		switch {
+		case err != nil:
+			_ = a.Close()
+		case stream == nil:
+			stream = a
+			_ = b.Close()
+		default:
+			_ = a.Close()
+			t.Cleanup(func() { _, _ = stream.Close(), b.Close() })
+			return stream, b
+		}
+	}
+	t.Fatal("no port is free by TCP and by UDP")
+	return nil, nil
 }
 
 // TestCheckWarnsOfSmallOutboxes: one that pauses its publishers after a turn must hold
