@@ -71,9 +71,10 @@ const (
 
 // MQTTQueue is what may wait for one client.
 type MQTTQueue struct {
-	// Messages is how many messages may wait.
+	// Messages is how many messages may wait, four times as many while the client is
+	// there and its publishers are held back (Outbox.WhenFull is pause).
 	Messages int `koanf:"messages" yaml:"messages" default:"10000" min:"1" max:"10000000"`
-	// Size is how many bytes they may have.
+	// Size is how many bytes they may have, four times as many in the same case.
 	Size Size `koanf:"size" yaml:"size" default:"4MiB" min:"1KiB" max:"4GiB"`
 	// WhenFull is what becomes of a message for a client whose queue is full:
 	// drop-newest refuses it, which its publisher is told, drop-oldest makes room for
