@@ -121,7 +121,8 @@ func (s *modbusSpeaker) data(from *peer, b []byte) (consumed, need int) {
 
 // request takes one request on its way.
 func (s *modbusSpeaker) request(d *dialogue, m *abi.Message) {
-	r := modbusRequest{transaction: m.Seq, unit: unitOf(m), function: m.Payload[0], silent: s.format.Unanswered(m)}
+	unit, _ := unitOf(m) // as Decode has written it
+	r := modbusRequest{transaction: m.Seq, unit: unit, function: m.Payload[0], silent: s.format.Unanswered(m)}
 	s.counts.request(r.function)
 	if len(d.requests) >= s.most {
 		s.path.ledger.In++
@@ -145,14 +146,17 @@ func (s *modbusSpeaker) request(d *dialogue, m *abi.Message) {
 	s.path.enter(d.peer, m)
 }
 
-// unitOf is the unit in a message's attributes, as Decode has written it.
-func unitOf(m *abi.Message) byte {
+// unitOf is the unit in a message's attributes: Decode has written it, or whoever sent
+// the message; false if it is no number from 0 to 255.
+func unitOf(m *abi.Message) (unit byte, ok bool) {
 	text, _ := m.Attrs.Get("unit")
 	n := 0
 	for _, c := range text {
-		n = n*10 + int(c-'0')
+		if n = n*10 + int(c-'0'); c < '0' || c > '9' || n > 255 {
+			return 0, false
+		}
 	}
-	return byte(n)
+	return byte(n), len(text) > 0
 }
 
 // deliver takes an answer to the client that asked. Anything else finds nobody: a

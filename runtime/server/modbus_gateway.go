@@ -71,7 +71,12 @@ func (p *path) forwarded(m *abi.Message) bool {
 		return false
 	}
 	p.goPast()
-	target := l.gateway[unitOf(m)]
+	unit, ok := unitOf(m)
+	if !ok { // a plugin has changed it
+		p.drop(m, delivery.BadDestination)
+		return true
+	}
+	target := l.gateway[unit]
 	p.settled(m, p.toDevice(m, []byte(target.device), target.unit))
 	return true
 }
@@ -80,7 +85,10 @@ func (p *path) forwarded(m *abi.Message) bool {
 func (p *path) toUpstream(m *abi.Message, name []byte) int {
 	unit := byte(1)
 	if _, ok := m.Attrs.Get("unit"); ok {
-		unit = unitOf(m)
+		if unit, ok = unitOf(m); !ok {
+			p.took(delivery.BadDestination)
+			return 0
+		}
 	}
 	return p.toDevice(m, name, unit)
 }

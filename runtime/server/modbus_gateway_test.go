@@ -344,6 +344,13 @@ api: {address: ""}
 		if got := c.hears(); string(got.Topic) != "my/answer" || string(got.Payload) != "\x03\x02\x01\x07" {
 			t.Errorf("%s: %x", got.Topic, got.Payload)
 		}
+		for _, unit := range []string{"north", "256", "-1", ""} {
+			m := message("ask/plc", "\x03\x00\x07\x00\x01", 1)
+			m.Properties = m.Properties.AppendUser([]byte("unit"), []byte(unit))
+			if code := c.publishes(m); !code.Failed() {
+				t.Errorf("unit %q: %v", unit, code)
+			}
+		}
 		c.subscribes(to("polled", 0))
 		if got := c.hears(); string(got.Payload) != `{"40001":256}` {
 			t.Errorf("%s: %s", got.Topic, got.Payload)
