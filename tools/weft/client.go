@@ -67,8 +67,8 @@ func (a *api) failed(err error) error {
 		return err
 	case strings.Contains(said.Error(), "400 Bad Request") && !a.secure.wanted():
 		return fail(exitAPI, fmt.Errorf("what answers at %s does not speak HTTP", a.address), "Where the API has TLS say so: --tls, or --ca FILE.")
-	case untrusted(err) != "":
-		return fail(exitAPI, fmt.Errorf("weft at %s: %w", a.address, said), untrusted(err))
+	case a.secure.untrusted(err) != "":
+		return fail(exitAPI, fmt.Errorf("weft at %s: %w", a.address, said), a.secure.untrusted(err))
 	case connect.IsWireError(err) && code == connect.CodeUnavailable:
 		return fail(exitAPI, fmt.Errorf("weft at %s does not serve now: %w", a.address, said), "It starts or shuts down. Try again in a moment.")
 	case connect.IsWireError(err) && code == connect.CodeInvalidArgument:

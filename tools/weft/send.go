@@ -110,7 +110,7 @@ func (s *sending) run(cmd *cobra.Command, args []string) error {
 	if secret != nil {
 		over := tls.Client(conn, secret)
 		if err := over.HandshakeContext(ctx); err != nil {
-			return fail(exitRuntime, fmt.Errorf("TLS with %s: %w", s.to, err), untrusted(err))
+			return fail(exitRuntime, fmt.Errorf("TLS with %s: %w", s.to, err), s.secure.untrusted(err))
 		}
 		conn = over
 	}
@@ -184,7 +184,7 @@ func (s *sending) silence(err error) error {
 		return fail(exitRuntime, errors.New("weft closed the connection without an answer"),
 			"Its log says why (a refused token, a frame that is none); with --set log.level=debug in detail.")
 	}
-	return fail(exitRuntime, err, untrusted(err))
+	return fail(exitRuntime, err, s.secure.untrusted(err))
 }
 
 func (s *sending) message(stdin io.Reader, args []string) (abi.Message, error) {

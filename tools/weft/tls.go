@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 )
@@ -71,8 +72,9 @@ func (s *secure) over(address string) (*tls.Config, error) {
 }
 
 // untrusted is the remedy for an error of a TLS connection; empty if it has another
-// reason.
-func untrusted(err error) string {
+// reason. A server that misses a certificate may say so (TLS 1.3) only after what the
+// client has sent, which then meets a closed connection.
+func (s *secure) untrusted(err error) string {
 	var authority x509.UnknownAuthorityError
 	var host x509.HostnameError
 	var record tls.RecordHeaderError
@@ -85,6 +87,9 @@ func untrusted(err error) string {
 		return "It seems to speak no TLS there: try without --tls."
 	case strings.Contains(err.Error(), "certificate required"):
 		return "The server asks for a certificate of yours: --cert FILE --cert-key FILE."
+	case s.wanted() && s.cert == "" && (errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
+		strings.Contains(err.Error(), "client conn could not be established")): // in the words of HTTP/2
+		return "It may ask for a certificate of yours: --cert FILE --cert-key FILE."
 	}
 	return ""
 }
