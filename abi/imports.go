@@ -7,8 +7,7 @@ const ImportModule = "weft"
 type Capability string
 
 // The capabilities. Publish and Subscribe have no functions: they bound the
-// effects of a plugin's answers. Filter is reserved: its functions come in a later
-// minor version.
+// effects of a plugin's answers. Filter came with version 1.1.
 const (
 	CapLog       Capability = "log"
 	CapMetrics   Capability = "metrics"
@@ -28,7 +27,7 @@ const (
 // Capabilities lists every capability that a manifest may ask for and an operator
 // may grant in this version.
 var Capabilities = []Capability{
-	CapLog, CapMetrics, CapClock, CapRandom, CapKV, CapPublish, CapSubscribe, CapHTTP, CapWASI,
+	CapLog, CapMetrics, CapClock, CapRandom, CapKV, CapPublish, CapSubscribe, CapHTTP, CapFilter, CapWASI,
 }
 
 // Import describes one host function.
@@ -36,6 +35,14 @@ type Import struct {
 	Name       string
 	Capability Capability
 	Signature  Signature
+}
+
+// Since is the first version that has the capability.
+func (c Capability) Since() Version {
+	if c == CapFilter {
+		return Version{1, 1}
+	}
+	return Version{1, 0}
 }
 
 // Imports lists every host function of this version, all in ImportModule.
@@ -56,6 +63,10 @@ var Imports = []Import{
 	{"kv_add", CapKV, Signature{[]ValueType{I32, I32, I64, I64}, []ValueType{I64}}},
 	{"kv_revision", CapKV, Signature{[]ValueType{I32, I32}, []ValueType{I64}}},
 	{"http_send", CapHTTP, Signature{[]ValueType{I32, I32, I32, I32, I32, I32, I32, I32, I64}, []ValueType{I64}}},
+	{"filter_source", CapFilter, Signature{[]ValueType{I64, I32, I32}, []ValueType{I64}}},
+	{"filter_block", CapFilter, Signature{[]ValueType{I32, I32, I64}, []ValueType{I32}}},
+	{"filter_allow", CapFilter, Signature{[]ValueType{I32, I32, I64}, []ValueType{I32}}},
+	{"filter_unblock", CapFilter, Signature{[]ValueType{I32, I32}, []ValueType{I32}}},
 }
 
 // Status is what a host function answers when it has no other result, and the

@@ -213,6 +213,7 @@ const (
 	MaxHTTPTarget = 8 << 10  // bytes of a request's URL
 	MaxHTTPHeader = 16 << 10 // bytes of a request's or an answer's header block
 	MaxHTTPBody   = 1 << 20  // bytes of a request's or an answer's body
+	MaxSource     = 64       // bytes of a source as text
 )
 
 // The answer of http_send as a resumed record carries it: AnswerHTTPSize bytes,

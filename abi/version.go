@@ -10,7 +10,7 @@ import (
 // own major version whose minor version is not above its own.
 const (
 	Major = 1
-	Minor = 0
+	Minor = 1
 )
 
 // ExportVersionPrefix begins the name of the export that tells, without running

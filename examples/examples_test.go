@@ -8,8 +8,11 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -37,7 +40,10 @@ const demoKey = "weft-demo-key-do-not-use-elsewhere"
 // transcript is the file transcript.yaml of an example.
 type transcript struct {
 	Config string
-	Steps  []step
+	// Services are HTTP servers that stand for the members of pools: what each begins
+	// its answers with.
+	Services map[string]string
+	Steps    []step
 }
 
 // step is one thing that happens, or that must have happened.
@@ -89,7 +95,7 @@ func replay(t *testing.T, file string) {
 	if err := yaml.Unmarshal(text, &script); err != nil {
 		t.Fatal(err)
 	}
-	r := newReplay(t, filepath.Join(filepath.Dir(file), script.Config))
+	r := newReplay(t, filepath.Join(filepath.Dir(file), script.Config), script.Services)
 	for i, s := range script.Steps {
 		if !t.Run("step", func(t *testing.T) { r.t = t; r.step(s) }) {
 			t.Fatalf("step %d of %s: %+v", i+1, file, s)
@@ -112,7 +118,21 @@ type client struct {
 	pending []byte
 }
 
-func newReplay(t *testing.T, configFile string) *stage {
+// service answers what it is sent behind the prefix, and refuses what begins with refuse.
+func service(t *testing.T, prefix string) config.UpstreamMember {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if bytes.HasPrefix(body, []byte("refuse")) {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		_, _ = w.Write(append([]byte(prefix), body...))
+	}))
+	t.Cleanup(s.Close)
+	return config.UpstreamMember{Address: s.Listener.Addr().String(), Weight: 1}
+}
+
+func newReplay(t *testing.T, configFile string, services map[string]string) *stage {
 	cfg, err := config.Load(config.Options{File: configFile, Presets: frame.Presets(), StdPlugins: std.Names()})
 	if err != nil {
 		t.Fatal(err)
@@ -121,6 +141,15 @@ func newReplay(t *testing.T, configFile string) *stage {
 		cfg.Listeners[i].Address = "127.0.0.1:0"
 	}
 	cfg.API.Address = ""
+	for name, prefix := range services {
+		pool := cfg.Upstreams[name]
+		for i := range pool.Members {
+			pool.Members[i] = service(t, prefix)
+		}
+	}
+	if cfg.Backbone.Data != "" {
+		cfg.Backbone.Data = t.TempDir()
+	}
 	srv, err := server.New(t.Context(), server.Options{Config: cfg, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
@@ -182,8 +211,12 @@ func (r *stage) step(s step) {
 		}
 		r.compare(s.See, d.Message)
 	case s.Publish != nil:
-		receipt, err := r.server.Bus().Publish(r.t.Context(), &abi.Message{Topic: []byte(s.Publish.Topic), Payload: []byte(s.Publish.Payload)})
-		if err != nil || receipt.Delivered == 0 {
+		var attrs abi.Attributes
+		for name, value := range s.Publish.Attributes {
+			attrs = attrs.AppendString(name, value)
+		}
+		receipt, err := r.server.Bus().Publish(r.t.Context(), &abi.Message{Topic: []byte(s.Publish.Topic), Payload: []byte(s.Publish.Payload), Attrs: attrs})
+		if err != nil || !receipt.Logged && receipt.Delivered == 0 {
 			r.t.Fatalf("%+v, %v", receipt, err)
 		}
 	default:
@@ -269,7 +302,7 @@ func (r *stage) compare(want *message, got *abi.Message) {
 
 // next waits for the next frame.
 func (c *client) next() (abi.Message, error) {
-	if err := c.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := c.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		return abi.Message{}, err
 	}
 	for {

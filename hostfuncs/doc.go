@@ -1,5 +1,5 @@
 // Package hostfuncs is what a plugin may call: one file for each capability of
-// the ABI (log, metrics, clock, random, kv) and one for the few functions of
+// the ABI (log, metrics, clock, random, kv, http, filter) and one for the few functions of
 // WASI that a guest of Go's own compiler insists on.
 //
 // A [Host] belongs to one plugin. It registers in the plugin's wazero runtime

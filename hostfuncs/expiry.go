@@ -10,7 +10,12 @@ type node struct {
 	entry
 	key  string
 	at   int  // in the expiries; -1 for a key that lives for ever
-	gone bool // of a shadow: it has deleted the key
+	gone bool // of a shadow: it has deleted the key; of a replica: it was deleted here
+
+	// Of a replica:
+	rev   uint64   // what the cluster calls the entry; 0 if it has none that is known
+	round uint32   // the last list of the cluster's that had the key
+	sync  *unsaved // nil while the cluster has the same
 }
 
 // expiries is the keys that expire, the first one to do so in front: making room

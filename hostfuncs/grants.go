@@ -21,6 +21,7 @@ type Grants struct {
 	Random  *RandomGrant
 	KV      *KVGrant
 	HTTP    *HTTPGrant
+	Filter  *FilterGrant
 	// Publish and Subscribe have no functions: they bound the effects that a
 	// plugin's answers carry.
 	Publish   *PublishGrant
@@ -65,6 +66,10 @@ type KVGrant struct {
 	// TTL is the longest time that a value of this plugin's lives: a longer
 	// one, and none, becomes this one. 0 is no bound.
 	TTL time.Duration
+	// Cluster has all nodes of a cluster share the namespace, and its values outlive
+	// the process: see [Replica]. It is another one than the process's own of that
+	// name.
+	Cluster bool
 }
 
 // PublishGrant lets a plugin emit messages.
@@ -112,6 +117,8 @@ func (g Grants) Has(c abi.Capability) bool {
 		return g.KV != nil
 	case abi.CapHTTP:
 		return g.HTTP != nil
+	case abi.CapFilter:
+		return g.Filter != nil
 	case abi.CapPublish:
 		return g.Publish != nil
 	case abi.CapSubscribe:
@@ -129,6 +136,8 @@ func Example(c abi.Capability) string {
 		return "kv: {namespace: NAME, size: 1MiB}"
 	case abi.CapHTTP:
 		return "http: {hosts: [api.example.org]}"
+	case abi.CapFilter:
+		return "filter: {sources: 1000, longest: 10m}"
 	case abi.CapPublish, abi.CapSubscribe:
 		return string(c) + `: {topics: ["TOPIC/#"]}`
 	}
@@ -142,8 +151,9 @@ func Example(c abi.Capability) string {
 //	metrics: {max: 64}
 //	clock: {}
 //	random: {rate: 16MiB}
-//	kv: {namespace: tokens, size: 1MiB, entries: 10000, ttl: 1h}
+//	kv: {namespace: tokens, size: 1MiB, entries: 10000, ttl: 1h, scope: cluster}
 //	http: {hosts: [api.example.org, "http://10.0.0.7:8080"], concurrency: 16, deadline: 5s, request: 64KiB, response: 64KiB}
+//	filter: {sources: 1000, longest: 10m, rate: 100/s}
 //	publish: {topics: ["alarm/#"]}
 //	subscribe: {topics: ["truck/+/in/#"]}
 //	wasi: {}
@@ -162,7 +172,7 @@ func ParseGrants(in map[string]map[string]any) (Grants, error) {
 		case abi.CapRandom:
 			g.Random = &RandomGrant{Rate: s.size("rate")}
 		case abi.CapKV:
-			g.KV = &KVGrant{Namespace: s.text("namespace"), Size: s.size("size"), Entries: int64(s.number("entries")), TTL: s.duration("ttl")}
+			g.KV = &KVGrant{Namespace: s.text("namespace"), Size: s.size("size"), Entries: int64(s.number("entries")), TTL: s.duration("ttl"), Cluster: s.clusterWide()}
 			if g.KV.Namespace == "" {
 				s.fail("namespace", "is missing: plugins that name the same one share keys")
 			}
@@ -175,9 +185,9 @@ func ParseGrants(in map[string]map[string]any) (Grants, error) {
 		case abi.CapWASI:
 			g.WASI = &WASIGrant{}
 		case abi.CapFilter:
-			s.errs = append(s.errs, fmt.Errorf("%w: capability %s is reserved for a later version of the ABI", ErrGrants, name))
+			g.Filter = s.filter()
 		default:
-			s.errs = append(s.errs, fmt.Errorf("%w: unknown capability %q: expected log, metrics, clock, random, kv, http, publish, subscribe or wasi", ErrGrants, name))
+			s.errs = append(s.errs, fmt.Errorf("%w: unknown capability %q: expected log, metrics, clock, random, kv, http, filter, publish, subscribe or wasi", ErrGrants, name))
 		}
 		errs = append(errs, s.finish()...)
 	}
@@ -226,6 +236,15 @@ func (s *scopeReader) text(key string) string {
 		s.fail(key, "is %v: expected text", v)
 	}
 	return t
+}
+
+// clusterWide reads how far a namespace reaches.
+func (s *scopeReader) clusterWide() bool {
+	scope := s.text("scope")
+	if scope != "" && scope != "process" && scope != "cluster" {
+		s.fail("scope", "is %q: expected process or cluster", scope)
+	}
+	return scope == "cluster"
 }
 
 // topics reads a list of patterns, which may not be empty.

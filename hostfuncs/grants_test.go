@@ -41,7 +41,11 @@ func TestParseGrants(t *testing.T) {
 func TestParseGrantsRefuses(t *testing.T) {
 	for says, in := range map[string]map[string]map[string]any{
 		`unknown capability "lgo": expected log`: {"lgo": nil},
-		"reserved for a later version":           {"filter": nil},
+		"filter.sources is 70000":                {"filter": {"sources": 70000}},
+		"filter.longest is 25h0m0s":              {"filter": {"longest": "25h"}},
+		"filter.rate is 100: expected a rate":    {"filter": {"rate": 100}},
+		"filter.rate is 20000/s":                 {"filter": {"rate": "20000/s"}},
+		"filter.source is unknown":               {"filter": {"source": "192.0.2.1"}},
 		"http.hosts is missing":                  {"http": nil},
 		`http.hosts holds a bad host "ftp://a"`:  {"http": {"hosts": []any{"ftp://a"}}},
 		"http.hosts holds 7: expected text":      {"http": {"hosts": []any{7}}},

@@ -31,9 +31,12 @@ type Config struct {
 	// HTTP carries out requests; required if http is granted. See
 	// NewHTTPTransport.
 	HTTP http.RoundTripper
+	// Filter is where rules of sources go; required if filter is granted.
+	Filter *Filter
 	// Shadow makes functions without effect on anybody else: http_send answers
-	// denied, what is written to kv only the plugin itself sees, metrics are
-	// discarded. Log lines carry shadow=true.
+	// denied, what is written to kv only the plugin itself sees, rules of sources are
+	// kept and not put into force, metrics are discarded. Log lines carry
+	// shadow=true.
 	Shadow bool
 }
 
@@ -46,6 +49,7 @@ type Host struct {
 	random  *randomFuncs
 	kv      *kvFuncs
 	http    *httpFuncs
+	filter  *filterFuncs
 	wasi    *wasiFuncs
 	effects effectScopes
 }
@@ -87,7 +91,7 @@ func New(cfg Config) (*Host, error) {
 		if cfg.KV == nil {
 			return nil, fmt.Errorf("%w: plugin %s is granted kv, but there is no store", ErrConfig, cfg.Plugin)
 		}
-		space, err := cfg.KV.Namespace(g.KV.Namespace, g.KV.Size)
+		space, err := cfg.KV.granted(g.KV)
 		if err != nil {
 			return nil, fmt.Errorf("%w: plugin %s: %w", ErrConfig, cfg.Plugin, err)
 		}
@@ -106,6 +110,16 @@ func New(cfg Config) (*Host, error) {
 			return nil, fmt.Errorf("%w: plugin %s: grants.http.hosts: %w", ErrConfig, cfg.Plugin, err)
 		}
 	}
+	if g.Filter != nil {
+		if cfg.Filter == nil {
+			return nil, fmt.Errorf("%w: plugin %s is granted filter, but there is nothing that puts rules into force", ErrConfig, cfg.Plugin)
+		}
+		book := cfg.Filter.book(cfg.Plugin)
+		if cfg.Shadow {
+			book = newFilterBook(cfg.Plugin, cfg.Filter.clock, noRules{})
+		}
+		h.filter = newFilterFuncs(*g.Filter, book, cfg.Filter.clock)
+	}
 	if h.effects, err = newEffectScopes(g); err != nil {
 		return nil, fmt.Errorf("%w: plugin %s: grants.%w", ErrConfig, cfg.Plugin, err)
 	}
@@ -115,9 +129,11 @@ func New(cfg Config) (*Host, error) {
 	return h, nil
 }
 
-// Register puts the granted functions into the runtime, as the modules weft and,
-// if wasi is granted, wasi_snapshot_preview1. A runtime takes one Host.
-func (h *Host) Register(ctx context.Context, rt wazero.Runtime) error {
+// Register puts the granted functions into the runtime, as the modules weft and, if
+// wasi is granted, wasi_snapshot_preview1. They have no names there, so that a runtime
+// takes any number of Hosts; a guest gets this one's by [Functions.With]. Close them
+// once the last guest that has them is closed.
+func (h *Host) Register(ctx context.Context, rt wazero.Runtime) (*Functions, error) {
 	r := newRegistrar(rt, abi.ImportModule)
 	if h.log != nil {
 		h.log.register(r)
@@ -137,15 +153,20 @@ func (h *Host) Register(ctx context.Context, rt wazero.Runtime) error {
 	if h.http != nil {
 		h.http.register(r)
 	}
-	if err := r.instantiate(ctx); err != nil {
-		return err
+	if h.filter != nil {
+		h.filter.register(r)
 	}
-	if h.wasi == nil {
-		return nil
+	f := &Functions{}
+	err := r.instantiate(ctx, &f.weft)
+	if err == nil && h.wasi != nil {
+		r = newRegistrar(rt, WASIModule)
+		h.wasi.register(r)
+		err = r.instantiate(ctx, &f.wasi)
 	}
-	r = newRegistrar(rt, WASIModule)
-	h.wasi.register(r)
-	return r.instantiate(ctx)
+	if err != nil {
+		return nil, errors.Join(err, f.Close(ctx))
+	}
+	return f, nil
 }
 
 // Stats is what the host functions of a plugin have counted since they were made.
@@ -181,14 +202,15 @@ func (h *Host) Stats() Stats {
 
 // registrar collects the functions of one host module.
 type registrar struct {
-	module string
-	build  wazero.HostModuleBuilder
-	count  int
-	err    error
+	module  string
+	runtime wazero.Runtime
+	build   wazero.HostModuleBuilder
+	count   int
+	err     error
 }
 
 func newRegistrar(rt wazero.Runtime, module string) *registrar {
-	return &registrar{module: module, build: rt.NewHostModuleBuilder(module)}
+	return &registrar{module: module, runtime: rt, build: rt.NewHostModuleBuilder(module)}
 }
 
 // add registers the function of the ABI called name with the signature that the
@@ -208,11 +230,14 @@ func (r *registrar) export(name string, sig abi.Signature, fn api.GoModuleFunc) 
 	r.count++
 }
 
-func (r *registrar) instantiate(ctx context.Context) error {
+func (r *registrar) instantiate(ctx context.Context, to *hostModule) (err error) {
 	if r.err != nil || r.count == 0 {
 		return r.err
 	}
-	if _, err := r.build.Instantiate(ctx); err != nil {
+	if to.code, err = r.build.Compile(ctx); err == nil {
+		to.module, err = r.runtime.InstantiateModule(ctx, to.code, wazero.NewModuleConfig().WithName(""))
+	}
+	if err != nil {
 		return fmt.Errorf("%w: module %s: %w", ErrConfig, r.module, err)
 	}
 	return nil

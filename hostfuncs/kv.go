@@ -30,7 +30,6 @@ type kvFuncs struct {
 }
 
 func newKVFuncs(g KVGrant, space *Namespace) *kvFuncs {
-	space.bound(g.Entries)
 	f := &kvFuncs{space: space}
 	if g.TTL > 0 {
 		f.longest = max(1, g.TTL.Milliseconds())

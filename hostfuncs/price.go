@@ -53,6 +53,8 @@ const (
 	priceRandom = 500
 	priceKV     = 900
 	priceHTTP   = 20_000
+	priceSource = 1_000
+	priceFilter = 4_000
 
 	priceURLByte   = 100   // http_send: a byte of the URL
 	priceHTTPField = 1_700 // and a field of the header
@@ -77,6 +79,10 @@ func priceOf(name string) price {
 		return price{base: priceKV}
 	case "http_send":
 		return price{priceHTTP, 16, 7, abi.MaxHTTPBody, 0}
+	case "filter_source":
+		return price{base: priceSource}
+	case "filter_block", "filter_allow", "filter_unblock":
+		return price{base: priceFilter}
 	case "fd_write": // pays for its bytes as it sees them
 		return price{priceLog, 8 * 100, 2, 1024, 1024}
 	case "poll_oneoff":

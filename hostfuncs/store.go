@@ -19,6 +19,10 @@ type KV struct {
 	clock  Clock
 	mu     sync.Mutex
 	spaces map[string]*Namespace
+
+	sharing sync.Mutex // guards what follows; held while a Sharer works
+	sharer  Sharer
+	shared  map[string]*Namespace
 }
 
 // ErrNamespace is wrapped by the errors of [KV.Namespace].
@@ -29,31 +33,44 @@ func NewKV(clock Clock) *KV {
 	if clock == nil {
 		clock = SystemClock{}
 	}
-	return &KV{clock: clock, spaces: make(map[string]*Namespace)}
+	return &KV{clock: clock, spaces: make(map[string]*Namespace), shared: make(map[string]*Namespace)}
 }
 
 // Namespace returns the namespace of that name, making it if need be. Its bound
 // is the largest size in bytes it was ever asked for with; 0 is DefaultKVSize.
 func (kv *KV) Namespace(name string, size int64) (*Namespace, error) {
-	if name == "" || size < 0 {
-		return nil, fmt.Errorf("%w: name %q, size %d: expected a name and a size that is not negative", ErrNamespace, name, size)
-	}
-	if size == 0 {
-		size = DefaultKVSize
+	size, err := checkNamespace(name, size)
+	if err != nil {
+		return nil, err
 	}
 	kv.mu.Lock()
 	defer kv.mu.Unlock()
 	s := kv.spaces[name]
 	if s == nil {
-		s = &Namespace{clock: kv.clock, seed: maphash.MakeSeed()}
-		for i := range s.shards {
-			s.shards[i].entries = make(map[string]*node)
-			s.shards[i].earliest.Store(math.MaxInt64)
-		}
+		s = newNamespace(kv.clock)
 		kv.spaces[name] = s
 	}
 	s.limit.Store(max(s.limit.Load(), size))
 	return s, nil
+}
+
+func checkNamespace(name string, size int64) (int64, error) {
+	if name == "" || size < 0 {
+		return 0, fmt.Errorf("%w: name %q, size %d: expected a name and a size that is not negative", ErrNamespace, name, size)
+	}
+	if size == 0 {
+		size = DefaultKVSize
+	}
+	return size, nil
+}
+
+func newNamespace(clock Clock) *Namespace {
+	s := &Namespace{clock: clock, seed: maphash.MakeSeed()}
+	for i := range s.shards {
+		s.shards[i].entries = make(map[string]*node)
+		s.shards[i].earliest.Store(math.MaxInt64)
+	}
+	return s
 }
 
 // Bounds are how many bytes and entries the namespace may have: the largest that it
@@ -88,6 +105,7 @@ type Namespace struct {
 	most     atomic.Int64 // how many entries; 0: no bound of their own
 	count    atomic.Int64
 	revision atomic.Int64
+	replica  *Replica // nil for one of the process alone
 	shards   [shards]shard
 }
 
@@ -148,13 +166,13 @@ func (s *Namespace) Revision(key []byte) (int64, abi.Status) {
 // Set sets the key for ttl milliseconds, 0 for ever, and returns its revision.
 // The value is copied.
 func (s *Namespace) Set(key, value []byte, ttl int64) (int64, abi.Status) {
-	return s.update(key, ttl, func(entry, bool) ([]byte, abi.Status) { return value, abi.StatusOK })
+	return s.update(key, ttl, change{kind: changeSet}, func(entry, bool) ([]byte, abi.Status) { return value, abi.StatusOK })
 }
 
 // CompareAndSet is Set if the key's revision is the given one; 0 says that the
 // key must not exist.
 func (s *Namespace) CompareAndSet(key []byte, revision int64, value []byte, ttl int64) (int64, abi.Status) {
-	return s.update(key, ttl, func(old entry, _ bool) ([]byte, abi.Status) {
+	return s.update(key, ttl, change{kind: changeCompare}, func(old entry, _ bool) ([]byte, abi.Status) {
 		if old.revision != revision {
 			return nil, abi.StatusConflict
 		}
@@ -166,12 +184,12 @@ func (s *Namespace) CompareAndSet(key []byte, revision int64, value []byte, ttl 
 // returns the sum. A missing key counts as 0 and gets the ttl; one that exists
 // keeps its own. A sum that an int64 does not hold is refused.
 func (s *Namespace) Add(key []byte, delta, ttl int64) (sum int64, status abi.Status) {
-	_, status = s.update(key, ttl, func(old entry, exists bool) ([]byte, abi.Status) {
+	_, status = s.update(key, ttl, change{kind: changeAdd, delta: delta}, func(old entry, exists bool) ([]byte, abi.Status) {
 		if sum, status = addTo(old, exists, delta); status != abi.StatusOK {
 			return nil, status
 		}
 		return binary.LittleEndian.AppendUint64(nil, uint64(sum)), abi.StatusOK
-	}, keepTTL)
+	})
 	return sum, status
 }
 
@@ -195,31 +213,31 @@ func (s *Namespace) Delete(key []byte) abi.Status {
 	if n == nil {
 		return abi.StatusNotFound
 	}
+	if s.replica != nil {
+		s.bury(sh, n)
+		s.replica.mark(n, change{kind: changeSet})
+		return abi.StatusOK
+	}
 	s.remove(sh, n)
 	return abi.StatusOK
 }
 
-type ttlRule int
-
-// keepTTL leaves the time at which an existing key expires as it is.
-const keepTTL ttlRule = 1
-
-// update replaces the key's entry by what change makes of it, which is copied.
+// update replaces the key's entry by what value makes of it, which is copied.
 // When the bound is reached it removes what has expired and tries again.
-func (s *Namespace) update(key []byte, ttl int64, change func(old entry, exists bool) ([]byte, abi.Status), rules ...ttlRule) (int64, abi.Status) {
+func (s *Namespace) update(key []byte, ttl int64, c change, value func(old entry, exists bool) ([]byte, abi.Status)) (int64, abi.Status) {
 	if !validTTL(ttl) {
 		return 0, abi.StatusInvalid
 	}
-	revision, room, status := s.tryUpdate(key, ttl, change, len(rules) > 0)
+	revision, room, status := s.tryUpdate(key, ttl, c, value)
 	if room > 0 && s.expire(room) {
-		revision, _, status = s.tryUpdate(key, ttl, change, len(rules) > 0)
+		revision, _, status = s.tryUpdate(key, ttl, c, value)
 	}
 	return revision, status
 }
 
 // tryUpdate is update as far as there is room; if there is not, room is how many
 // bytes it wants.
-func (s *Namespace) tryUpdate(key []byte, ttl int64, change func(entry, bool) ([]byte, abi.Status), keep bool) (revision, room int64, status abi.Status) {
+func (s *Namespace) tryUpdate(key []byte, ttl int64, c change, next func(entry, bool) ([]byte, abi.Status)) (revision, room int64, status abi.Status) {
 	sh := s.shard(key)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -228,31 +246,54 @@ func (s *Namespace) tryUpdate(key []byte, ttl int64, change func(entry, bool) ([
 	if exists {
 		old = n.entry
 	}
-	value, status := change(old, exists)
+	value, status := next(old, exists)
+	if status == abi.StatusOK && s.replica != nil {
+		status = s.replica.takes(key, value, exists)
+	}
 	if status != abi.StatusOK {
 		return 0, 0, status
 	}
 	e := entry{value: bytes.Clone(value)}
 	switch {
-	case exists && keep:
+	case exists && c.kind == changeAdd: // the time at which it expires stays as it is
 		e.expires = old.expires
 	case ttl > 0:
 		e.expires = s.clock.Monotonic() + ttl*1e6
 	}
+	if n, room = s.put(sh, n, key, e); n == nil {
+		return 0, room, abi.StatusLimit
+	}
+	if s.replica != nil {
+		c.absent = !exists
+		s.replica.mark(n, c)
+	}
+	return n.revision, 0, abi.StatusOK
+}
+
+// put makes e, with a revision of its own, the entry of a key that n is the living
+// node of, nil for none. It returns the node; or nil and how much room it wants.
+func (s *Namespace) put(sh *shard, n *node, key []byte, e entry) (*node, int64) {
+	exists, old := n != nil, entry{}
 	delta := cost(len(key), e)
 	if exists {
+		old = n.entry
 		delta -= cost(len(key), old)
 	}
 	if s.used.Add(delta) > s.limit.Load() && delta > 0 {
 		s.used.Add(-delta)
-		return 0, delta, abi.StatusLimit
+		return nil, delta
 	}
 	if !exists && !s.addEntry() {
 		s.used.Add(-delta)
-		return 0, delta, abi.StatusLimit
+		return nil, delta
 	}
 	e.revision = s.revision.Add(1)
-	if !exists {
+	switch {
+	case exists:
+	case s.replica != nil && sh.entries[string(key)] != nil: // one that is gone
+		n = sh.entries[string(key)]
+		s.unbury(n)
+	default:
 		n = &node{key: string(key), at: -1}
 		sh.entries[n.key] = n
 	}
@@ -260,7 +301,7 @@ func (s *Namespace) tryUpdate(key []byte, ttl int64, change func(entry, bool) ([
 	if old.expires != e.expires {
 		sh.list(n)
 	}
-	return e.revision, 0, abi.StatusOK
+	return n, 0
 }
 
 // addEntry counts one more entry unless there are as many as there may be.
@@ -280,10 +321,22 @@ func (s *Namespace) shard(key []byte) *shard {
 func (s *Namespace) lookup(sh *shard, key []byte) *node {
 	n := sh.entries[string(key)]
 	if n != nil && n.expires != 0 && !n.alive(s.clock.Monotonic()) {
-		s.remove(sh, n)
+		s.expired(sh, n)
+		return nil
+	}
+	if n != nil && n.gone {
 		return nil
 	}
 	return n
+}
+
+// expired removes an entry whose time is over.
+func (s *Namespace) expired(sh *shard, n *node) {
+	if n.sync != nil {
+		s.bury(sh, n)
+		return
+	}
+	s.remove(sh, n)
 }
 
 func (s *Namespace) remove(sh *shard, n *node) {
@@ -313,7 +366,7 @@ func (s *Namespace) expire(room int64) bool {
 		}
 		sh.mu.Lock()
 		for !s.hasRoom(room) && sh.expiring.next() <= now {
-			s.remove(sh, sh.expiring[0])
+			s.expired(sh, sh.expiring[0])
 			removed = true
 		}
 		sh.mu.Unlock()

@@ -99,18 +99,19 @@ type Cause uint8
 
 // The causes.
 const (
-	CauseNone     Cause = iota // nothing happened
-	CausePlugin                // the plugin's own verdict
-	CauseTrap                  // the plugin trapped on the message twice; its policy answered
-	CauseFault                 // the plugin's answer broke the contract twice; its policy answered
-	CauseBackOff               // the plugin fails too often and is resting; its policy answered
-	CauseBuffer                // the plugin had no buffer for so large a message; its policy answered
-	CauseFuel                  // the plugin used up its CPU budget on the message; its policy answered
-	CauseDepth                 // the plugin nested its calls too deep on the message; its policy answered
-	CauseLost                  // the instance that had paused the message is gone; its policy answered
-	CauseHeld                  // the chain holds as much as it may: the plugin's policy answered, or the message could not wait and was dropped
-	CauseDeadline              // the plugin wanted to wait longer than the message may; its policy answered
-	CauseEnded                 // the message was held when its session ended
+	CauseNone       Cause = iota // nothing happened
+	CausePlugin                  // the plugin's own verdict
+	CauseTrap                    // the plugin trapped on the message twice; its policy answered
+	CauseFault                   // the plugin's answer broke the contract twice; its policy answered
+	CauseBackOff                 // the plugin fails too often and is resting; its policy answered
+	CauseBuffer                  // the plugin had no buffer for so large a message; its policy answered
+	CauseFuel                    // the plugin used up its CPU budget on the message; its policy answered
+	CauseDepth                   // the plugin nested its calls too deep on the message; its policy answered
+	CauseLost                    // the instance that had paused the message is gone; its policy answered
+	CauseHeld                    // the chain holds as much as it may: the plugin's policy answered, or the message could not wait and was dropped
+	CauseDeadline                // the plugin wanted to wait longer than the message may; its policy answered
+	CauseEnded                   // the message was held when its session ended
+	CauseConversion              // the payload could not be converted for the plugin; its policy answered
 )
 
 // String is the cause's name as it appears in logs and metrics.
@@ -140,6 +141,8 @@ func (c Cause) String() string {
 		return "held"
 	case CauseEnded:
 		return "ended"
+	case CauseConversion:
+		return "conversion"
 	}
 	return "unknown"
 }

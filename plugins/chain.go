@@ -4,16 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/weftrun/weft/abi"
+	"github.com/weftrun/weft/hostfuncs"
 )
 
 // Chain is plugins in onion order with one instance of each. It belongs to one
 // goroutine, that of its loop, from NewChain to Close.
 type Chain struct {
+	label     atomic.Int64 // see Label
 	listeners [][]byte
-	longest   int // bytes of the longest listener name
+	elsewhere []byte // what comes by none of them comes by this
+	longest   int    // bytes of the longest listener name
 	hops      []*hop
 	live      []int32 // messages that the next call is about
 	dirty     []int32 // of a call: which records the guest touched
@@ -23,7 +27,9 @@ type Chain struct {
 	topicSpan uint64 // the last changed topic of a call, as the guest answered it, and its copy
 	topic     []byte
 	tap       *tapPoint // nil: nobody looks at the chain as a whole
+	origins   hostfuncs.Origins
 	pauses    *pauses   // nil as long as no plugin could pause
+	leaving   bool      // some hop is
 	paused    []pausing // by the step that runs, or has just run
 	given     int       // bytes handed to the plugin in this step
 	answered  int       // bytes of its answers
@@ -39,7 +45,7 @@ const (
 )
 
 // NewChain makes an instance of each plugin. listenerNames are the names that
-// Message.Listener counts. If one plugin cannot be instantiated, nothing is left
+// Message.Listener counts; what comes by any other has none, see Rename. If one plugin cannot be instantiated, nothing is left
 // behind. A chain without plugins is allowed: everything passes through.
 func NewChain(ctx context.Context, listenerNames []string, plugins ...*Plugin) (*Chain, error) {
 	c := &Chain{changed: make(map[uint64]abi.Attributes)}
@@ -51,7 +57,7 @@ func NewChain(ctx context.Context, listenerNames []string, plugins ...*Plugin) (
 		if err := ctx.Err(); err != nil {
 			return nil, errors.Join(err, c.Close(ctx))
 		}
-		h := newHop(p, int16(i))
+		h := newHop(p, c, int16(i))
 		c.hops = append(c.hops, h)
 		if err := h.live.build(); err != nil {
 			return nil, errors.Join(fmt.Errorf("%s: %w", p.spec.source(), err), c.Close(ctx))
@@ -66,6 +72,10 @@ func (c *Chain) Len() int { return len(c.hops) }
 // Plugin is the plugin that is live at that place of the chain, as Outcome.Plugin
 // counts.
 func (c *Chain) Plugin(i int) *Plugin { return c.hops[i].live.plugin }
+
+// OnSource lets plugins ask where a session comes from: of is called on the chain's
+// goroutine, while one of its hooks runs. Without it, nobody knows.
+func (c *Chain) OnSource(of hostfuncs.Origins) { c.origins = of }
 
 // Close closes the chain's instances. The guests are not told.
 func (c *Chain) Close(context.Context) error {
@@ -95,6 +105,7 @@ func (c *Chain) CloseSessions(b *Batch) { c.run(b, abi.HookClose) }
 // cheap when nothing is due. listener is whose chain it is: what is emitted comes by
 // that.
 func (c *Chain) Tick(b *Batch, now time.Time, listener uint32) {
+	c.compact()
 	due := false
 	for i, h := range c.hops {
 		if !h.tickDue(now) {
@@ -116,8 +127,9 @@ func (c *Chain) Tick(b *Batch, now time.Time, listener uint32) {
 }
 
 func (c *Chain) run(b *Batch, hook abi.Hook) {
+	c.compact()
 	b.begin(hook)
-	c.tap.beforeAll(b)
+	c.tap.beforeAll(b, hook)
 	if hook == abi.HookMessages {
 		c.arrive(b)
 		if c.pauses != nil && c.pauses.count > 0 {
@@ -136,9 +148,12 @@ func (c *Chain) steps(b *Batch) {
 		}
 		for hook := abi.HookMessages; hook <= abi.HookTick; hook++ {
 			if h.wants(hook) && c.collect(b, k, hook) {
-				h.tap.before(b, c.live)
+				if h.convert != nil && hook == abi.HookMessages && !c.convert(h, b) {
+					continue
+				}
+				h.tap.before(h, b, hook, c.live)
 				c.deliver(h, b, hook)
-				h.tap.after(b, k, hook)
+				h.tap.after(h, b, hook)
 				b.insertEmits(k + 1)
 				if len(c.paused) > 0 {
 					c.hold(b, k+1)
@@ -168,6 +183,9 @@ func (c *Chain) serve(h *seat, b *Batch, hook abi.Hook, rest []int32) {
 	clear(c.changed)
 	c.given, c.answered = 0, 0
 	h.counters.messages.add(uint64(len(rest)))
+	if hook != abi.HookMessages && hook != abi.HookResume {
+		h.counters.events.add(uint64(len(rest)))
+	}
 	if len(h.offenders) > 0 {
 		rest = c.withoutResting(h, b, rest)
 	}
@@ -254,8 +272,13 @@ func (c *Chain) refresh(b *Batch, indices []int32) {
 
 // answerByPolicy decides messages in the plugin's stead.
 func (c *Chain) answerByPolicy(h *seat, b *Batch, indices []int32, cause Cause) {
+	c.answerFor(h, b, indices, cause, h.inWords(cause))
+}
+
+// answerFor is answerByPolicy with what went wrong in words.
+func (c *Chain) answerFor(h *seat, b *Batch, indices []int32, cause Cause, words string) {
 	h.counters.policy.add(uint64(len(indices)))
-	b.failures = append(b.failures, h.inWords(cause))
+	b.failures = append(b.failures, words)
 	failure := &b.failures[len(b.failures)-1]
 	for _, i := range indices {
 		o := &b.Outcomes[i]

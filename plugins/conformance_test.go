@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -33,14 +34,19 @@ func TestConformance(t *testing.T) {
 		t.Fatalf("%d vectors, %d guests", len(all), len(guests))
 	}
 	for _, language := range []string{"rust", "go", "assemblyscript"} {
-		if !slices.ContainsFunc(guests, func(g vectors.Guest) bool { return g.Version == "v1.0" && g.Language == language }) {
-			t.Errorf("v1.0: there is no guest in %s: go run ./tools/guests", language)
+		for _, version := range []string{"v1.0", "v" + abi.Current.String()} {
+			if !slices.ContainsFunc(guests, func(g vectors.Guest) bool { return g.Version == version && g.Language == language }) {
+				t.Errorf("%s: there is no guest in %s: go run ./tools/guests", version, language)
+			}
 		}
 	}
 	cache := t.TempDir()
 	for _, g := range guests {
 		t.Run(g.Version+"/"+g.Language, func(t *testing.T) {
 			for _, v := range all {
+				if !g.Passes(&v) {
+					continue
+				}
 				t.Run(v.Name, func(t *testing.T) { conform(t, plugins.EnvConfig{CacheDir: cache}, g, v) })
 			}
 		})
@@ -49,6 +55,9 @@ func TestConformance(t *testing.T) {
 		}
 		t.Run(g.Version+"/"+g.Language+"/unmetered", func(t *testing.T) {
 			for _, v := range all {
+				if !g.Passes(&v) {
+					continue
+				}
 				t.Run(v.Name, func(t *testing.T) { conform(t, plugins.EnvConfig{CacheDir: cache, Unmetered: true}, g, v) })
 			}
 		})
@@ -64,6 +73,7 @@ type conformance struct {
 	kv      *hostfuncs.Namespace
 	chain   *plugins.Chain
 	web     *conformanceWeb
+	rules   *conformanceRules
 }
 
 const conformanceTick = time.Millisecond
@@ -71,12 +81,16 @@ const conformanceTick = time.Millisecond
 var conformanceListeners = []string{"trucks", "lines"}
 
 func conform(t *testing.T, cfg plugins.EnvConfig, g vectors.Guest, v vectors.Vector) {
-	c := conformance{T: t, clock: &conformanceClock{}, log: &conformanceLog{}, metrics: &conformanceMetrics{}, web: newConformanceWeb()}
+	c := conformance{T: t, clock: &conformanceClock{}, log: &conformanceLog{}, metrics: &conformanceMetrics{}, web: newConformanceWeb(), rules: &conformanceRules{}}
 	cfg.Logger, cfg.Metrics, cfg.Clock, cfg.HTTP = slog.New(c.log), c.metrics, c.clock, c.web
+	cfg.Filter = hostfuncs.NewFilter(c.clock, c.rules)
 	env := newEnv(t, cfg)
 	scopes := map[string]map[string]any{"log": nil, "metrics": nil, "clock": nil, "random": nil, "wasi": nil, "kv": {"namespace": "vectors"},
 		"publish": {"topics": []string{"#"}}, "subscribe": {"topics": []string{"#", "queue:#"}},
 		"http": {"hosts": []any{"api.example.org"}, "deadline": "10s"}}
+	if g.Version != "v1.0" {
+		scopes["filter"] = nil
+	}
 	maps.Copy(scopes, v.Grants)
 	grants, err := hostfuncs.ParseGrants(scopes)
 	if err != nil {
@@ -107,6 +121,7 @@ func conform(t *testing.T, cfg plugins.EnvConfig, g vectors.Guest, v vectors.Vec
 	}
 	defer c.chain.Close(t.Context())
 	c.chain.OnWake(c.web.wake)
+	c.chain.OnSource(conformanceSource)
 	c.log.lines = nil
 	var batch plugins.Batch
 	c.chain.Tick(&batch, time.Unix(0, c.clock.Wall()).Add(-conformanceTick), 0) // the first interval begins
@@ -130,7 +145,7 @@ func padded(v vectors.Vector) json.RawMessage {
 
 func (c *conformance) step(b *plugins.Batch, s vectors.Step) {
 	c.clock.advance += s.Advance * int64(time.Millisecond)
-	c.log.lines, c.metrics.list = nil, nil
+	c.log.lines, c.metrics.list, c.rules.list = nil, nil, nil
 	for range s.Times {
 		for _, m := range s.Messages {
 			b.Messages = append(b.Messages, conformanceMessage(m))
@@ -196,6 +211,9 @@ func (c *conformance) compareHost(s vectors.Step) {
 	if !slices.Equal(c.metrics.list, s.Metrics) {
 		c.Errorf("metrics: got %s, expected %s", short(c.metrics.list), short(s.Metrics))
 	}
+	if !slices.Equal(c.rules.list, s.Rules) {
+		c.Errorf("rules: got %s, expected %s", short(c.rules.list), short(s.Rules))
+	}
 	for key, want := range s.KV {
 		value := make([]byte, abi.MaxKVValue)
 		n, status := c.kv.Get([]byte(key), value)
@@ -230,6 +248,27 @@ type pluginLog struct{ *conformanceLog }
 func (l pluginLog) Handle(_ context.Context, r slog.Record) error {
 	l.lines = append(l.lines, vectors.Log{Level: strings.ToLower(r.Level.String()), Text: vectors.Bytes(r.Message)})
 	return nil
+}
+
+// conformanceRules keeps what plugins said of sources.
+type conformanceRules struct{ list []vectors.Rule }
+
+func (r *conformanceRules) Change(c hostfuncs.FilterChange) bool {
+	r.list = append(r.list, vectors.Rule{Do: c.Verb.String(), Source: c.Source.String(), TTL: c.TTL.Milliseconds()})
+	return true
+}
+
+func (r *conformanceRules) Revoke(string) {}
+
+// conformanceSource is where a session comes from.
+func conformanceSource(session uint64) (netip.Addr, bool) {
+	switch {
+	case session == 0:
+		return netip.Addr{}, false
+	case session < 256:
+		return netip.AddrFrom4([4]byte{192, 0, 2, byte(session)}), true
+	}
+	return netip.MustParseAddr(fmt.Sprintf("2001:db8::%x", session)), true
 }
 
 // conformanceMetrics keeps what plugins measured.

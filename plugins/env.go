@@ -11,11 +11,11 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/tetratelabs/wazero"
-
 	"github.com/weftrun/weft/hostfuncs"
+	"github.com/weftrun/weft/plugins/compiler"
 	"github.com/weftrun/weft/plugins/sign"
 )
 
@@ -25,6 +25,10 @@ type EnvConfig struct {
 	// CacheDir keeps compiled plugins from one start to the next; empty keeps
 	// them in memory only. Nobody else may write there.
 	CacheDir string
+	// Compiler starts a process that compiles plugins, beside this one: a program
+	// and its arguments that end up in compiler.Serve. Empty, or a process that
+	// does not start, compiles them in this process.
+	Compiler []string
 	Logger   *slog.Logger          // discards
 	KV       *hostfuncs.KV         // a new one with Clock
 	Metrics  hostfuncs.MetricsSink // discards
@@ -32,6 +36,9 @@ type EnvConfig struct {
 	// HTTP carries out the requests of plugins that are granted http; nil is a
 	// transport of hostfuncs.NewHTTPTransport.
 	HTTP http.RoundTripper
+	// Filter is where the rules of plugins go that are granted filter; nil is one that
+	// puts nothing into force.
+	Filter *hostfuncs.Filter
 	// Trust is the keys whose signatures count. If RequireSigned is set, a
 	// binary that none of them signed does not load; otherwise one may be
 	// unsigned, and what a trusted key has signed must still be as it was.
@@ -41,6 +48,9 @@ type EnvConfig struct {
 	// lets the process measure it. A test that sets it is deterministic.
 	FuelPerMicrosecond float64
 	CallBudget         time.Duration // DefaultCallBudget
+	// KeepMemory is how many bytes of memory of instances that were closed are kept for
+	// the next ones, so that a plugin can be replaced without new pages; 0 is none.
+	KeepMemory int64
 	// Unmetered runs plugins without any bound on their CPU time, for
 	// measurements of what the bound costs.
 	Unmetered bool
@@ -49,14 +59,19 @@ type EnvConfig struct {
 // Env is what all plugins of a process share: compiled code, the key-value
 // store, metrics, the clock. Its methods may be called from any goroutine.
 type Env struct {
-	cfg   EnvConfig
-	cache wazero.CompilationCache
+	cfg      EnvConfig
+	compiler *compiler.Compiler
+	kept     *keptMemory // nil: none is kept
 
 	compiling chan struct{} // held by who compiles: wazero does one module at a time into a shared cache
 	mu        sync.Mutex    // guards what follows
 	plugins   map[*Plugin]struct{}
+	programs  map[programKey]*program
+	idle      []*program     // of programs, those that nobody uses; the one used last is last
 	states    map[string]int // by name: how large the last state was that was handed over
 	closed    bool
+
+	shared atomic.Uint64 // plugins that found their program there
 
 	reapers sync.WaitGroup // instances that are being closed beside the loops
 	reaping chan struct{}
@@ -82,27 +97,37 @@ func NewEnv(cfg EnvConfig) (*Env, error) {
 	if cfg.HTTP == nil {
 		cfg.HTTP = hostfuncs.NewHTTPTransport()
 	}
+	if cfg.Filter == nil {
+		cfg.Filter = hostfuncs.NewFilter(cfg.Clock, nil)
+	}
 	if cfg.CallBudget == 0 {
 		cfg.CallBudget = DefaultCallBudget
 	}
 	e := &Env{
-		cfg: cfg, plugins: make(map[*Plugin]struct{}), states: make(map[string]int),
+		cfg: cfg, plugins: make(map[*Plugin]struct{}), programs: make(map[programKey]*program), states: make(map[string]int),
 		compiling: make(chan struct{}, 1), reaping: make(chan struct{}, maxReaping),
 	}
-	if cfg.CacheDir == "" {
-		e.cache = wazero.NewCompilationCache()
-		return e, nil
+	if cfg.KeepMemory > 0 {
+		e.kept = &keptMemory{most: uint64(cfg.KeepMemory)}
 	}
-	cache, err := wazero.NewCompilationCacheWithDir(cfg.CacheDir)
-	if err != nil {
-		return nil, fmt.Errorf("%w: the cache directory %s: %w", ErrSpec, cfg.CacheDir, err)
+	var err error
+	if e.compiler, err = compiler.New(compiler.Config{Folder: cfg.CacheDir, Command: cfg.Compiler, Logger: cfg.Logger}); err != nil {
+		return nil, fmt.Errorf("%w: the cache directory: %w", ErrSpec, err)
 	}
-	e.cache = cache
 	return e, nil
+}
+
+// Compiled is how plugins became machine code so far, and how many took what another
+// one had.
+func (e *Env) Compiled() (compiled compiler.Counts, shared uint64) {
+	return e.compiler.Counts(), e.shared.Load()
 }
 
 // KV is the key-value store that the plugins share.
 func (e *Env) KV() *hostfuncs.KV { return e.cfg.KV }
+
+// Filter is what the plugins have said about sources.
+func (e *Env) Filter() *hostfuncs.Filter { return e.cfg.Filter }
 
 // Close closes every plugin that is left. Close the chains first: a plugin with
 // living instances goes when the last of them does.
@@ -119,10 +144,15 @@ func (e *Env) Close(ctx context.Context) error {
 	for _, p := range left {
 		errs = append(errs, p.Close(ctx))
 	}
+	e.mu.Lock()
+	gone := e.trim()
+	e.mu.Unlock()
+	errs = append(errs, closePrograms(ctx, gone))
+	e.kept.close()
 	if idle, ok := e.cfg.HTTP.(interface{ CloseIdleConnections() }); ok {
 		idle.CloseIdleConnections()
 	}
-	return errors.Join(append(errs, e.cache.Close(ctx))...)
+	return errors.Join(append(errs, e.compiler.Close(ctx))...)
 }
 
 // noteState remembers how much state a plugin had.

@@ -188,9 +188,15 @@ func (c *Chain) call(h *seat, b *Batch, hook abi.Hook, indices []int32, p *plan)
 	if in.async != nil {
 		in.async.Attach(c.holds().post)
 	}
+	if in.sources != nil {
+		in.sources.Attach(c.origins)
+	}
 	count, err := in.call(in.hooks[hook], abi.HookExport(hook), uint64(in.pointer), uint64(p.count), h.plugin.batchFuel(p))
 	if in.async != nil {
 		in.async.Detach()
+	}
+	if in.sources != nil {
+		in.sources.Detach()
 	}
 	h.paid(in.spent, p.count)
 	if err != nil {
@@ -251,8 +257,12 @@ func (c *Chain) fill(in *instance, b *Batch, hook abi.Hook, indices []int32, p *
 		if in.needs&abi.NeedContext != 0 {
 			x = w.span(m.Context, &context)
 		}
-		if in.needs&abi.NeedListener != 0 && int(m.Listener) < len(c.listeners) {
-			l = w.span(c.listeners[m.Listener], &listener)
+		if in.needs&abi.NeedListener != 0 {
+			name := c.elsewhere
+			if int(m.Listener) < len(c.listeners) {
+				name = c.listeners[m.Listener]
+			}
+			l = w.span(name, &listener)
 		}
 		le.PutUint64(r[abi.RecordTopic:], t)
 		le.PutUint64(r[abi.RecordAttrs:], a)

@@ -105,6 +105,8 @@ const overrun = 20
 // took takes note of a call's time by the clock; one call of sixteen is timed.
 func (h *seat) took(d time.Duration, messages int) {
 	h.counters.busy.add(16 * uint64(d))
+	h.counters.calling.Add(d, 1)
+	h.counters.memory.set(uint64(h.instance.memory.Size()))
 	if d > overrun*h.plugin.env.cfg.CallBudget {
 		h.counters.overruns.add(1)
 		h.log(slog.LevelWarn, "a call of the plugin took far longer than its CPU budget: the machine is overloaded, or a host function waits",

@@ -27,7 +27,7 @@ func (p *Plugin) Standby(ctx context.Context) (*Standby, error) {
 // handing it over is a copy and nothing else: it is done on the loop.
 func (p *Plugin) expectState(in *instance) {
 	size := p.env.lastState(p.spec.Name)
-	if size == 0 || !p.description.Snapshot || in.reserve(uint32(size)) != nil {
+	if size == 0 || !p.program.description.Snapshot || in.reserve(uint32(size)) != nil {
 		return
 	}
 	clear(in.view()[in.pointer : in.pointer+uint32(size)]) // so that the pages are there
@@ -46,8 +46,8 @@ func (s *Standby) Close() {
 func (s *Standby) Forget() { s.fresh = true }
 
 // seat makes a seat of it.
-func (s *Standby) seat(index int16) *seat {
-	h := newSeat(s.plugin, index)
+func (s *Standby) seat(in *Chain, index int16) *seat {
+	h := newSeat(s.plugin, in, index)
 	h.take(s.instance)
 	s.instance = nil
 	return h
@@ -65,7 +65,7 @@ func (c *Chain) Places(p *Plugin) int { return len(c.placesOf(p)) }
 func (c *Chain) placesOf(p *Plugin) []*hop {
 	var places []*hop
 	for _, h := range c.hops {
-		if h.live.plugin == p {
+		if h.live.plugin == p && !h.leaving {
 			places = append(places, h)
 		}
 	}
@@ -121,7 +121,7 @@ func (c *Chain) Swap(from *Plugin, ready []*Standby) (*Swapped, error) {
 	swapped := &Swapped{}
 	for i, h := range places {
 		former := h.live
-		h.live = ready[i].seat(h.index)
+		h.live = ready[i].seat(c, h.index)
 		swapped.places = append(swapped.places, swappedPlace{h, former, h.live})
 	}
 	return swapped, nil
@@ -148,7 +148,7 @@ func fits(places []*hop, ready []*Standby, shadow bool) error {
 // yet. An instance that fails to hand out its state is replaced; the new one
 // begins without.
 func handOver(from *seat, to *Standby) error {
-	if to.fresh || from.instance == nil || !from.plugin.description.Snapshot || !to.plugin.description.Snapshot {
+	if to.fresh || from.instance == nil || !from.plugin.program.description.Snapshot || !to.plugin.program.description.Snapshot {
 		return nil
 	}
 	state, err := from.instance.snapshot()
@@ -210,7 +210,7 @@ func (c *Chain) bring(places []*hop, ready []*Standby, shadow bool) error {
 		}
 	}
 	for i, h := range places {
-		h.candidate, h.shadow = ready[i].seat(h.index), shadow
+		h.candidate, h.shadow = ready[i].seat(c, h.index), shadow
 	}
 	return nil
 }

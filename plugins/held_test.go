@@ -91,14 +91,14 @@ func TestManyContextsBehindMany(t *testing.T) {
 	close(w.gate.of("/a"))
 	<-w.woken
 	b := &plugins.Batch{}
-	began := time.Now()
+	began := worked(t)
 	w.chain.Resume(b)
-	took := time.Since(began)
+	took := worked(t) - began
 	if len(b.Contexts) < 500 || w.chain.HeldOf(1) < 50_000 {
 		t.Fatalf("%d contexts, %d held", len(b.Contexts), w.chain.HeldOf(1))
 	}
 	t.Log(took)
-	if took > time.Second { // a millisecond by itself; the machine may be busy
+	if took > time.Second { // a millisecond, and a collection of garbage
 		t.Errorf("resuming took %v", took)
 	}
 }

@@ -15,19 +15,32 @@ type hop struct {
 	live      *seat
 	candidate *seat  // nil: none
 	shadow    bool   // what the candidate is
+	leaving   bool   // it has left but for messages that it has paused
 	percent   uint64 // of the sessions that the candidate sees
 	mirror    mirror
 	tap       *tapPoint // nil: nobody looks
 	nextTick  time.Time
+	convert   func(*abi.Message) error // nil: messages come as they are
 
 	own, trial []int32 // scratch of split
 }
 
-func newHop(p *Plugin, index int16) *hop { return &hop{index: index, live: newSeat(p, index)} }
+func newHop(p *Plugin, in *Chain, index int16) *hop {
+	return &hop{index: index, live: newSeat(p, in, index)}
+}
 
 // wants reports whether somebody here is called with the hook.
 func (h *hop) wants(hook abi.Hook) bool {
-	return h.live.wants(hook) || h.candidate != nil && h.candidate.wants(hook)
+	return !h.leaving && (h.live.wants(hook) || h.candidate != nil && h.candidate.wants(hook))
+}
+
+// fuel is what the generations at the place have spent since they took it.
+func (h *hop) fuel() uint64 {
+	sum := h.live.counters.fuel.v.Load()
+	if h.candidate != nil {
+		sum += h.candidate.counters.fuel.v.Load()
+	}
+	return sum
 }
 
 // close closes the instances of the place.

@@ -27,11 +27,12 @@ type instance struct {
 	bufferOf api.Function
 	hooks    [abi.HookResume + 1]api.Function // nil: not exported, or not wanted
 	needs    abi.Needs
-	fuel     api.MutableGlobal // what is left of the call's budget; nil if unmetered
-	depth    api.Global        // how many calls may still nest
-	spent    int64             // fuel, by the last call
-	grown    int64             // fuel that buffers have taken, until the seat counts it
-	async    *hostfuncs.Calls  // nil: it has none
+	fuel     api.MutableGlobal  // what is left of the call's budget; nil if unmetered
+	depth    api.Global         // how many calls may still nest
+	spent    int64              // fuel, by the last call
+	grown    int64              // fuel that buffers have taken, until the seat counts it
+	async    *hostfuncs.Calls   // nil: it has none
+	sources  *hostfuncs.Sources // nil: it has no use for them
 
 	startLeft int64 // fuel for what the start section calls of the host
 	given     int   // bytes handed to the call that runs
@@ -47,7 +48,7 @@ const bufferMin = 16 << 10
 
 // newInstance makes an instance and configures it (SPEC section 2, steps 1 to
 // 4). Everything it took it gives back when it fails.
-func newInstance(ctx context.Context, p *Plugin, rt wazero.Runtime, code wazero.CompiledModule) (in *instance, err error) {
+func newInstance(ctx context.Context, p *Plugin) (in *instance, err error) {
 	if p.spec.Grants.WASI != nil {
 		ctx = hostfuncs.WithStdio(ctx)
 	}
@@ -55,8 +56,12 @@ func newInstance(ctx context.Context, p *Plugin, rt wazero.Runtime, code wazero.
 	if async != nil {
 		ctx = hostfuncs.WithCalls(ctx, async)
 	}
-	in = &instance{plugin: p, backing: &guestMemory{limit: uint64(p.spec.pages()) * pageSize}, largest: abi.MaxBuffer, comfort: maxCallBytes,
-		async: async, startLeft: startFuel}
+	sources := p.host.NewSources()
+	if sources != nil {
+		ctx = hostfuncs.WithSources(ctx, sources)
+	}
+	in = &instance{plugin: p, backing: &guestMemory{kept: p.env.kept, limit: uint64(p.spec.pages()) * pageSize}, largest: abi.MaxBuffer, comfort: maxCallBytes,
+		async: async, sources: sources, startLeft: startFuel}
 	ctx = hostfuncs.WithPurse(ctx, in)
 	in.ctx = ctx
 	clock := p.env.cfg.Clock
@@ -72,7 +77,7 @@ func newInstance(ctx context.Context, p *Plugin, rt wazero.Runtime, code wazero.
 		}
 		p.built(time.Duration(clock.Monotonic() - began))
 	}()
-	in.module, err = rt.InstantiateModule(experimental.WithMemoryAllocator(ctx, in.backing), code,
+	in.module, err = p.program.runtime.InstantiateModule(experimental.WithMemoryAllocator(p.functions.With(ctx), in.backing), p.program.code,
 		wazero.NewModuleConfig().WithName("").WithStartFunctions())
 	if err != nil {
 		return in, in.notStarted(err)
@@ -231,7 +236,7 @@ func (in *instance) readNeeds() error {
 			return fmt.Errorf("%w: weft_needs sets unknown bits 0x%x", ErrFault, uint64(unknown))
 		}
 	}
-	for _, h := range in.plugin.description.Hooks {
+	for _, h := range in.plugin.program.description.Hooks {
 		if in.needs.Hook(h) {
 			in.hooks[h] = in.module.ExportedFunction(abi.HookExport(h))
 		}

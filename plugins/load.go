@@ -13,18 +13,15 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tetratelabs/wazero"
-	"github.com/tetratelabs/wazero/api"
-
 	"github.com/weftrun/weft/abi"
 	"github.com/weftrun/weft/hostfuncs"
-	"github.com/weftrun/weft/plugins/meter"
 )
 
 // Load reads, verifies and compiles a plugin, and makes one instance on trial:
 // what Load returns can be instantiated and accepts its configuration. Errors
 // name the plugin, the finding and the remedy. Plugins are compiled one at a time:
-// when ctx ends, Load gives up waiting for its turn; what it has begun it ends.
+// when ctx ends, Load gives up waiting for its turn, and for the process that
+// compiles; what it has begun in this process it ends.
 func (e *Env) Load(ctx context.Context, spec Spec) (*Plugin, error) {
 	spec.setDefaults()
 	p, err := e.load(ctx, spec)
@@ -50,46 +47,36 @@ func (e *Env) load(ctx context.Context, spec Spec) (*Plugin, error) {
 	if err != nil {
 		return nil, err
 	}
-	description, err := verify(wasm, &spec)
-	if err != nil {
-		return nil, err
-	}
-	host, err := hostfuncs.New(hostfuncs.Config{
-		Plugin: spec.Name, Grants: spec.Grants, Logger: e.cfg.Logger,
-		Metrics: e.cfg.Metrics, Clock: e.cfg.Clock, KV: e.cfg.KV, Shadow: spec.Shadow, HTTP: e.cfg.HTTP,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrSpec, err)
-	}
-	p := &Plugin{env: e, spec: spec, description: description, sum: sum, signers: signers, host: host}
+	p := &Plugin{env: e, spec: spec, sum: sum, signers: signers}
 	p.spec.Wasm = nil // the compiled form is all that is kept
 	if err := p.setFuel(); err != nil {
 		return nil, err
 	}
-	if wasm, err = e.rewrite(p, wasm); err != nil {
+	if p.host, err = e.hostFor(&spec); err != nil {
 		return nil, err
 	}
-	if p.runtime, p.code, err = e.compile(ctx, p, wasm); err != nil {
+	if p.program, err = e.program(ctx, p, wasm); err != nil {
 		return nil, err
 	}
-	if err := errors.Join(p.trial(ctx), e.add(p)); err != nil {
-		ctx = context.WithoutCancel(ctx)
-		return nil, errors.Join(err, p.code.Close(ctx), p.runtime.Close(ctx)) // the cache keeps code that nobody closes
+	if p.functions, err = p.host.Register(ctx, p.program.runtime); err == nil {
+		err = errors.Join(p.trial(ctx), e.add(p))
+	}
+	if err != nil {
+		return nil, errors.Join(err, p.giveBack(context.WithoutCancel(ctx)))
 	}
 	return p, nil
 }
 
-// rewrite puts the meter into the module.
-func (e *Env) rewrite(p *Plugin, wasm []byte) ([]byte, error) {
-	if e.cfg.Unmetered {
-		return wasm, nil
-	}
-	metered, report, err := meter.Rewrite(wasm, meter.Options{MaxPages: p.spec.pages(), StartFuel: startFuel, Depth: maxDepth})
+// hostFor makes the host functions of a plugin.
+func (e *Env) hostFor(spec *Spec) (*hostfuncs.Host, error) {
+	host, err := hostfuncs.New(hostfuncs.Config{
+		Plugin: spec.Name, Grants: spec.Grants, Logger: e.cfg.Logger,
+		Metrics: e.cfg.Metrics, Clock: e.cfg.Clock, KV: e.cfg.KV, Shadow: spec.Shadow, HTTP: e.cfg.HTTP, Filter: e.cfg.Filter,
+	})
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrCompile, err)
+		return nil, fmt.Errorf("%w: %w", ErrSpec, err)
 	}
-	p.report = report
-	return metered, nil
+	return host, nil
 }
 
 // maxDepth is how deep calls may nest. What a plugin needs lies in the hundreds; deeper
@@ -153,68 +140,9 @@ func checkPin(s *Spec, sum [sha256.Size]byte) error {
 	return fmt.Errorf("%w: its SHA-256 is %s, pinned is %s: restore the file, or pin the new one after you looked at it", ErrPin, found, pin)
 }
 
-// verify checks everything that can be known before anything runs.
-func verify(wasm []byte, s *Spec) (Description, error) {
-	m, err := parse(wasm)
-	if err != nil {
-		return Description{}, err
-	}
-	d, err := describe(m)
-	if err == nil && d.MinMemory > s.Memory {
-		err = fmt.Errorf("%w: it begins with %s, allowed are %s: raise memory, or build it with less", ErrMemory, size(d.MinMemory), size(s.Memory))
-	}
-	return d, errors.Join(err, checkGrants(d, s))
-}
-
-// compile makes the plugin's runtime with its host functions and compiles the
-// module in it.
-func (e *Env) compile(ctx context.Context, p *Plugin, wasm []byte) (rt wazero.Runtime, code wazero.CompiledModule, err error) {
-	select {
-	case e.compiling <- struct{}{}:
-		defer func() { <-e.compiling }()
-	case <-ctx.Done():
-		return nil, nil, fmt.Errorf("while another plugin was compiled: %w", ctx.Err())
-	}
-	e.mu.Lock()
-	closed := e.closed
-	e.mu.Unlock()
-	if closed {
-		return nil, nil, fmt.Errorf("%w: the environment", ErrClosed)
-	}
-	rt = wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().
-		WithCompilationCache(e.cache).
-		WithCoreFeatures(api.CoreFeaturesV2).
-		WithMemoryLimitPages(p.spec.pages()).
-		WithDebugInfoEnabled(false))
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("%w: the compiler failed: %v", ErrCompile, r)
-		}
-		if err != nil {
-			err = errors.Join(err, rt.Close(ctx))
-			rt, code = nil, nil
-		}
-	}()
-	if err = p.host.Register(ctx, rt); err != nil {
-		return rt, nil, err
-	}
-	quietly(func() {
-		defer func() {
-			if r := recover(); r != nil {
-				err = fmt.Errorf("the compiler failed: %v", r)
-			}
-		}()
-		code, err = rt.CompileModule(ctx, wasm)
-	})
-	if err != nil {
-		err = fmt.Errorf("%w: %w; threads, tail calls and exceptions are not supported", ErrCompile, err)
-	}
-	return rt, code, err
-}
-
 // trial makes an instance and throws it away.
 func (p *Plugin) trial(ctx context.Context) error {
-	in, err := newInstance(ctx, p, p.runtime, p.code)
+	in, err := newInstance(ctx, p)
 	if in != nil {
 		in.close()
 	}

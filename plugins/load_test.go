@@ -46,12 +46,12 @@ func TestLoadRefuses(t *testing.T) {
 		is     error
 		says   string
 	}{
-		"no version":       {w().Remove("weft_abi_1_0"), plugins.Spec{}, plugins.ErrVersion, "expected weft_abi_1_0"},
-		"later minor":      {w().Remove("weft_abi_1_0").Export("weft_abi_1_9", abi.Signature{}), plugins.Spec{}, plugins.ErrVersion, "built for ABI 1.9, this weft speaks 1.0"},
-		"later major":      {w().Remove("weft_abi_1_0").Export("weft_abi_2_0", abi.Signature{}), plugins.Spec{}, plugins.ErrVersion, "built for ABI 2.0"},
-		"two versions":     {w().Export("weft_abi_1_1", abi.Signature{}), plugins.Spec{}, plugins.ErrVersion, "exactly one"},
-		"garbled version":  {w().Remove("weft_abi_1_0").Export("weft_abi_one", abi.Signature{}), plugins.Spec{}, plugins.ErrVersion, "weft_abi_one names no version"},
-		"version with sig": {w().Export("weft_abi_1_0", wasmtest.Sig("i:")), plugins.Spec{}, plugins.ErrExport, "expected () -> ()"},
+		"no version":       {w().Remove(abi.Current.Export()), plugins.Spec{}, plugins.ErrVersion, "expected weft_abi_1_1"},
+		"later minor":      {w().Remove(abi.Current.Export()).Export("weft_abi_1_9", abi.Signature{}), plugins.Spec{}, plugins.ErrVersion, "built for ABI 1.9, this weft speaks 1.1"},
+		"later major":      {w().Remove(abi.Current.Export()).Export("weft_abi_2_0", abi.Signature{}), plugins.Spec{}, plugins.ErrVersion, "built for ABI 2.0"},
+		"two versions":     {w().Export("weft_abi_1_0", abi.Signature{}), plugins.Spec{}, plugins.ErrVersion, "exactly one"},
+		"garbled version":  {w().Remove(abi.Current.Export()).Export("weft_abi_one", abi.Signature{}), plugins.Spec{}, plugins.ErrVersion, "weft_abi_one names no version"},
+		"version with sig": {w().Export(abi.Current.Export(), wasmtest.Sig("i:")), plugins.Spec{}, plugins.ErrExport, "expected () -> ()"},
 		"missing hook":     {w().Remove(abi.ExportOnMessages), plugins.Spec{}, plugins.ErrExport, "export weft_on_messages (i32, i32) -> (i32) is missing"},
 		"missing buffer":   {w().Remove(abi.ExportBuffer), plugins.Spec{}, plugins.ErrExport, "export weft_buffer (i32) -> (i32) is missing"},
 		"wrong signature":  {w().Export(abi.ExportOnTick, wasmtest.Sig("i:"), nil), plugins.Spec{}, plugins.ErrExport, "export weft_on_tick is (i32) -> (): expected (i32, i32) -> (i32)"},

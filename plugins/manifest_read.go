@@ -161,8 +161,6 @@ func (r *manifestReader) capabilities(text []byte) map[abi.Capability]ManifestCa
 	}
 	r.object("capabilities", text, func(name string, value json.RawMessage) {
 		switch {
-		case name == string(abi.CapFilter):
-			r.fail("capabilities.filter is reserved for a later minor version of the ABI: leave it out")
 		case !slices.Contains(known, name):
 			r.unknown("capabilities.", name, known, "")
 		default:

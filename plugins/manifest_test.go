@@ -62,7 +62,6 @@ func TestParseManifestRefuses(t *testing.T) {
 		`{` + ok + `,"capabilities":{"kv":{"reason":"x"},"kv":{"reason":"y"}}}`:                         `key "kv" of capabilities is given twice`,
 		`{` + ok + `,"capabilities":{"publsh":{"reason":"x"}}}`:                                         "unknown key capabilities.publsh: did you mean publish?",
 		`{` + ok + `,"capabilities":{"network":{"reason":"x"}}}`:                                        "expected log, metrics",
-		`{` + ok + `,"capabilities":{"filter":{"reason":"x"}}}`:                                         "filter is reserved",
 		`{"name":"A","version":"","capabilities":{"kv":{"reason":"` + strings.Repeat("x", 513) + `"}}}`: "reason has 513 bytes",
 		`{"x":` + strings.Repeat("[", 20000):                                                            "exceeded max depth",
 	} {

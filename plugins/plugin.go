@@ -9,24 +9,21 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/tetratelabs/wazero"
-
 	"github.com/weftrun/weft/hostfuncs"
+	"github.com/weftrun/weft/plugins/latency"
 	"github.com/weftrun/weft/plugins/meter"
 )
 
 // Plugin is a loaded plugin: verified, compiled, ready to be instantiated in any
 // number of chains. Its methods may be called from any goroutine.
 type Plugin struct {
-	env         *Env
-	spec        Spec
-	description Description
-	sum         [32]byte
-	signers     []string
-	host        *hostfuncs.Host
-	runtime     wazero.Runtime
-	code        wazero.CompiledModule
-	report      meter.Report
+	env       *Env
+	spec      Spec
+	sum       [32]byte
+	signers   []string
+	host      *hostfuncs.Host
+	functions *hostfuncs.Functions // of host, in the program's runtime
+	program   *program
 
 	// Budgets in fuel: of a message, of a call, of a step of an instance's life.
 	fuelPerMicrosecond              float64
@@ -39,8 +36,9 @@ type Plugin struct {
 	instances int
 	closed    bool
 	released  bool
-	counters  []*counters // of the chains that live
-	past      Stats       // of those that were closed
+	counters  []*counters    // of the chains that live
+	past      Stats          // of those that were closed
+	called    latency.Counts // by them
 	drift     Drift
 	sampled   int64 // Clock.Monotonic of the last sample
 }
@@ -52,14 +50,14 @@ func (p *Plugin) Name() string { return p.spec.Name }
 func (p *Plugin) Spec() Spec { return p.spec }
 
 // Description is what the binary shows about itself.
-func (p *Plugin) Description() Description { return p.description }
+func (p *Plugin) Description() Description { return p.program.description }
 
 // Generation counts the plugins that were loaded one after another under this
 // one's name.
 func (p *Plugin) Generation() uint64 { return p.spec.Generation }
 
 // Metering is what the rewriter found in the binary; zero if it runs unmetered.
-func (p *Plugin) Metering() meter.Report { return p.report }
+func (p *Plugin) Metering() meter.Report { return p.program.report }
 
 // Signers are the ids of the trusted keys that signed the binary.
 func (p *Plugin) Signers() []string { return slices.Clone(p.signers) }
@@ -92,7 +90,7 @@ func (p *Plugin) instantiate(ctx context.Context) (*instance, error) {
 	if err := p.retain(); err != nil {
 		return nil, err
 	}
-	in, err := newInstance(ctx, p, p.runtime, p.code)
+	in, err := newInstance(ctx, p)
 	if err != nil {
 		p.dropped()
 		return nil, err
@@ -111,6 +109,7 @@ func (p *Plugin) retire(in *instance) {
 // much of it is under way.
 func (p *Plugin) retireLater(in *instance) {
 	in.async.Close()
+	in.backing.again = true
 	p.leaving()
 	select {
 	case p.env.reaping <- struct{}{}:
@@ -152,8 +151,7 @@ func (p *Plugin) gone() {
 	}
 }
 
-// release closes the runtime when nobody can use it any more: closing it takes
-// away the memory of living instances.
+// release gives back what the plugin holds when nobody can use it any more.
 func (p *Plugin) release(ctx context.Context) error {
 	p.mu.Lock()
 	if !p.closed || p.instances > 0 || p.closing > 0 || p.released {
@@ -163,15 +161,25 @@ func (p *Plugin) release(ctx context.Context) error {
 	p.released = true
 	p.mu.Unlock()
 	p.env.remove(p)
-	if err := errors.Join(p.code.Close(ctx), p.runtime.Close(ctx)); err != nil {
+	if err := p.giveBack(ctx); err != nil {
 		return fmt.Errorf("plugin %s: %w", p.spec.Name, err)
 	}
 	return nil
 }
 
+// giveBack is for when no instance is left.
+func (p *Plugin) giveBack(ctx context.Context) error {
+	var err error
+	if p.functions != nil {
+		err = p.functions.Close(ctx)
+	}
+	return errors.Join(err, p.env.leave(ctx, p.program))
+}
+
 // Stats is what a plugin has done since it was loaded, over all chains.
 type Stats struct {
 	Messages  uint64 // handed to it, those of a replay not counted again
+	Events    uint64 // those of them that are no messages: sessions that began or ended, ticks
 	Calls     uint64 // calls of its hooks
 	Drops     uint64 // messages that it dropped
 	Replies   uint64
@@ -203,9 +211,11 @@ type Stats struct {
 	// BusyNanoseconds is an estimate of the time spent in it, from one call
 	// in sixteen.
 	BusyNanoseconds uint64
-	Instances       int // that live now
-	Resting         int // chains in which it rests now
-	Host            hostfuncs.Stats
+	// Memory is the bytes of its instances, as of one call of sixteen.
+	Memory    uint64
+	Instances int // that live now
+	Resting   int // chains in which it rests now
+	Host      hostfuncs.Stats
 }
 
 // Stats adds up the counters.
@@ -225,7 +235,11 @@ type counters struct {
 	messages, calls, drops, replies, routes, closes, emitted, discarded, denied counter
 	traps, faults, rebuilds, backOffs, policy, busy, resting                    counter
 	fuelTraps, depthTraps, fuel, fuelMost, overruns, given, answered            counter
-	paused, resumed, waiting                                                    counter
+	paused, resumed, waiting, memory, events                                    counter
+	calling                                                                     latency.Histogram // of the calls that are timed
+
+	chain *Chain
+	place atomic.Int32
 }
 
 // counter has one writer and any number of readers.
@@ -236,6 +250,7 @@ func (c *counter) set(n uint64) { c.v.Store(n) }
 
 func (c *counters) addTo(s *Stats) {
 	s.Messages += c.messages.v.Load()
+	s.Events += c.events.v.Load()
 	s.Calls += c.calls.v.Load()
 	s.Drops += c.drops.v.Load()
 	s.Replies += c.replies.v.Load()
@@ -261,6 +276,7 @@ func (c *counters) addTo(s *Stats) {
 	s.Resumed += c.resumed.v.Load()
 	s.Waiting += int(c.waiting.v.Load())
 	s.Resting += int(c.resting.v.Load())
+	s.Memory += c.memory.v.Load()
 }
 
 func (p *Plugin) attach(c *counters) {
@@ -277,7 +293,9 @@ func (p *Plugin) detach(c *counters) {
 			p.counters = append(p.counters[:i], p.counters[i+1:]...)
 			c.resting.set(0)
 			c.waiting.set(0)
+			c.memory.set(0)
 			c.addTo(&p.past)
+			c.calling.AddTo(&p.called)
 			return
 		}
 	}

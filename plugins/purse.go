@@ -61,7 +61,7 @@ func (in *instance) notStarted(err error) error {
 	switch {
 	case errors.Is(err, hostfuncs.ErrFuel):
 		return fmt.Errorf("%w: %w: its start section took more than %d units of fuel: %w", ErrTrap, ErrFuel, int64(startFuel), err)
-	case in.plugin.description.start:
+	case in.plugin.program.description.start:
 		return fmt.Errorf("%w: instantiating: its start section, or its data and element segments, which come first: %w; a start section may take %d units of fuel",
 			ErrTrap, err, int64(startFuel))
 	}

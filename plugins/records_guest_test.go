@@ -75,13 +75,17 @@ func eachBareGuest(t *testing.T, test func(*testing.T, func(*testing.T) *bareGue
 			ctx := hostfuncs.WithStdio(t.Context())
 			rt := wazero.NewRuntime(ctx)
 			t.Cleanup(func() { rt.Close(context.WithoutCancel(ctx)) })
-			host, err := hostfuncs.New(hostfuncs.Config{Plugin: "guest", Grants: allGrants("n"), KV: hostfuncs.NewKV(nil), HTTP: hostfuncs.NewHTTPTransport()})
+			grants := allGrants("n")
+			grants.Filter = &hostfuncs.FilterGrant{}
+			host, err := hostfuncs.New(hostfuncs.Config{Plugin: "guest", Grants: grants, KV: hostfuncs.NewKV(nil), HTTP: hostfuncs.NewHTTPTransport(), Filter: hostfuncs.NewFilter(nil, nil)})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := host.Register(ctx, rt); err != nil {
+			functions, err := host.Register(ctx, rt)
+			if err != nil {
 				t.Fatal(err)
 			}
+			ctx = functions.With(ctx)
 			code, err := rt.CompileModule(ctx, g.Wasm)
 			if err != nil {
 				t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 // most 1024 messages come back at once; if there are more, the chain wakes again. It
 // is cheap when there is nothing to do.
 func (c *Chain) Resume(b *Batch) {
+	c.compact()
 	b.begin(abi.HookMessages)
 	p := c.pauses
 	if p == nil {
@@ -23,7 +24,7 @@ func (c *Chain) Resume(b *Batch) {
 	p.missing()
 	p.pop(b)
 	if len(b.Messages) > 0 {
-		c.tap.beforeAll(b)
+		c.tap.beforeAll(b, abi.HookResume)
 		c.steps(b)
 		c.tap.afterAll(b, abi.HookResume)
 	}
@@ -275,7 +276,7 @@ func (c *Chain) resumeAt(b *Batch, k int16) {
 		return
 	}
 	tap := c.hops[k].tap
-	tap.before(b, c.live)
+	tap.before(c.hops[k], b, abi.HookResume, c.live)
 	seats := make([]*seat, len(c.live))
 	for n, i := range c.live {
 		seats[n] = b.answerOf(i).seat
@@ -295,7 +296,7 @@ func (c *Chain) resumeAt(b *Batch, k int16) {
 		c.carryContexts(b, mine)
 	}
 	slices.SortStableFunc(b.emits, func(x, y emit) int { return int(x.after - y.after) })
-	tap.after(b, k, abi.HookResume)
+	tap.after(c.hops[k], b, abi.HookResume)
 	for _, i := range c.live {
 		h := b.answerOf(i)
 		h.seat, h.instance, h.answer = nil, nil, nil

@@ -55,10 +55,18 @@ const (
 	restCalm   = 2 * restMost
 )
 
-func newSeat(p *Plugin, index int16) *seat {
+func newSeat(p *Plugin, in *Chain, index int16) *seat {
 	h := &seat{plugin: p, index: index, rest: restLeast, logTokens: logBurst, logFilled: p.env.cfg.Clock.Monotonic()}
+	h.counters.chain = in
+	h.counters.place.Store(int32(index))
 	p.attach(&h.counters)
 	return h
+}
+
+// sit moves it to another place of its chain.
+func (h *seat) sit(index int16) {
+	h.index = index
+	h.counters.place.Store(int32(index))
 }
 
 // build makes an instance.
@@ -73,6 +81,7 @@ func (h *seat) build() error {
 // take puts an instance into the seat.
 func (h *seat) take(in *instance) {
 	h.instance = in
+	h.counters.memory.set(uint64(in.memory.Size()))
 	for hook := range h.wanted {
 		h.wanted[hook] = in.hooks[hook] != nil
 	}
@@ -83,6 +92,7 @@ func (h *seat) drop() {
 	if h.instance != nil {
 		h.plugin.retireLater(h.instance)
 		h.instance = nil
+		h.counters.memory.set(0)
 	}
 }
 

@@ -2,6 +2,7 @@ package plugins
 
 import (
 	"slices"
+	"time"
 
 	"github.com/weftrun/weft/abi"
 )
@@ -14,7 +15,32 @@ type Tap interface {
 	// returns, and is not to be changed. A place sees what it paused with the verdict
 	// pause, and again with what it became when it was resumed. The Whole chain sees
 	// what it held by resume alone, as it was held.
-	Saw(hook abi.Hook, seen []Seen)
+	Saw(hook abi.Hook, seen []Seen, cost Cost)
+}
+
+// Choosy is a Tap that does not look at everything: what it does not look at costs
+// next to nothing.
+type Choosy interface {
+	Tap
+	// Looks is asked before each run of a chain, with the messages of its batch, by
+	// the Whole chain's tap, and before each call of a place, without them. False:
+	// Saw is not called for it.
+	Looks(hook abi.Hook, messages []abi.Message) bool
+	// Wants is asked, where Looks has answered true, for each message of the batch, by
+	// the place that it had in it when the run began: Saw is shown those alone.
+	Wants(origin int32) bool
+}
+
+// Cost is what a call has taken, or a run of the Whole chain.
+type Cost struct {
+	// Began is when the call, or the run, began.
+	Began time.Time
+	Took  time.Duration
+	// Messages is how many messages it was about, those that the tap does not want
+	// included.
+	Messages int
+	// Fuel is what the place's generations have spent; 0 of the Whole chain.
+	Fuel uint64
 }
 
 // Seen is one message at a place, before and after.
@@ -47,14 +73,20 @@ func (c *Chain) Tap(place int, t Tap) {
 		*at = nil
 		return
 	}
-	*at = &tapPoint{tap: t}
+	choosy, _ := t.(Choosy)
+	*at = &tapPoint{tap: t, choosy: choosy}
 }
 
 // tapPoint is a tap with what it needs during a call. The nil one does nothing.
 type tapPoint struct {
 	tap           Tap
-	list          []int32
-	given         []abi.Message
+	choosy        Choosy // nil: it looks at everything
+	skips         bool   // it does not look at the call that is under way
+	began         time.Time
+	fuel          uint64
+	list          []int32       // of the messages that it wants
+	all           int           // how many there were
+	given         []abi.Message // of a place: as list; of the whole chain: by origin
 	changes       []abi.Changes
 	seen          []Seen
 	emitted       []abi.Message
@@ -65,25 +97,37 @@ type tapPoint struct {
 
 // before notes the messages that a plugin is about to get. Until after, the
 // outcomes hold only the changes that it makes.
-func (t *tapPoint) before(b *Batch, live []int32) {
+func (t *tapPoint) before(h *hop, b *Batch, hook abi.Hook, live []int32) {
 	if t == nil {
 		return
 	}
-	t.list, t.subscribed = append(t.list[:0], live...), len(b.Subscriptions)
+	if t.skips = t.choosy != nil && !t.choosy.Looks(hook, nil); t.skips {
+		return
+	}
+	t.list, t.all, t.subscribed = t.list[:0], len(live), len(b.Subscriptions)
 	t.given, t.changes = t.given[:0], t.changes[:0]
 	for _, i := range live {
+		if !t.wants(b.Outcomes[i].Origin) {
+			continue
+		}
+		t.list = append(t.list, i)
 		t.given = append(t.given, b.Messages[i])
 		t.changes = append(t.changes, b.Outcomes[i].Changes)
 		b.Outcomes[i].Changes = 0
 	}
+	t.fuel, t.began = h.fuel(), time.Now()
 }
 
 // after shows what became of them. The emitted messages still wait.
-func (t *tapPoint) after(b *Batch, place int16, hook abi.Hook) {
-	if t == nil {
+func (t *tapPoint) after(h *hop, b *Batch, hook abi.Hook) {
+	if t == nil || t.skips {
 		return
 	}
+	place, cost := h.index, Cost{Began: t.began, Took: time.Since(t.began), Fuel: h.fuel() - t.fuel, Messages: t.all}
 	t.seen, t.emitted = t.seen[:0], t.emitted[:0]
+	if len(t.list) == 0 {
+		return
+	}
 	for i := range b.emits {
 		t.emitted = append(t.emitted, b.emits[i].message)
 	}
@@ -103,22 +147,36 @@ func (t *tapPoint) after(b *Batch, place int16, hook abi.Hook) {
 		t.seen = append(t.seen, Seen{Before: t.given[n], After: &b.Messages[i], Outcome: o, Emitted: t.emitted[from:at]})
 		b.Outcomes[i].Changes |= t.changes[n]
 	}
-	t.show(b, hook)
+	t.show(b, hook, cost)
+	clear(t.given)
 }
 
 // beforeAll notes the messages that a chain is about to get.
-func (t *tapPoint) beforeAll(b *Batch) {
+func (t *tapPoint) beforeAll(b *Batch, hook abi.Hook) {
 	if t == nil {
 		return
 	}
-	t.given, t.subscribed = append(t.given[:0], b.Messages...), len(b.Subscriptions)
+	if t.skips = t.choosy != nil && !t.choosy.Looks(hook, b.Messages); t.skips {
+		return
+	}
+	t.began, t.all, t.subscribed = time.Now(), len(b.Messages), len(b.Subscriptions)
+	t.list, t.given = t.list[:0], slices.Grow(t.given[:0], t.all)[:t.all]
+	for i := range b.Messages {
+		if t.wants(int32(i)) {
+			t.list, t.given[i] = append(t.list, int32(i)), b.Messages[i]
+		}
+	}
 }
+
+// wants tells whether the message that came so into the batch is to be shown.
+func (t *tapPoint) wants(origin int32) bool { return t.choosy == nil || t.choosy.Wants(origin) }
 
 // afterAll shows what a chain has made of them.
 func (t *tapPoint) afterAll(b *Batch, hook abi.Hook) {
-	if t == nil {
+	if t == nil || t.skips {
 		return
 	}
+	cost := Cost{Began: t.began, Took: time.Since(t.began), Messages: t.all}
 	t.seen, t.emitted = t.seen[:0], t.emitted[:0]
 	for i := range b.Messages {
 		if b.Outcomes[i].Emitted {
@@ -132,7 +190,7 @@ func (t *tapPoint) afterAll(b *Batch, hook abi.Hook) {
 			at++
 			continue
 		}
-		if o.Origin < 0 || int(o.Origin) >= len(t.given) {
+		if o.Origin < 0 || int(o.Origin) >= len(t.given) || !t.wants(o.Origin) {
 			continue
 		}
 		from, to := at, at
@@ -141,17 +199,20 @@ func (t *tapPoint) afterAll(b *Batch, hook abi.Hook) {
 		}
 		t.seen = append(t.seen, Seen{Before: t.given[o.Origin], After: &b.Messages[i], Outcome: o, Emitted: t.emitted[from:to]})
 	}
-	t.show(b, hook)
+	t.show(b, hook, cost)
+	for _, origin := range t.list {
+		t.given[origin] = abi.Message{}
+	}
+	t.given = t.given[:0]
 }
 
 // show hands over what was gathered and forgets it.
-func (t *tapPoint) show(b *Batch, hook abi.Hook) {
+func (t *tapPoint) show(b *Batch, hook abi.Hook, cost Cost) {
 	t.assign(b.Subscriptions[t.subscribed:])
 	if hook != abi.HookTick && len(t.seen) > 0 {
-		t.tap.Saw(hook, t.seen)
+		t.tap.Saw(hook, t.seen, cost)
 	}
 	clear(t.seen)
-	clear(t.given)
 	clear(t.emitted)
 }
 

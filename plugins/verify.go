@@ -53,7 +53,7 @@ func describe(m *module.Module) (d Description, err error) {
 		return d, err
 	}
 	exports, errExports := checkExports(m)
-	imports, errImports := checkImports(m)
+	imports, errImports := checkImports(m, d.Version)
 	memory, errMemory := checkMemory(m)
 	manifest, errManifest := readManifest(m)
 	for h := abi.HookMessages; h <= abi.HookResume; h++ {
@@ -66,6 +66,7 @@ func describe(m *module.Module) (d Description, err error) {
 	if memory.HasMax {
 		d.MaxMemory = int64(memory.Max) * pageSize
 	}
+	errManifest = errors.Join(errManifest, tooEarly(manifest, d.Version))
 	d.Snapshot = exports[abi.ExportSnapshot] && exports[abi.ExportRestore]
 	return d, errors.Join(errExports, errImports, errMemory, errManifest)
 }
@@ -143,7 +144,7 @@ func exportHint(name string) string {
 	return "rename it"
 }
 
-func checkImports(m *module.Module) (map[abi.Capability][]string, error) {
+func checkImports(m *module.Module, version abi.Version) (map[abi.Capability][]string, error) {
 	found := make(map[abi.Capability][]string)
 	var errs findings
 	for _, im := range m.Imports {
@@ -151,6 +152,10 @@ func checkImports(m *module.Module) (map[abi.Capability][]string, error) {
 		capability, sig, known := importOf(im)
 		if !known {
 			errs.add(fmt.Errorf("%w: imports %s, which this weft does not have: %s", ErrImport, name, importHint(im)))
+			continue
+		}
+		if since := capability.Since(); !version.Runs(since) {
+			errs.add(fmt.Errorf("%w: imports %s, which came with ABI %s, and it was built for %s: build it with an SDK of version %s", ErrImport, name, since, version, since))
 			continue
 		}
 		if im.Kind != module.KindFunc {
@@ -164,6 +169,19 @@ func checkImports(m *module.Module) (map[abi.Capability][]string, error) {
 		found[capability] = append(found[capability], name)
 	}
 	return found, errs.join()
+}
+
+// tooEarly finds capabilities that a manifest asks for and that the version does not
+// have for which the plugin was built.
+func tooEarly(m Manifest, version abi.Version) error {
+	var errs []error
+	for _, c := range abi.Capabilities {
+		if since := c.Since(); m.asks(c) && !version.Runs(since) {
+			errs = append(errs, fmt.Errorf("%w: its manifest asks for capability %s, which came with ABI %s, and it was built for %s: build it with an SDK of version %s",
+				ErrManifest, c, since, version, since))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func importOf(im module.Import) (abi.Capability, abi.Signature, bool) {

@@ -9,9 +9,11 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+
+	"github.com/weftrun/weft/abi"
 )
 
-//go:embed vectors/*.json records/*.json v1.0/*.wasm
+//go:embed vectors/*.json records/*.json v1.0/*.wasm v1.1/*.wasm
 var files embed.FS
 
 // Vectors reads every vector, in the order of their files.
@@ -49,6 +51,16 @@ type Guest struct {
 	// Language is rust, go or assemblyscript.
 	Language string
 	Wasm     []byte
+}
+
+// Passes tells whether the guest's version has what the vector is about.
+func (g *Guest) Passes(v *Vector) bool {
+	if v.Since == "" {
+		return true
+	}
+	has, _ := abi.ParseVersionExport(abi.ExportVersionPrefix + strings.ReplaceAll(strings.TrimPrefix(g.Version, "v"), ".", "_"))
+	needs, _ := abi.ParseVersionExport(abi.ExportVersionPrefix + strings.ReplaceAll(strings.TrimPrefix(v.Since, "v"), ".", "_"))
+	return has.Runs(needs)
 }
 
 // Guests reads the modules of all versions.

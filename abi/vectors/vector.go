@@ -14,7 +14,10 @@ type Vector struct {
 	// Name is the file's name, a slash and the case's own.
 	Name string `json:"name"`
 	// About says what the case shows.
-	About  string          `json:"about"`
+	About string `json:"about"`
+	// Since is the version of the ABI, such as v1.1, from which on guests pass it;
+	// empty: all do.
+	Since  string          `json:"since"`
 	Config json.RawMessage `json:"config"`
 	// Pad adds a key pad to the configuration whose value is a text of so many
 	// bytes.
@@ -56,6 +59,10 @@ type Step struct {
 	// Requests are those that the guest has begun, in order.
 	Requests []Request `json:"requests"`
 	Answers  []Answer  `json:"answers"`
+	// Rules are what the guest has said of sources, in order, where it was a change.
+	// Sessions from 1 to 255 come from 192.0.2.N, those above from 2001:db8::N, N in
+	// hexadecimal.
+	Rules []Rule `json:"rules"`
 	// KV is what some keys hold afterwards; null for a key that is not there.
 	KV map[string]*Bytes `json:"kv"`
 }
@@ -126,6 +133,13 @@ type Metric struct {
 	Kind  string  `json:"kind"` // counter, gauge, histogram
 	Name  string  `json:"name"`
 	Value float64 `json:"value"`
+}
+
+// Rule is what the guest has said of a source.
+type Rule struct {
+	Do     string `json:"do"` // block, allow, unblock
+	Source string `json:"source"`
+	TTL    int64  `json:"ttl,omitempty"` // in milliseconds
 }
 
 // Request is an HTTP request.

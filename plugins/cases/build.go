@@ -101,19 +101,20 @@ func (r *reader) testCase(f *File, n *yaml.Node) Case {
 		r.fail(n, "a case has no name")
 	case c.refused != nil && len(c.steps) > 0:
 		r.fail(n, "case %q: a plugin that refuses its configuration takes no steps", c.Name)
-	case c.asGiven && c.looksAtFuel():
-		r.fail(n, "case %q: fuel_below in a batch of several messages, which one_at_a_time: false keeps together: give the message a step of its own", c.Name)
+	case c.asGiven && c.looksAlone():
+		r.fail(n, "case %q: fuel_below or filtered in a batch of several messages, which one_at_a_time: false keeps together: give the message a step of its own", c.Name)
 	case c.refused == nil && len(c.steps) == 0:
 		r.fail(n, "case %q has no steps", c.Name)
 	}
 	return c
 }
 
-// looksAtFuel tells whether a message of a larger batch is to be below a cost.
-func (c *Case) looksAtFuel() bool {
+// looksAlone tells whether something is expected of a message of a larger batch that is
+// seen only when it is alone.
+func (c *Case) looksAlone() bool {
 	for i := range c.steps {
 		for k := range c.steps[i].messages {
-			if e := c.steps[i].messages[k].expect; e != nil && e.fuelBelow != nil && len(c.steps[i].messages) > 1 {
+			if e := c.steps[i].messages[k].expect; e != nil && (e.fuelBelow != nil || e.filtered != nil) && len(c.steps[i].messages) > 1 {
 				return true
 			}
 		}
@@ -167,7 +168,7 @@ func (r *reader) contextsFirst(messages []message) {
 
 func (r *reader) tick(n *yaml.Node) message {
 	m := message{line: n.Line}
-	r.mapping(n, "tick", fields{"expect": func(n *yaml.Node) { m.expect = r.expectation(n, "emitted") }})
+	r.mapping(n, "tick", fields{"expect": func(n *yaml.Node) { m.expect = r.expectation(n, "emitted", "filtered") }})
 	return m
 }
 
@@ -176,7 +177,7 @@ func (r *reader) session(f *File, n *yaml.Node, what string) message {
 	m := message{line: n.Line, message: abi.Message{Session: 1}}
 	known := r.common(f, &m)
 	if what == "close" {
-		known["expect"] = func(n *yaml.Node) { m.expect = r.expectation(n, "emitted") }
+		known["expect"] = func(n *yaml.Node) { m.expect = r.expectation(n, "emitted", "filtered") }
 	}
 	r.mapping(n, what, known)
 	return m
@@ -186,6 +187,7 @@ func (r *reader) session(f *File, n *yaml.Node, what string) message {
 func (r *reader) common(f *File, m *message) fields {
 	return fields{
 		"session":    func(n *yaml.Node) { m.message.Session = r.number(n, "session", math.MaxUint64) },
+		"source":     func(n *yaml.Node) { m.source = r.source(n) },
 		"attributes": func(n *yaml.Node) { m.message.Attrs = r.attributes(n, "attributes") },
 		"context": func(n *yaml.Node) {
 			m.context, m.hasContext = r.attributes(n, "context"), true

@@ -27,6 +27,7 @@ func (r *reader) expectation(n *yaml.Node, only ...string) *expect {
 		"unsubscribed": func(n *yaml.Node) {
 			e.unsubbed = r.texts(n, "unsubscribed")
 		},
+		"filtered":   func(n *yaml.Node) { e.filtered = r.filtered(n) },
 		"fuel_below": func(n *yaml.Node) { e.fuelBelow = to(r.number(n, "fuel_below", math.MaxUint64)) },
 	}
 	r.blocks(known, "context", &e.context)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -83,7 +84,8 @@ type message struct {
 	line       int
 	message    abi.Message // without Context and Time
 	context    abi.Attributes
-	hasContext bool // the context is given here; otherwise it is the session's
+	hasContext bool       // the context is given here; otherwise it is the session's
+	source     netip.Addr // where the session comes from from now on; zero: as before
 	expect     *expect
 }
 
@@ -100,6 +102,7 @@ type expect struct {
 	emitted              *[]emitted
 	subscribed, unsubbed *[]string
 	fuelBelow            *uint64
+	filtered             *[]string
 }
 
 // emitted is a message that the plugin must have made.

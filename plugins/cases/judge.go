@@ -57,6 +57,7 @@ func (j *judge) message(i int, m *message) []Difference {
 		}
 		if m.expect != nil {
 			d.emitted(m.expect.emitted, b, func(o *plugins.Outcome) bool { return true })
+			d.filtered(m.expect.filtered, j.stage.said.list)
 		}
 		return d
 	}
@@ -78,6 +79,9 @@ func (j *judge) message(i int, m *message) []Difference {
 	d.emitted(e.emitted, b, func(o *plugins.Outcome) bool { return o.Emitted && int(o.Origin) == i })
 	if j.mode.single || j.mode.last {
 		d.subscriptions(e, b, got.Session)
+	}
+	if j.mode.single || j.hook != abi.HookMessages || j.of == 1 {
+		d.filtered(e.filtered, j.stage.said.list)
 	}
 	if spent := j.stage.plugin.Stats().Fuel - j.stage.before.Fuel; j.mode.single && e.fuelBelow != nil && spent >= *e.fuelBelow {
 		d.add("fuel", fmt.Sprintf("below %d", *e.fuelBelow), fmt.Sprint(spent))
@@ -191,6 +195,13 @@ func (d *differences) subscriptions(e *expect, b *plugins.Batch, session uint64)
 	}
 	list("subscribed", e.subscribed, false)
 	list("unsubscribed", e.unsubbed, true)
+}
+
+// filtered compares what the plugin said of sources, in order.
+func (d *differences) filtered(want *[]string, got []string) {
+	if want != nil && !slices.Equal(*want, got) {
+		d.add("filtered", "["+strings.Join(*want, ", ")+"]", "["+strings.Join(got, ", ")+"]")
+	}
 }
 
 // block compares attributes, name by name.

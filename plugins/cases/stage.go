@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/weftrun/weft/abi"
+	"github.com/weftrun/weft/hostfuncs"
 	"github.com/weftrun/weft/plugins"
 )
 
@@ -66,15 +68,19 @@ type stage struct {
 	chain    *plugins.Chain
 	batch    plugins.Batch
 	contexts map[uint64]abi.Attributes
+	sources  map[uint64]netip.Addr // by session
+	said     saidRules             // since the last batch
 	before   plugins.Stats
 }
 
 // newStage loads the plugin and makes an instance. refused is the error with
 // which the plugin did not load; err is one of the surroundings.
 func (f *File) newStage(ctx context.Context, o *Options, c *Case) (s *stage, refused, err error) {
-	s = &stage{clock: newClock(f.Start), contexts: map[uint64]abi.Attributes{}}
+	s = &stage{clock: newClock(f.Start), contexts: map[uint64]abi.Attributes{}, sources: map[uint64]netip.Addr{}}
 	logger := slog.New(slog.NewTextHandler(&s.log, &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: withoutTime}))
-	s.env, err = plugins.NewEnv(envConfig(o.CacheDir, logger, s.clock))
+	made := envConfig(o.CacheDir, logger, s.clock)
+	made.Filter = hostfuncs.NewFilter(s.clock, &s.said)
+	s.env, err = plugins.NewEnv(made)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -90,6 +96,7 @@ func (f *File) newStage(ctx context.Context, o *Options, c *Case) (s *stage, ref
 	if refused != nil {
 		return nil, refused, errors.Join(ctx.Err(), s.close(ctx))
 	}
+	s.chain.OnSource(s.sourceOf)
 	// The first tick of a chain only begins its interval.
 	s.chain.Tick(&s.batch, f.Start.Add(-time.Hour), 0)
 	s.log.take()
@@ -172,6 +179,7 @@ func (o *Options) judgeRefusal(c *Case, refused error, r *CaseResult) {
 // run passes one batch to the plugin.
 func (s *stage) run(hook abi.Hook, messages []message) {
 	s.batch.Reset()
+	s.said.list = nil
 	if hook == abi.HookTick {
 		s.clock.advance(time.Nanosecond)
 		s.chain.Tick(&s.batch, time.Unix(0, s.clock.Wall()), 0)
@@ -179,6 +187,9 @@ func (s *stage) run(hook abi.Hook, messages []message) {
 	}
 	for i := range messages {
 		m := messages[i].message
+		if messages[i].source.IsValid() {
+			s.sources[m.Session] = messages[i].source
+		}
 		m.Time, m.Context = s.clock.Wall(), s.contexts[m.Session]
 		if messages[i].hasContext {
 			m.Context = messages[i].context

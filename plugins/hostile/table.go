@@ -106,6 +106,7 @@ func floods() []Guest {
 	log := hostfuncs.Grants{Log: &hostfuncs.LogGrant{}}
 	metrics := hostfuncs.Grants{Metrics: &hostfuncs.MetricsGrant{}}
 	random := hostfuncs.Grants{Random: &hostfuncs.RandomGrant{}}
+	wasi := hostfuncs.Grants{WASI: &hostfuncs.WASIGrant{}, Log: &hostfuncs.LogGrant{}, Random: &hostfuncs.RandomGrant{}}
 	http, err := hostfuncs.ParseGrants(map[string]map[string]any{"http": {"hosts": []any{"http://127.0.0.1:9"}}})
 	if err != nil {
 		panic(err)
@@ -125,6 +126,11 @@ func floods() []Guest {
 		starved("flood-kv-ttl").granted(kv),
 		harmless("kv-arguments").granted(kv).cpu(time.Millisecond),
 		starved("flood-http").granted(http),
+		starved("flood-filter").granted(hostfuncs.Grants{Filter: &hostfuncs.FilterGrant{}}),
+		starved("flood-source").granted(hostfuncs.Grants{Filter: &hostfuncs.FilterGrant{}}),
+		starved("flood-http-header").granted(http),
+		starved("flood-wasi-lines").granted(wasi),
+		starved("flood-wasi-nothing").granted(wasi),
 	}
 }
 

@@ -196,3 +196,28 @@ func TestProtobufAgainstGo(t *testing.T) {
 		}
 	}
 }
+
+// TestProtobufFloatsAgainstGo: numbers in the middle between two of the fewest digits
+// are written as Go does, digit by digit.
+func TestProtobufFloatsAgainstGo(t *testing.T) {
+	back := newStage(t, use{name: "json-to-protobuf", config: protobufConfig("t.All", `,"direction":"to-json"`)})
+	r := rand.New(rand.NewPCG(3, 3))
+	for range 20000 {
+		m := newMessage("t.All").ProtoReflect()
+		d := math.Ldexp(float64(r.Int64N(1<<53)), -1-r.IntN(8))
+		f := float32(math.Ldexp(float64(r.Int32N(1<<24)), -1-r.IntN(24)))
+		m.Set(m.Descriptor().Fields().ByName("d"), protoreflect.ValueOfFloat64(-d))
+		m.Mutable(m.Descriptor().Fields().ByName("f")).List().Append(protoreflect.ValueOfFloat32(f))
+		wire, err := proto.Marshal(m.Interface())
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := protojson.Marshal(m.Interface())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if mine, reason := converted(back, wire); reason != "" || !sameJSON(t, mine, text) {
+			t.Fatalf("%s %s\nGo writes\n%s", mine, reason, text)
+		}
+	}
+}

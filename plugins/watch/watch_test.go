@@ -113,7 +113,7 @@ func (b *bench) expect(name, content string) {
 		if c.Path != b.path(name) || string(c.Content) != content || c.Sum != sha256.Sum256([]byte(content)) {
 			b.t.Fatalf("got %s with %.60q, expected %s with %q", c.Path, c.Content, name, content)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		b.t.Fatalf("nothing was reported, expected %s with %q; log:\n%s", name, content, b.log)
 	}
 }
@@ -121,7 +121,7 @@ func (b *bench) expect(name, content string) {
 // awaitLog waits for a text in the log.
 func (b *bench) awaitLog(text string) {
 	b.t.Helper()
-	for end := time.Now().Add(10 * time.Second); !strings.Contains(b.log.String(), text); {
+	for end := time.Now().Add(time.Minute); !strings.Contains(b.log.String(), text); {
 		if time.Now().After(end) {
 			b.t.Fatalf("the log has no %q:\n%s", text, b.log)
 		}

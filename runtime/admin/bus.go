@@ -45,6 +45,9 @@ type Receipt struct {
 	// Dropped is why the message went nowhere; empty if it did not. It is a
 	// value of the label "reason" of the drop counters.
 	Dropped string
+	// Logged says that a durable route's log has the message: it is delivered from
+	// there, later.
+	Logged bool
 }
 
 // Subscription is a stream of messages. Next is called by one goroutine; Close
@@ -78,6 +81,10 @@ var (
 	ErrInvalidMessage = errors.New("invalid message")
 	// ErrBusy: a queue is full; the client should try again later.
 	ErrBusy = errors.New("busy")
+	// ErrFull: a durable route's log has no room; the client should try again later.
+	ErrFull = errors.New("the log is full")
+	// ErrAway: a durable route's log cannot be written now.
+	ErrAway = errors.New("the log is away")
 	// ErrDraining: weft shuts down.
 	ErrDraining = errors.New("draining")
 	// ErrNobody: there was nobody to answer the request.

@@ -52,7 +52,22 @@ func toPrometheus(desc *prometheus.Desc, kind MetricType, s Sample) prometheus.M
 	if err != nil {
 		return prometheus.NewInvalidMetric(desc, err)
 	}
+	if len(s.Exemplars) > 0 {
+		return withExemplars(m, s.Exemplars)
+	}
 	return m
+}
+
+func withExemplars(m prometheus.Metric, from []Exemplar) prometheus.Metric {
+	list := make([]prometheus.Exemplar, 0, len(from))
+	for _, e := range from {
+		list = append(list, prometheus.Exemplar{Value: e.Value, Timestamp: e.Time, Labels: prometheus.Labels{"trace_id": e.Trace}})
+	}
+	with, err := prometheus.NewMetricWithExemplars(m, list...)
+	if err != nil {
+		return m
+	}
+	return with
 }
 
 // lifeSource shows the process's state, one sample a state.
@@ -98,6 +113,8 @@ func metricsHandler(sources []Source, logger *slog.Logger) (http.Handler, *prome
 	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{
 		ErrorHandling: promhttp.ContinueOnError,
 		ErrorLog:      scrapeLog{logger},
+		// For exemplars, and for who asks for that form.
+		EnableOpenMetrics: true,
 	}), calls, nil
 }
 

@@ -33,7 +33,9 @@ func toConnect(ctx context.Context, logger *slog.Logger, err error) error {
 		return connect.NewError(connect.CodeFailedPrecondition, err)
 	case errors.Is(err, ErrLost):
 		return connect.NewError(connect.CodeUnavailable, err)
-	case errors.Is(err, ErrBusy):
+	case errors.Is(err, ErrAway):
+		return connect.NewError(connect.CodeUnavailable, err)
+	case errors.Is(err, ErrBusy), errors.Is(err, ErrFull):
 		return connect.NewError(connect.CodeResourceExhausted, err)
 	case errors.Is(err, ErrDraining):
 		return connect.NewError(connect.CodeUnavailable, errors.New("weft is shutting down; try again when it is back"))

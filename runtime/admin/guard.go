@@ -39,15 +39,18 @@ func knownHost(hosts []string, host string) bool {
 }
 
 // guardBody gives each request's body a deadline, which ends with the body, so
-// that streams of answers can last.
+// that streams of answers can last. It comes before everything that refuses: net/http
+// waits for the rest of a body that nobody has read before it sends the answer.
 func guardBody(within time.Duration, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Body != nil && r.Body != http.NoBody {
 			// A copy: the server looks at its own request's body to tell
 			// whether the connection can serve another request.
-			timed := *r
-			timed.Body = &timedBody{ReadCloser: r.Body, control: http.NewResponseController(w), within: within}
+			timed, control := *r, http.NewResponseController(w)
+			timed.Body = &timedBody{ReadCloser: r.Body, control: control}
 			r = &timed
+			// A connection that takes no deadline is served without one.
+			_ = control.SetReadDeadline(time.Now().Add(within))
 		}
 		next.ServeHTTP(w, r)
 	})
@@ -56,16 +59,9 @@ func guardBody(within time.Duration, next http.Handler) http.Handler {
 type timedBody struct {
 	io.ReadCloser
 	control *http.ResponseController
-	within  time.Duration
-	began   bool
 }
 
 func (b *timedBody) Read(p []byte) (int, error) {
-	if !b.began {
-		b.began = true
-		// A connection that takes no deadline is served without one.
-		_ = b.control.SetReadDeadline(time.Now().Add(b.within))
-	}
 	n, err := b.ReadCloser.Read(p)
 	if errors.Is(err, io.EOF) {
 		_ = b.control.SetReadDeadline(time.Time{})

@@ -4,11 +4,14 @@ import (
 	"io"
 	"net/http"
 	"strings"
+
+	"github.com/weftrun/weft/runtime/admin/console"
 )
 
 // indexText names the plain endpoints; the services follow.
 const indexText = `The API of weft.
 
+GET  /console/            the console, for a browser
 GET  /healthz             is it alive?
 GET  /readyz              does it take messages?
 GET  /metrics             figures, for Prometheus
@@ -20,10 +23,15 @@ Services, by Connect, gRPC or gRPC-Web: POST /SERVICE/METHOD
 
 `
 
-// indexHandler says what is where.
+// indexHandler says what is where; a browser is sent to the console.
 func indexHandler(services []string) http.HandlerFunc {
 	text := indexText + strings.Join(services, "\n") + "\n"
-	return func(w http.ResponseWriter, _ *http.Request) {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Vary", "Accept")
+		if console.WantsPage(r) {
+			http.Redirect(w, r, console.Prefix, http.StatusSeeOther)
+			return
+		}
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		// A client that is gone cannot be told.
 		_, _ = io.WriteString(w, text)

@@ -36,3 +36,37 @@ func TestTheIndexSaysWhatIsWhere(t *testing.T) {
 		}
 	}
 }
+
+// A browser is sent to the console, which needs no credential; what it shows does.
+func TestTheConsoleIsOpenAndItsDataIsNot(t *testing.T) {
+	r := guarded(t, nil)
+	browser := map[string]string{"Accept": "text/html,*/*;q=0.8", "Sec-Fetch-Mode": "navigate"}
+	for _, at := range []struct {
+		method, path string
+		header       map[string]string
+		status       int
+		text         string
+	}{
+		{"GET", "/", browser, 200, "<!doctype html>"}, // by way of a redirect
+		{"GET", "/console", browser, 200, "<!doctype html>"},
+		{"GET", "/console/", nil, 200, "<!doctype html>"},
+		{"GET", "/console/plugins/auth", browser, 200, "<!doctype html>"},
+		{"GET", "/console/../metrics", browser, 401, "credential"},
+		{"GET", "/console/%2e%2e/metrics", browser, 404, "no such file"},
+		{"GET", "/console/assets/%2e%2e%2f%2e%2e%2fmetrics", browser, 404, "no such file"},
+		{"GET", "/", nil, 401, "credential"},
+		{"POST", "/", browser, 401, "credential"},
+		{"GET", "/consolex", browser, 401, "credential"},
+		{"GET", "/metrics", browser, 401, "credential"},
+		{"POST", "/console/", browser, 405, "GET, HEAD"},
+		{"POST", "/weft.v1.Overview/Get", map[string]string{"Content-Type": "application/json"}, 401, "credential"},
+		{"POST", "/weft.v1.Plugins/List", map[string]string{"Content-Type": "application/json"}, 401, "credential"},
+	} {
+		if status, text := call(t, at.method, r.url+at.path, "", at.header); status != at.status || !strings.Contains(text, at.text) {
+			t.Errorf("%s %s: %d %.200s", at.method, at.path, status, text)
+		}
+	}
+	if status, _ := call(t, "GET", r.url+"/console/", "", map[string]string{"Host": "evil.example"}); status != http.StatusMisdirectedRequest {
+		t.Errorf("by a name that is not ours: %d", status)
+	}
+}

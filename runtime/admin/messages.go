@@ -43,6 +43,10 @@ type messages struct {
 
 // Publish is the call of the same name.
 func (s *messages) Publish(ctx context.Context, r *connect.Request[weftv1.PublishRequest]) (*connect.Response[weftv1.PublishResponse], error) {
+	if r.Msg.Attributes == nil {
+		r.Msg.Attributes = map[string]string{}
+	}
+	withTrace(r.Header(), r.Msg.Attributes)
 	m, err := s.toMessage(r.Msg)
 	if err != nil {
 		return nil, toConnect(ctx, s.logger, err)
@@ -55,6 +59,7 @@ func (s *messages) Publish(ctx context.Context, r *connect.Request[weftv1.Publis
 		Accepted:  receipt.Dropped == "",
 		Delivered: uint32(max(0, receipt.Delivered)),
 		Dropped:   receipt.Dropped,
+		Logged:    receipt.Logged,
 	}), nil
 }
 

@@ -1,5 +1,7 @@
 package admin
 
+import "time"
+
 // MetricType is the kind of a metric.
 type MetricType uint8
 
@@ -49,4 +51,15 @@ type Sample struct {
 	// and for each upper bound how many were not above it.
 	Count   uint64
 	Buckets map[float64]uint64
+	// Exemplars are single observations of a histogram, at most one a bucket, that were
+	// traced; OpenMetrics shows them.
+	Exemplars []Exemplar
+}
+
+// Exemplar is one observation and the trace of what was observed.
+type Exemplar struct {
+	// Trace is the trace's id, in hexadecimal.
+	Trace string
+	Value float64
+	Time  time.Time
 }

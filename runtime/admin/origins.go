@@ -4,11 +4,15 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 )
 
-// origins is about pages in browsers that come from elsewhere. A page of a foreign
+// crossing is about pages in browsers that come from elsewhere. A page of a foreign
 // origin can change nothing, whatever content type its request has, and open no
 // stream; the origins of the configuration can, and read the answers.
+type crossing struct{ atomic.Pointer[origins] }
+
+// origins are those of one configuration.
 type origins struct {
 	protection *http.CrossOriginProtection
 	allowed    map[string]bool
@@ -27,9 +31,6 @@ func newOrigins(list []string) (*origins, error) {
 		}
 		o.allowed[origin] = true
 	}
-	o.protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		http.Error(w, "a page of another origin may not call this: api.cors names the origins that may", http.StatusForbidden)
-	}))
 	return o, nil
 }
 
@@ -38,12 +39,15 @@ func (o *origins) knows(origin string) bool { return origin != "" && (o.all || o
 
 // guard refuses what foreign pages send, and answers those of allowed origins so
 // that their browser lets them read it (fetch.spec.whatwg.org, CORS protocol).
-func (o *origins) guard(next http.Handler) http.Handler {
-	protected := o.protection.Handler(next)
+func (c *crossing) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		origin := r.Header.Get("Origin")
+		o, origin := c.Load(), r.Header.Get("Origin")
 		if !o.knows(origin) {
-			protected.ServeHTTP(w, r)
+			if o.protection.Check(r) != nil {
+				http.Error(w, "a page of another origin may not call this: api.cors names the origins that may", http.StatusForbidden)
+				return
+			}
+			next.ServeHTTP(w, r)
 			return
 		}
 		h := w.Header()
@@ -65,9 +69,9 @@ func (o *origins) guard(next http.Handler) http.Handler {
 
 // own refuses a stream to a page of a foreign origin. Its browser would not let it
 // read one, but it would be open.
-func (o *origins) own(next http.Handler) http.Handler {
+func (c *crossing) own(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !o.knows(r.Header.Get("Origin")) {
+		if o := c.Load(); !o.knows(r.Header.Get("Origin")) {
 			changing := r.Clone(r.Context())
 			changing.Method = http.MethodPost // a GET always passes the check
 			if err := o.protection.Check(changing); err != nil {

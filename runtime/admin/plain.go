@@ -48,7 +48,7 @@ func (s *messages) publishHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	s.count(r, "")
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(published{receipt.Dropped == "", max(0, receipt.Delivered), receipt.Dropped})
+	_ = json.NewEncoder(w).Encode(published{receipt.Dropped == "", max(0, receipt.Delivered), receipt.Dropped, receipt.Logged})
 }
 
 // published is PublishResponse by plain HTTP.
@@ -56,6 +56,7 @@ type published struct {
 	Accepted  bool   `json:"accepted"`
 	Delivered int    `json:"delivered"`
 	Dropped   string `json:"dropped,omitempty"`
+	Logged    bool   `json:"logged,omitempty"`
 }
 
 // requestHTTP is POST /v1/request/{topic...}: its answer is the answer's payload.
@@ -155,6 +156,7 @@ func readHeaders(r *http.Request, p *weftv1.PublishRequest) error {
 	if kind := r.Header.Get("Content-Type"); kind != "" && kind != "application/x-www-form-urlencoded" {
 		p.Attributes[attrContentType] = kind
 	}
+	withTrace(r.Header, p.Attributes)
 	number := func(header string, most uint64) (uint32, error) {
 		text := r.Header.Get(header)
 		if text == "" {
@@ -192,7 +194,11 @@ func (s *messages) failHTTP(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	s.count(r, e.Code().String())
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(statusOf(e.Code()))
+	status := statusOf(e.Code())
+	if errors.Is(e, ErrFull) {
+		status = http.StatusInsufficientStorage
+	}
+	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(struct {
 		Code    string `json:"code"`
 		Message string `json:"message"`

@@ -24,6 +24,8 @@ type Plugins interface {
 	Promote(ctx context.Context, name string) (*weftv1.Plugin, error)
 	// Rollback ends a trial, or brings the former generation back.
 	Rollback(ctx context.Context, name string) (*weftv1.Plugin, error)
+	// Logs returns at most limit lines that a plugin has logged behind a number.
+	Logs(name string, after uint64, limit int) (*weftv1.PluginsLogsResponse, error)
 }
 
 // The errors of Plugins. Each is wrapped with what exactly is wrong; the text goes
@@ -103,4 +105,23 @@ func (s *pluginService) Rollback(ctx context.Context, r *connect.Request[weftv1.
 		return nil, toConnect(ctx, s.logger, err)
 	}
 	return connect.NewResponse(&weftv1.PluginsRollbackResponse{Plugin: p}), nil
+}
+
+// The lines of one answer.
+const (
+	defaultLines = 100
+	maxLines     = 1000
+)
+
+// Logs is the call of the same name.
+func (s *pluginService) Logs(ctx context.Context, r *connect.Request[weftv1.PluginsLogsRequest]) (*connect.Response[weftv1.PluginsLogsResponse], error) {
+	limit, err := between("limit", r.Msg.GetLimit(), defaultLines, maxLines)
+	if err != nil {
+		return nil, err
+	}
+	lines, err := s.plugins.Logs(r.Msg.GetName(), r.Msg.GetAfter(), limit)
+	if err != nil {
+		return nil, toConnect(ctx, s.logger, err)
+	}
+	return connect.NewResponse(lines), nil
 }

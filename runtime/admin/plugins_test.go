@@ -130,3 +130,8 @@ func TestPluginRequestsAreChecked(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func (f *fakePlugins) Logs(name string, after uint64, limit int) (*weftv1.PluginsLogsResponse, error) {
+	_, err := f.one(name)
+	return &weftv1.PluginsLogsResponse{Lines: []*weftv1.PluginLogLine{{Number: after + uint64(limit), Text: "a line"}}, Next: after + uint64(limit)}, err
+}

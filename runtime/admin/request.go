@@ -43,6 +43,10 @@ func (s *messages) Request(ctx context.Context, r *connect.Request[weftv1.Reques
 	case *weftv1.RequestRequest_Json:
 		publish.Body = &weftv1.PublishRequest_Json{Json: body.Json}
 	}
+	if publish.Attributes == nil {
+		publish.Attributes = map[string]string{}
+	}
+	withTrace(r.Header(), publish.Attributes)
 	m, err := s.toMessage(publish)
 	if err == nil {
 		var answer Delivery

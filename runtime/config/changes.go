@@ -7,34 +7,87 @@ import (
 
 // Changes is what another configuration has different from a running one.
 type Changes struct {
-	// Plugins are the names of those that need a new generation: file,
-	// configuration (in a chain too), grants, limits or policy differ.
+	// Plugins are the names of those that need a new generation: file, configuration
+	// (in a chain too), grants, limits or policy differ.
 	Plugins []string
 	// Rules are the names of those of which only rollout or watch differ.
 	Rules []string
-	// Restart are the keys of everything else, which takes effect only when weft
-	// is started again.
-	Restart []string
-	// SameChains tells that every chain has the same plugins at the same places.
-	// Where it is false, configurations in chains wait for the restart as well.
+	// Come and Gone are the names of plugins that only the one or the other has.
+	Come, Gone []string
+	// Filters are the names of the listeners that both have and whose filter or
+	// offenders differ.
+	Filters []string
+	// Opened, Closed and Moved are the names of listeners that come, go, and have
+	// another address; Altered of those that change where they are.
+	Opened, Closed, Moved, Altered []string
+	// Routes are the names of those that come, go or change; all of them where only
+	// their order does.
+	Routes []string
+	// Upstreams are the names of pools that come, go or change.
+	Upstreams []string
+	// Others are the other keys of the file's first level whose values differ.
+	Others []string
+	// SameChains tells that every chain has the same plugins at the same places, with
+	// a configuration of their own or without.
 	SameChains bool
+}
+
+// Any tells whether anything differs.
+func (ch *Changes) Any() bool { return len(ch.Keys()) > 0 }
+
+// Keys are those of everything that differs, such as plugins.auth; sorted.
+func (ch *Changes) Keys() []string {
+	keys := slices.Clone(ch.Others)
+	add := func(list string, names ...[]string) {
+		for _, name := range slices.Concat(names...) {
+			keys = append(keys, join(list, name))
+		}
+	}
+	add("plugins", ch.Plugins, ch.Rules, ch.Come, ch.Gone)
+	add("listeners", ch.Opened, ch.Closed, ch.Moved, ch.Altered)
+	for _, name := range ch.Filters {
+		add("listeners", []string{name + ".filter"})
+	}
+	add("routes", ch.Routes)
+	add("upstreams", ch.Upstreams)
+	slices.Sort(keys)
+	return slices.Compact(keys)
 }
 
 // Changes compares the configuration that runs with another one.
 func (c *Config) Changes(to *Config) Changes {
 	ch := Changes{SameChains: slices.Equal(c.shape(), to.shape())}
+	c.plugins(to, &ch)
+	c.listeners(to, &ch)
+	ch.Upstreams = different(c.Upstreams, to.Upstreams)
+	a, b := c.comparable(), to.comparable()
+	if !reflect.DeepEqual(a.Routes, b.Routes) {
+		ch.Routes = entries(a.Routes, b.Routes, func(r Route) string { return r.Name })
+	}
+	a.Listeners, b.Listeners, a.Routes, b.Routes, a.Upstreams, b.Upstreams = nil, nil, nil, nil, nil, nil
+	av, bv := reflect.ValueOf(a), reflect.ValueOf(b)
+	for _, f := range fieldsOf(av.Type()) {
+		if !reflect.DeepEqual(av.Field(f.index).Interface(), bv.Field(f.index).Interface()) {
+			ch.Others = append(ch.Others, f.key)
+		}
+	}
+	return ch
+}
+
+// plugins compares the plugins, with the configurations that they have in chains.
+func (c *Config) plugins(to *Config, ch *Changes) {
 	own, ownTo := c.OwnConfigs(), to.OwnConfigs()
 	for _, name := range sortedKeys(c.Plugins) {
 		a := c.Plugins[name]
 		b, both := to.Plugins[name]
 		if !both {
-			ch.Restart = append(ch.Restart, join("plugins", name))
+			ch.Gone = append(ch.Gone, name)
 			continue
 		}
 		rules := !reflect.DeepEqual(a.Rollout, b.Rollout) || a.Watch != b.Watch
 		a.Rollout, a.Watch = b.Rollout, b.Watch
 		switch {
-		case !reflect.DeepEqual(a, b) || ch.SameChains && !reflect.DeepEqual(own[name], ownTo[name]):
+		case !reflect.DeepEqual(a, b) || !reflect.DeepEqual(own[name], ownTo[name]):
 			ch.Plugins = append(ch.Plugins, name)
 		case rules:
 			ch.Rules = append(ch.Rules, name)
@@ -42,56 +95,99 @@ func (c *Config) Changes(to *Config) Changes {
 	}
 	for _, name := range sortedKeys(to.Plugins) {
 		if _, both := c.Plugins[name]; !both {
-			ch.Restart = append(ch.Restart, join("plugins", name))
+			ch.Come = append(ch.Come, name)
 		}
 	}
-	ch.Restart = append(ch.Restart, c.rest(to)...)
-	return ch
 }
 
-// rest compares everything but plugins and their configurations, by the keys of
-// the file's first level; listeners and routes by name.
-func (c *Config) rest(to *Config) []string {
-	var keys []string
+// listeners compares the listeners, by name.
+func (c *Config) listeners(to *Config, ch *Changes) {
 	a, b := c.comparable(), to.comparable()
-	av, bv := reflect.ValueOf(a), reflect.ValueOf(b)
-	for _, f := range fieldsOf(av.Type()) {
-		if reflect.DeepEqual(av.Field(f.index).Interface(), bv.Field(f.index).Interface()) {
+	for i := range c.Listeners {
+		old := &c.Listeners[i]
+		k := to.listener(old.Name)
+		if k < 0 {
+			ch.Closed = append(ch.Closed, old.Name)
 			continue
 		}
-		switch f.key {
-		case "listeners":
-			keys = append(keys, entries(f.key, a.Listeners, b.Listeners, func(l Listener) string { return l.Name })...)
-		case "routes":
-			keys = append(keys, entries(f.key, a.Routes, b.Routes, func(r Route) string { return r.Name })...)
-		default:
-			keys = append(keys, f.key)
+		if l := &to.Listeners[k]; !reflect.DeepEqual(old.Filter, l.Filter) || !reflect.DeepEqual(old.Offenders, l.Offenders) {
+			ch.Filters = append(ch.Filters, old.Name)
+		}
+		switch {
+		case !c.sameSockets(old, to, &to.Listeners[k]):
+			ch.Moved = append(ch.Moved, old.Name)
+		case !reflect.DeepEqual(a.Listeners[i], b.Listeners[k]):
+			ch.Altered = append(ch.Altered, old.Name)
 		}
 	}
-	return keys
+	for i := range to.Listeners {
+		if name := to.Listeners[i].Name; c.listener(name) < 0 {
+			ch.Opened = append(ch.Opened, name)
+		}
+	}
 }
 
-// entries names the entries of a list that differ; the list itself where only
-// their order does.
-func entries[T any](key string, a, b []T, name func(T) string) []string {
+// listener is the index of the listener of that name; -1 if there is none.
+func (c *Config) listener(name string) int {
+	return slices.IndexFunc(c.Listeners, func(l Listener) bool { return l.Name == name })
+}
+
+// sameSockets tells whether a listener keeps its sockets and its connections, whatever
+// else changes.
+func (c *Config) sameSockets(l *Listener, to *Config, next *Listener) bool {
+	return l.Address == next.Address && c.sameProtocol(l, to, next)
+}
+
+// SameProtocol tells whether the listener of that name, which both have, speaks the same.
+func (c *Config) SameProtocol(to *Config, name string) bool {
+	return c.sameProtocol(&c.Listeners[c.listener(name)], to, &to.Listeners[to.listener(name)])
+}
+
+// sameProtocol tells whether what goes over a listener's connections stays the same.
+func (c *Config) sameProtocol(l *Listener, to *Config, next *Listener) bool {
+	return l.Frame == next.Frame && (l.TLS == nil) == (next.TLS == nil) && reflect.DeepEqual(l.WebSocket, next.WebSocket) &&
+		reflect.DeepEqual(l.Datagram, next.Datagram) && string(c.Frames[l.Frame].Doc) == string(to.Frames[next.Frame].Doc)
+}
+
+// different are the keys under which two mappings have different values.
+func different[V any](a, b map[string]V) []string {
+	var names []string
+	for _, name := range sortedKeys(a) {
+		if other, both := b[name]; !both || !reflect.DeepEqual(a[name], other) {
+			names = append(names, name)
+		}
+	}
+	for _, name := range sortedKeys(b) {
+		if _, both := a[name]; !both {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// entries names the entries of a list that differ; all of them where only their order
+// does.
+func entries[T any](a, b []T, name func(T) string) []string {
 	in := func(list []T, entry T) bool {
 		return slices.ContainsFunc(list, func(x T) bool { return name(x) == name(entry) && reflect.DeepEqual(x, entry) })
 	}
-	var keys []string
+	var names, all []string
 	for _, both := range [][2][]T{{a, b}, {b, a}} {
 		for _, entry := range both[0] {
-			if at := join(key, name(entry)); !in(both[1], entry) && !slices.Contains(keys, at) {
-				keys = append(keys, at)
+			all = append(all, name(entry))
+			if !in(both[1], entry) && !slices.Contains(names, name(entry)) {
+				names = append(names, name(entry))
 			}
 		}
 	}
-	if keys == nil {
-		return []string{key}
+	if names == nil {
+		return slices.Compact(slices.Sorted(slices.Values(all)))
 	}
-	return keys
+	return names
 }
 
-// comparable is a copy without what concerns plugins and without lines of the file.
+// comparable is a copy without what concerns plugins and filters, and without lines of
+// the file.
 func (c *Config) comparable() Config {
 	d := *c
 	d.origin, d.Plugins, d.Watch = nil, nil, false
@@ -107,6 +203,7 @@ func (c *Config) comparable() Config {
 	d.Listeners, d.Routes = slices.Clone(c.Listeners), slices.Clone(c.Routes)
 	for i := range d.Listeners {
 		d.Listeners[i].Chain = strip(d.Listeners[i].Chain)
+		d.Listeners[i].Filter, d.Listeners[i].Offenders = Filter{}, nil
 	}
 	for i := range d.Routes {
 		d.Routes[i].Chain = strip(d.Routes[i].Chain)

@@ -9,7 +9,10 @@ package config
 // The tags are the single description of the shape: koanf and yaml hold the key,
 // default the value of an absent key (in the form in which a file would hold
 // it), enum the allowed values, min and max the bounds of numbers, sizes and
-// durations.
+// durations, secret that text is shown to nobody (in a mapping: under names that sound
+// like secrets; with secret:"all", under all), reference that it must be
+// given by one, form what the schema says of a text or
+// of a mapping's keys.
 type Config struct {
 	// Loops is the number of event loops; 0 lets weft choose.
 	Loops int `koanf:"loops" yaml:"loops" default:"0" min:"0" max:"1024"`
@@ -22,13 +25,17 @@ type Config struct {
 	Listeners []Listener `koanf:"listeners" yaml:"listeners"`
 	// Plugins are the declared plugins by name. A plugin that no chain names is
 	// loaded and checked, but never called.
-	Plugins map[string]Plugin `koanf:"plugins" yaml:"plugins"`
+	Plugins map[string]Plugin `koanf:"plugins" yaml:"plugins" form:"name"`
+	// Compile is where plugins become machine code: child is a process beside weft,
+	// which takes only processor time that nobody else wants, and whose memory is
+	// bounded; process is weft itself.
+	Compile string `koanf:"compile" yaml:"compile" default:"child" enum:"child,process"`
 	// Trust is about who may sign plugins.
 	Trust Trust `koanf:"trust" yaml:"trust"`
 	// Routes are asked in order; the first one that matches decides.
 	Routes []Route `koanf:"routes" yaml:"routes"`
-	// Watch reads this file again when it changes; what concerns plugins is put
-	// into effect, anything else needs a restart and is named in the log.
+	// Watch reads this file again when it changes and puts it into effect; what needs a
+	// restart is named in the log.
 	Watch bool `koanf:"watch" yaml:"watch" default:"true"`
 	// DefaultRoute is where a message goes that no route matches: the text of
 	// destinations.
@@ -38,11 +45,23 @@ type Config struct {
 	// DeadLetter is about messages that could not be delivered.
 	DeadLetter DeadLetter `koanf:"dead_letter" yaml:"dead_letter"`
 	// Frames are the operator's own frame formats by name.
-	Frames map[string]Frame `koanf:"frames" yaml:"frames"`
+	Frames map[string]Frame `koanf:"frames" yaml:"frames" form:"name"`
+	// Session is about sessions that outlive their connection.
+	Session Sessions `koanf:"session" yaml:"session"`
 	// Modbus is about Modbus devices that weft asks.
 	Modbus Modbus `koanf:"modbus" yaml:"modbus"`
+	// Upstreams are pools of servers that take messages, by name.
+	Upstreams map[string]Upstream `koanf:"upstreams" yaml:"upstreams" form:"name"`
+	// Consul is the agent where services are registered and found.
+	Consul Consul `koanf:"consul" yaml:"consul"`
 	// Converters turn payloads of one codec into another, by name.
-	Converters map[string]Converter `koanf:"converters" yaml:"converters"`
+	Converters map[string]Converter `koanf:"converters" yaml:"converters" form:"name"`
+	// Backbone is what outlives the process, and what connects several.
+	Backbone Backbone `koanf:"backbone" yaml:"backbone"`
+	// Kernel lets the kernel drop what listeners' filters forbid; nil: weft does it.
+	Kernel *Kernel `koanf:"kernel" yaml:"kernel"`
+	// Tracing exports traces by OpenTelemetry's protocol.
+	Tracing Tracing `koanf:"tracing" yaml:"tracing"`
 	// API is about the admin API, the metrics and the health endpoints.
 	API API `koanf:"api" yaml:"api"`
 	// Log is about weft's own log.
@@ -84,9 +103,21 @@ type DeadLetter struct {
 type API struct {
 	// Address is the IP address and port to listen on. Empty: no API.
 	Address string `koanf:"address" yaml:"address" default:"127.0.0.1:7480"`
-	// AllowRemote permits an address that is not a loopback one. Whoever
-	// reaches the address can then publish, subscribe and read metrics.
-	AllowRemote bool `koanf:"allow_remote" yaml:"allow_remote" default:"false"`
+	// Tokens let in who shows one, by a name for the log. On an address that is not a
+	// loopback one there must be tokens, or certificates of clients.
+	Tokens map[string]APIToken `koanf:"tokens" yaml:"tokens" secret:"true" form:"name"`
+	// Certificates give roles to certificates of clients (tls.client_ca). One that holds
+	// and is not named has the role operate where none is named, and none otherwise.
+	Certificates []APICertificate `koanf:"certificates" yaml:"certificates"`
+	// Anonymous is the role of who shows neither: none, messages, read or operate. Where
+	// the key is absent it is operate on a loopback address as long as neither tokens nor
+	// certificates are named, and none otherwise.
+	Anonymous string `koanf:"anonymous" yaml:"anonymous" enum:"none,messages,read,operate"`
+	// Rate is how many calls a second each caller may make that are not about messages;
+	// twice as many at once. 0 is no bound.
+	Rate Rate `koanf:"rate" yaml:"rate" default:"200/s" min:"0" max:"1000000/s"`
+	// Connections is how many there may be at the same time; others wait.
+	Connections int `koanf:"connections" yaml:"connections" default:"1024" min:"1" max:"1000000"`
 	// Hosts are further host names under which clients may address the API;
 	// IP addresses and localhost are always accepted.
 	Hosts []string `koanf:"hosts" yaml:"hosts"`

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"fmt"
 	"reflect"
 	"strconv"
 	"strings"
@@ -11,6 +10,7 @@ import (
 type decoder struct {
 	places   map[string]Place
 	frames   map[string]Frame
+	secrets  *secrets // nil: references stay text
 	problems Problems
 	field    field // that is being decoded
 }
@@ -21,8 +21,12 @@ type field struct {
 	key      string
 	fallback string
 	required bool
+	secret   bool // text is hidden
+	refers   bool // text must be a reference
+	secrets  bool // in a mapping, under each name
 	enum     []string
 	min, max string
+	form     string // of text, or of a mapping's keys: formName
 }
 
 // fieldsOf lists the fields of a struct that are keys.
@@ -34,7 +38,7 @@ func fieldsOf(t reflect.Type) []field {
 		if key == "" || key == "-" {
 			continue
 		}
-		at := field{index: i, key: key, fallback: f.Tag.Get("default"), required: f.Tag.Get("required") != "", min: f.Tag.Get("min"), max: f.Tag.Get("max")}
+		at := field{index: i, key: key, fallback: f.Tag.Get("default"), required: f.Tag.Get("required") != "", secret: f.Tag.Get("secret") != "", refers: f.Tag.Get("secret") == "reference", secrets: f.Tag.Get("secret") == "all", min: f.Tag.Get("min"), max: f.Tag.Get("max"), form: f.Tag.Get("form")}
 		if enum := f.Tag.Get("enum"); enum != "" {
 			at.enum = strings.Split(enum, ",")
 		}
@@ -57,7 +61,11 @@ func (d *decoder) problem(path string, p Problem) {
 }
 
 func (d *decoder) wrongType(path string, raw any, expected, fix string) {
-	d.problem(path, Problem{Cause: "wrong type", Value: show(raw), Found: kind(raw), Expected: expected, Fix: fix})
+	value := show(raw)
+	if d.field.secret {
+		value = ""
+	}
+	d.problem(path, Problem{Cause: "wrong type", Value: value, Found: kind(raw), Expected: expected, Fix: fix})
 }
 
 // unit are the types that are written in a form of their own.
@@ -69,15 +77,17 @@ var (
 	prioritiesType = reflect.TypeFor[Priorities]()
 	configType     = reflect.TypeFor[PluginConfig]()
 	frameType      = reflect.TypeFor[Frame]()
-	grantsType     = reflect.TypeFor[Grants]()
+	rateType       = reflect.TypeFor[Rate]()
+	firstBytesType = reflect.TypeFor[FirstBytes]()
 )
 
 // shorthand is the key that a struct's scalar form stands for.
 var shorthand = map[reflect.Type]string{
-	reflect.TypeFor[ChainEntry]():   "plugin",
-	reflect.TypeFor[Target]():       "to",
-	reflect.TypeFor[Rollout]():      "mode",
-	reflect.TypeFor[ModbusTarget](): "device",
+	reflect.TypeFor[ChainEntry]():     "plugin",
+	reflect.TypeFor[Target]():         "to",
+	reflect.TypeFor[Rollout]():        "mode",
+	reflect.TypeFor[ModbusTarget]():   "device",
+	reflect.TypeFor[UpstreamMember](): "address",
 }
 
 // value decodes raw into v. A nil raw leaves v as it is.
@@ -97,7 +107,9 @@ func (d *decoder) value(v reflect.Value, raw any, path string) {
 		d.pluginConfig(v, raw, path)
 	case frameType:
 		d.frame(v, raw, path)
-	case sizeType, durationType, percentType, factorType, prioritiesType:
+	case firstBytesType:
+		d.firstBytes(v, raw, path)
+	case sizeType, durationType, percentType, factorType, rateType, prioritiesType:
 		d.unit(v, raw, path)
 	default:
 		d.plain(v, raw, path)
@@ -115,21 +127,32 @@ func (d *decoder) plain(v reflect.Value, raw any, path string) {
 	switch v.Kind() {
 	case reflect.String:
 		if text, ok := raw.(string); ok {
+			if d.field.refers && text != "" && !onlyRefers(text) {
+				d.problem(path, Problem{Cause: "a secret in the configuration", Expected: "a reference: ${env:NAME} or ${file:PATH}", Fix: "put it into a variable or a file, and name that"})
+				return
+			}
+			if d.field.secret {
+				text = d.resolve(text, path)
+			}
 			v.SetString(text)
 		} else {
-			d.wrongType(path, raw, "text", quoteFix(raw))
+			expected := "text"
+			if d.field.enum != nil {
+				expected = anyOf(d.field.enum)
+			}
+			d.wrongType(path, raw, expected, textFix(d.field, raw))
 		}
 	case reflect.Bool:
 		if b, ok := raw.(bool); ok {
 			v.SetBool(b)
 		} else {
-			d.wrongType(path, raw, "true or false", "")
+			d.wrongType(path, raw, "true or false", truthFix(raw))
 		}
 	case reflect.Int:
 		if i, ok := raw.(int64); ok {
 			v.SetInt(i)
 		} else {
-			d.wrongType(path, raw, "a whole number", "")
+			d.wrongType(path, raw, "a whole number", wholeFix(raw))
 		}
 	case reflect.Slice:
 		d.list(v, raw, path)
@@ -138,29 +161,17 @@ func (d *decoder) plain(v reflect.Value, raw any, path string) {
 	}
 }
 
-func quoteFix(raw any) string {
-	switch raw.(type) {
-	case int64, uint64, float64, bool:
-		return "put it in quotes"
-	}
-	return ""
-}
-
 func (d *decoder) list(v reflect.Value, raw any, path string) {
 	entries, ok := raw.([]any)
 	if !ok {
-		fix := ""
-		if kind := v.Type().Elem().Kind(); kind == reflect.String || shorthand[v.Type().Elem()] != "" {
-			if text, isText := raw.(string); isText && len(text) <= 60 {
-				fix = fmt.Sprintf("write [%s]", text)
-			}
-		}
-		d.wrongType(path, raw, "a list", fix)
+		d.wrongType(path, raw, "a list", listFix(v.Type().Elem(), raw))
 		return
 	}
 	v.Set(reflect.MakeSlice(v.Type(), len(entries), len(entries)))
+	of := d.field
 	for i, entry := range entries {
 		at := join(path, strconv.Itoa(i))
+		d.field = of // and not the last of the entry before
 		if entry == nil {
 			d.problem(at, Problem{Cause: "empty entry in a list", Fix: "remove it, or give it a value"})
 			continue
@@ -172,11 +183,13 @@ func (d *decoder) list(v reflect.Value, raw any, path string) {
 func (d *decoder) table(v reflect.Value, raw any, path string) {
 	entries, ok := raw.(map[string]any)
 	if !ok {
-		d.wrongType(path, raw, "a mapping from names", "")
+		d.wrongType(path, raw, "a mapping from names", tableFix(raw))
 		return
 	}
 	v.Set(reflect.MakeMapWithSize(v.Type(), len(entries)))
+	of := d.field
 	for _, name := range sortedKeys(entries) {
+		d.field = of // and not the last of the entry before
 		entry := reflect.New(v.Type().Elem()).Elem()
 		d.value(entry, entries[name], join(path, name))
 		v.SetMapIndex(reflect.ValueOf(name), entry)
@@ -192,28 +205,25 @@ func (d *decoder) structure(v reflect.Value, raw any, path string) {
 	}
 	keys, ok := raw.(map[string]any)
 	if !ok && raw != nil {
-		expected := "a mapping"
-		if key := shorthand[v.Type()]; key != "" {
-			expected = "text, or a mapping with the key " + key
-		}
-		d.wrongType(path, raw, expected, "")
+		d.noMapping(v.Type(), raw, path)
 	}
 	fields := fieldsOf(v.Type())
 	known := make(map[string]bool, len(fields))
 	for _, f := range fields {
 		known[f.key] = true
 		at := join(path, f.key)
+		d.field = f
 		d.fallback(v.Field(f.index), f, at)
 		given, present := keys[f.key]
 		if present {
-			d.field = f
+			d.field = f // the default may have been a struct
 			d.value(v.Field(f.index), given, at)
 		}
 		switch {
 		case given != nil && given != "":
 			d.bounds(v.Field(f.index), f, given, at)
 		case f.required && (ok || raw == nil):
-			d.problem(at, Problem{Cause: "missing key", Expected: "a value"})
+			d.problem(at, Problem{Cause: "missing key", Expected: required(v.Field(f.index).Type(), f)})
 		case present && given == "" && f.enum != nil && f.fallback != "":
 			d.bounds(v.Field(f.index), f, given, at)
 		}
@@ -225,12 +235,28 @@ func (d *decoder) structure(v reflect.Value, raw any, path string) {
 	}
 }
 
-func (d *decoder) unknown(t reflect.Type, key, path string) {
-	if t == grantsType && key == "filter" {
-		d.problem(path, Problem{Cause: "not in this version", Expected: "no such grant: filters in the kernel are not there yet", Fix: "remove it"})
+// noMapping reports what is not a mapping.
+func (d *decoder) noMapping(t reflect.Type, raw any, path string) {
+	if key := shorthand[t]; key != "" {
+		d.wrongType(path, raw, "text, or a mapping with the key "+key, "")
 		return
 	}
+	such, fix := sample(t, raw)
+	expected := "a mapping"
+	if such != "" {
+		expected += ", such as " + such
+	}
+	if fix == "" || d.field.secret && t != reflect.TypeFor[APIToken]() {
+		fix = mappingFix(t, raw)
+	}
+	d.wrongType(path, raw, expected, fix)
+}
+
+func (d *decoder) unknown(t reflect.Type, key, path string) {
 	p := Problem{Cause: "unknown key", Fix: didYouMean(key, keysOf(t))}
+	if p.Fix == "" && t == reflect.TypeFor[Config]() {
+		p.Fix = elsewhere(key)
+	}
 	if p.Fix == "" {
 		if p.Expected = anyOf(keysOf(t)); p.Expected == "" {
 			p.Fix = "remove it: nothing can be set here"
@@ -241,7 +267,7 @@ func (d *decoder) unknown(t reflect.Type, key, path string) {
 
 // fallback sets a field to the default that its tag holds.
 func (d *decoder) fallback(v reflect.Value, f field, path string) {
-	if v.Kind() == reflect.Struct && v.Type() != frameType {
+	if v.Kind() == reflect.Struct && v.Type() != frameType && v.Type() != firstBytesType {
 		d.structure(v, nil, path)
 		return
 	}

@@ -27,7 +27,7 @@ func (d *decoder) bounds(v reflect.Value, f field, raw any, path string) {
 	case f.min != "" && v.CanInt():
 		least, most := bound(v.Type(), f.min), bound(v.Type(), f.max)
 		if n := v.Int(); n < least || n > most {
-			d.problem(path, Problem{Cause: "out of range", Value: fmt.Sprint(v.Interface()), Expected: fmt.Sprintf("%s to %s", f.min, f.max)})
+			d.problem(path, Problem{Cause: "out of range", Value: fmt.Sprint(raw), Expected: fmt.Sprintf("%s to %s", f.min, f.max)})
 		}
 	}
 }
@@ -54,6 +54,11 @@ func bound(t reflect.Type, text string) int64 {
 		factor, err := ParseFactor(text)
 		if err == nil {
 			return int64(factor)
+		}
+	case rateType:
+		rate, err := ParseRate(text)
+		if err == nil {
+			return int64(rate)
 		}
 	default:
 		n, err := strconv.ParseInt(text, 10, 64)
@@ -138,6 +143,17 @@ func (d *decoder) unit(v reflect.Value, raw any, path string) {
 			return
 		}
 		v.SetInt(int64(factor))
+	case rateType:
+		rate, err := ParseRate(fmt.Sprint(raw))
+		if err != nil {
+			fix := "write it like 1000/s, 600/m or 10/h"
+			if isInt {
+				fix = fmt.Sprintf("add a unit: %d/s", n)
+			}
+			d.wrongType(path, raw, "a rate", fix)
+			return
+		}
+		v.SetInt(int64(rate))
 	case prioritiesType:
 		d.priorities(v, raw, path)
 	}
@@ -148,7 +164,7 @@ func (d *decoder) pluginConfig(v reflect.Value, raw any, path string) {
 	if raw == nil {
 		return
 	}
-	text, err := json.Marshal(raw)
+	text, err := json.Marshal(d.tree(raw, path))
 	if err != nil {
 		reason := &json.UnsupportedValueError{}
 		p := Problem{Cause: "cannot be written as JSON"}
@@ -222,4 +238,28 @@ func parsePriorities(text string, highest int) (low, high int, ok bool) {
 	}
 	low = number(text)
 	return low, low, ok
+}
+
+// firstBytes reads how datagrams must begin.
+func (d *decoder) firstBytes(v reflect.Value, raw any, path string) {
+	switch raw := raw.(type) {
+	case nil:
+		return
+	case bool: // off without quotes, as YAML 1.1 has it
+		if !raw {
+			v.Set(reflect.ValueOf(FirstBytes{Mode: FirstBytesOff}))
+			return
+		}
+	case string:
+		if raw == FirstBytesAuto || raw == FirstBytesOff {
+			v.Set(reflect.ValueOf(FirstBytes{Mode: raw}))
+			return
+		}
+	case []any:
+		f := FirstBytes{Mode: FirstBytesList}
+		d.value(reflect.ValueOf(&f.Patterns).Elem(), raw, path)
+		v.Set(reflect.ValueOf(f))
+		return
+	}
+	d.wrongType(path, raw, "auto, off or a list of patterns", `write it like [{offset: 0, hex: "5744"}]`)
 }

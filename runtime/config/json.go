@@ -61,7 +61,7 @@ func (r *jsonReader) broken(err error, size int) Problem {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		text, offset = "the file ends too early", size
 	}
-	return Problem{Cause: "not valid JSON", Value: text, File: r.file, Line: r.line(offset)}
+	return Problem{Cause: "not valid JSON", Value: text, Fix: remedyFor(jsonRemedies, text), File: r.file, Line: r.line(offset)}
 }
 
 // line is the line on which the byte before offset stands.

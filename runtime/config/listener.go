@@ -8,7 +8,7 @@ const defaultTopic = "raw/{listener}"
 type Listener struct {
 	// Name is unique among the listeners: a lower-case letter, then lower-case
 	// letters, digits, '-' and '_'.
-	Name string `koanf:"name" yaml:"name" required:"true"`
+	Name string `koanf:"name" yaml:"name" required:"true" form:"name"`
 	// Address is an IP address and a port: 127.0.0.1:7400, [::1]:7400.
 	// Port 0 lets the system choose.
 	Address string `koanf:"address" yaml:"address" required:"true"`
@@ -47,6 +47,9 @@ type Listener struct {
 	Outbox Outbox `koanf:"outbox" yaml:"outbox"`
 	// TLS puts TLS under the frames; nil: none.
 	TLS *TLS `koanf:"tls" yaml:"tls"`
+	// Session is how long what a client has outlives its connection here; nil: as
+	// Config.Session says.
+	Session *ListenerSession `koanf:"session" yaml:"session"`
 	// MQTT is what a listener whose frame is "mqtt" offers; nil for any other.
 	MQTT *MQTT `koanf:"mqtt" yaml:"mqtt"`
 	// Datagram is about a listener whose frame is "mcp-dgram"; nil for any other.
@@ -54,6 +57,11 @@ type Listener struct {
 	// Modbus is what a listener whose frame is "modbus-tcp" or "modbus-rtu" makes of
 	// requests; nil for any other.
 	Modbus *ListenerModbus `koanf:"modbus" yaml:"modbus"`
+	// Filter is which sources may speak to it, and how much.
+	Filter Filter `koanf:"filter" yaml:"filter"`
+	// Offenders blocks sources that fail again and again; nil: nobody is blocked for
+	// that.
+	Offenders *Offenders `koanf:"offenders" yaml:"offenders"`
 }
 
 // ChainEntry is one step of a chain: a plugin, and optionally the configuration
@@ -64,6 +72,10 @@ type ChainEntry struct {
 	Plugin string `koanf:"plugin" yaml:"plugin" required:"true"`
 	// Config replaces the plugin's own configuration; nil leaves it.
 	Config PluginConfig `koanf:"config" yaml:"config"`
+	// Convert is a key of Config.Converters: what it makes of the payload is what the
+	// plugin gets, and the plugins behind it. Where that fails, the plugin's on_failure
+	// decides. Empty: the payload stays as it is.
+	Convert string `koanf:"convert" yaml:"convert"`
 }
 
 // ListenerLimits bounds one listener's connections and frames.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -18,11 +19,15 @@ import (
 // Options says where the configuration comes from.
 type Options struct {
 	// File is the path of a YAML (.yaml, .yml), TOML (.toml) or JSON (.json)
-	// file. Empty: no file.
+	// file. Empty: no file. With Data it may be any name, such as a URL.
 	File string
 	// Data is the file's content; if it is not nil, File is only its name and
 	// nothing is read.
 	Data []byte
+	// Format is yaml, toml or json; empty: what File's name ends with.
+	Format string
+	// Folder is what paths in the configuration are relative to; empty: File's folder.
+	Folder string
 	// Env is the environment in the form of os.Environ; nil: none. See the
 	// documentation of Load.
 	Env []string
@@ -38,6 +43,17 @@ type Options struct {
 	// StdPlugins are the names of the plugins that ship with weft. Nil: it is
 	// not checked whether a std: plugin exists.
 	StdPlugins []string
+}
+
+// folder is what paths are relative to.
+func (o *Options) folder() string {
+	switch {
+	case o.Folder != "":
+		return o.Folder
+	case o.File != "":
+		return filepath.Dir(o.File)
+	}
+	return "."
 }
 
 // maxFile is the largest configuration file that is read.
@@ -57,8 +73,8 @@ var ErrFile = errors.New("cannot read the configuration file")
 // WEFT_PLUGINS_AUTH_CONFIG_KEY. A plugin's configuration may get new keys, in
 // lower case. A list is given whole, divided by commas or in YAML's flow style:
 // WEFT_DEFAULT_ROUTE=subscribers,queue:ops. A variable that begins with WEFT_ and
-// is no key is refused, except for those that Kubernetes sets for a service
-// called weft. Overrides take the same values; their keys are dotted paths:
+// is no key is refused, except for those that Kubernetes sets for services
+// called weft or weft-NAME. Overrides take the same values; their keys are dotted paths:
 // listeners.trucks.address.
 func Load(o Options) (*Config, error) {
 	src, problems, err := read(o)
@@ -66,7 +82,7 @@ func Load(o Options) (*Config, error) {
 		return nil, err
 	}
 	if len(src.tree) == 0 && len(problems) > 0 {
-		return nil, problems
+		return nil, hide(problems)
 	}
 	layers := koanf.New(".")
 	if err := layers.Load(confmap.Provider(src.tree, ""), nil); err != nil {
@@ -79,10 +95,11 @@ func Load(o Options) (*Config, error) {
 		return nil, fmt.Errorf("%w: %s: %w", ErrFile, o.File, err)
 	}
 
-	d := &decoder{places: src.places, frames: src.frames, problems: l.problems}
-	c := &Config{origin: &origin{file: o.File, sum: src.sum, places: src.places, presets: o.Presets, std: o.StdPlugins}}
-	d.structure(reflect.ValueOf(c).Elem(), layers.Raw(), "")
-	c.complete(layers.Raw())
+	d := &decoder{places: src.places, frames: src.frames, secrets: newSecrets(o), problems: l.problems}
+	tree := layers.Raw()
+	c := &Config{origin: &origin{file: o.File, folder: o.folder(), sum: src.sum, blank: src.blank, read: o.Data == nil && o.File != "", places: src.places, tree: tree, secrets: d.secrets, presets: o.Presets, std: o.StdPlugins}}
+	d.structure(reflect.ValueOf(c).Elem(), tree, "")
+	c.complete(tree)
 	all := append(d.problems, c.validate()...)
 	if len(all) > 0 {
 		return nil, c.arrange(all)
@@ -119,7 +136,11 @@ func read(o Options) (source, Problems, error) {
 	}
 	var src source
 	var problems Problems
-	switch ext := strings.ToLower(filepath.Ext(o.File)); ext {
+	ext := strings.ToLower(filepath.Ext(o.File))
+	if o.Format != "" {
+		ext = "." + o.Format
+	}
+	switch ext {
 	case ".yaml", ".yml":
 		src, problems = readYAML(o.File, data)
 	case ".toml":
@@ -129,7 +150,10 @@ func read(o Options) (source, Problems, error) {
 	default:
 		return source{}, nil, fmt.Errorf("%w: %s: unknown kind of file %q; expected .yaml, .yml, .toml or .json", ErrFile, o.File, ext)
 	}
-	src.sum = sha256.Sum256(data)
+	src.sum, src.blank = sha256.Sum256(data), len(src.tree) == 0
+	if _, text := src.tree[schemaKey].(string); text {
+		delete(src.tree, schemaKey) // for editors
+	}
 	return src, problems, nil
 }
 
@@ -145,27 +169,40 @@ func (l *loader) environment(o Options) {
 	for _, variable := range slices.Sorted(slices.Values(o.Env)) {
 		name, text, _ := strings.Cut(variable, "=")
 		rest, ours := strings.CutPrefix(name, envPrefix)
-		if !ours || slices.Contains(reserved, name) || ofKubernetes(rest) {
+		if !ours || slices.Contains(reserved, name) {
 			continue
 		}
 		path, ok := envPath(reflect.TypeFor[Config](), l.tree, rest)
+		if ofKubernetes(rest, text) && !(ok && l.known(path)) {
+			continue
+		}
 		if !ok {
 			l.problems = append(l.problems, Problem{Cause: "unknown key", Key: name, Fix: didYouMean(name, variables(reflect.TypeFor[Config](), l.tree, envPrefix)), File: "environment"})
 			continue
 		}
-		l.set(path, text, Place{File: "environment " + name})
+		l.set(path, text, Place{File: envPlace + name})
 	}
 }
 
-// ofKubernetes recognises the variables that Kubernetes sets in every container
-// for a service called weft: WEFT_SERVICE_HOST, WEFT_PORT_7400_TCP and so on.
-func ofKubernetes(rest string) bool {
-	return rest == "PORT" || strings.HasPrefix(rest, "PORT_") || strings.HasPrefix(rest, "SERVICE_")
+// serviceLink are the names of the variables that Kubernetes sets in every container for a
+// service called weft or weft-NAME, without the prefix: SERVICE_HOST, API_PORT_7480_TCP and
+// so on.
+var serviceLink = regexp.MustCompile(`^(?:\w+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT_[0-9]+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)$`)
+
+// ofKubernetes tells whether a variable is one of those, or PORT or API_PORT with an address.
+func ofKubernetes(rest, text string) bool {
+	return serviceLink.MatchString(rest) || (rest == "PORT" || strings.HasSuffix(rest, "_PORT")) && strings.Contains(text, "://")
+}
+
+// known tells whether there is a key at a path; a plugin's configuration has all of them.
+func (l *loader) known(path []string) bool {
+	_, _, ok := locate(reflect.TypeFor[Config](), l.tree, path)
+	return ok
 }
 
 func (l *loader) overrides(overrides map[string]string) {
 	for _, key := range sortedKeys(overrides) {
-		l.set(strings.Split(key, "."), overrides[key], Place{File: "override"})
+		l.set(strings.Split(key, "."), overrides[key], Place{File: overridePlace})
 	}
 }
 
@@ -191,6 +228,11 @@ func (l *loader) set(path []string, text string, from Place) {
 	for known := range l.src.places {
 		if strings.HasPrefix(known, joined+".") {
 			delete(l.src.places, known)
+		}
+	}
+	for i := range at.path { // what it makes on the way is there because of it, too
+		if above := strings.Join(at.path[:i+1], "."); l.src.places[above] == (Place{}) {
+			l.src.places[above] = from
 		}
 	}
 	l.src.places[joined] = from
@@ -234,14 +276,18 @@ func (c *Config) complete(tree map[string]any) {
 			c.Listeners[i].Modbus = defaultListenerModbus()
 		}
 	}
-	folder := "."
-	if c.origin != nil && c.origin.file != "" {
-		folder = filepath.Dir(c.origin.file)
-	}
+	folder := c.Folder()
 	c.Trust.resolve(folder)
+	c.API.resolve(folder)
 	c.API.TLS.complete(folder)
 	for i := range c.Listeners {
 		c.Listeners[i].TLS.complete(folder)
+	}
+	c.Consul.complete(folder)
+	c.Tracing.TLS.complete(folder)
+	for name, upstream := range c.Upstreams {
+		upstream.complete(folder, &c.Consul)
+		c.Upstreams[name] = upstream
 	}
 	for name, converter := range c.Converters {
 		converter.resolve(folder)
@@ -277,6 +323,7 @@ func (c *Config) arrange(problems Problems) Problems {
 		}
 		problems[i].Key = c.readable(p.Key)
 	}
+	problems = hide(problems)
 	slices.SortStableFunc(problems, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(order(a), order(b)), cmp.Compare(a.Key, b.Key))
 	})

@@ -230,7 +230,7 @@ func TestProblemsAreErrors(t *testing.T) {
 }
 
 func TestUnits(t *testing.T) {
-	for text, want := range map[string]config.Size{"64KiB": 64 << 10, "1MiB": 1 << 20, "1048576": 1 << 20, "1.5 GiB": 3 << 29, "2kB": 2000, "7B": 7, "0": 0} {
+	for text, want := range map[string]config.Size{"64KiB": 64 << 10, "1MiB": 1 << 20, "1048576": 1 << 20, "1.5 GiB": 3 << 29, "2kB": 2000, "3TiB": 3 << 40, "1PiB": 1 << 50, "7B": 7, "0": 0} {
 		if got, err := config.ParseSize(text); err != nil || got != want {
 			t.Errorf("%s: %d, %v", text, got, err)
 		}
@@ -240,7 +240,7 @@ func TestUnits(t *testing.T) {
 			t.Errorf("%q: %d, %v", text, got, err)
 		}
 	}
-	for size, want := range map[config.Size]string{0: "0", 1000: "1000", 1024: "1KiB", 3 << 20: "3MiB", 5 << 30: "5GiB"} {
+	for size, want := range map[config.Size]string{0: "0", 1000: "1000", 1024: "1KiB", 3 << 20: "3MiB", 5 << 30: "5GiB", 1 << 50: "1PiB"} {
 		if got := size.String(); got != want {
 			t.Errorf("%d: %s", size, got)
 		}

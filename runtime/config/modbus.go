@@ -52,7 +52,7 @@ type Modbus struct {
 // several units.
 type ModbusDevice struct {
 	// Name is unique among the devices and well formed like a listener's.
-	Name string `koanf:"name" yaml:"name" required:"true"`
+	Name string `koanf:"name" yaml:"name" required:"true" form:"name"`
 	// Address is a host and a port: 192.168.1.20:502.
 	Address string `koanf:"address" yaml:"address" required:"true"`
 	// Protocol is tcp for Modbus TCP, rtu for RTU frames on TCP, as serial device

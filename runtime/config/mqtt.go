@@ -50,12 +50,12 @@ type MQTT struct {
 	Sys Duration `koanf:"sys" yaml:"sys" default:"10s" min:"0s" max:"1h"`
 }
 
-// MQTTSession is about sessions that outlive their connection. They live in
-// memory: they survive reconnects, not a restart of weft.
+// MQTTSession is about sessions that outlive their connection. They live in memory;
+// where a backbone runs they survive a restart of weft, too.
 type MQTTSession struct {
 	// ExpiryMax is the longest time for which a session waits for its client. A
 	// client of MQTT 5 says how long it wants; one of MQTT 3.1.1 whose session is
-	// not clean gets this.
+	// not clean gets the listener's session.ttl, or this if it is shorter.
 	ExpiryMax Duration `koanf:"expiry_max" yaml:"expiry_max" default:"24h" min:"0s" max:"8760h"`
 	// Sessions is how many clients the listener remembers in all, connected or away.
 	Sessions int `koanf:"sessions" yaml:"sessions" default:"100000" min:"1" max:"10000000"`

@@ -4,7 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"log/slog"
-	"path/filepath"
+	"os"
 	"strconv"
 	"strings"
 )
@@ -12,8 +12,13 @@ import (
 // origin remembers where each key came from and what was known to exist.
 type origin struct {
 	file    string
+	folder  string
 	sum     [sha256.Size]byte
+	blank   bool // there is a document, and nothing in it
+	read    bool // from the file itself, not handed over
 	places  map[string]Place
+	tree    map[string]any // what was given, before types and defaults
+	secrets *secrets
 	presets []string
 	std     []string
 }
@@ -26,6 +31,28 @@ func (c *Config) File() string {
 	return c.origin.file
 }
 
+// FileFault is why the file that the configuration was read from cannot be read any more,
+// so that a start with it would fail; nil if it can, or if there was none. It opens the file.
+func (c *Config) FileFault() error {
+	if c.origin == nil || !c.origin.read {
+		return nil
+	}
+	info, err := os.Stat(c.origin.file)
+	switch {
+	case err != nil:
+		return err
+	case info.IsDir():
+		return fmt.Errorf("%s: it is a folder now", c.origin.file)
+	case !info.Mode().IsRegular():
+		return nil // to open a pipe may wait
+	}
+	f, err := os.Open(c.origin.file)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
 // Sum is the SHA-256 of the file that the configuration came from; zero if none.
 func (c *Config) Sum() [sha256.Size]byte {
 	if c.origin == nil {
@@ -36,10 +63,10 @@ func (c *Config) Sum() [sha256.Size]byte {
 
 // Folder is the folder to which the paths in the configuration are relative.
 func (c *Config) Folder() string {
-	if file := c.File(); file != "" {
-		return filepath.Dir(file)
+	if c.origin == nil {
+		return "."
 	}
-	return "."
+	return c.origin.folder
 }
 
 // Place tells where a key stands, such as plugins.auth.file or

@@ -13,7 +13,10 @@ type Plugin struct {
 	// or a path, which is relative to the configuration file's folder.
 	File string `koanf:"file" yaml:"file" required:"true"`
 	// Config is handed to the plugin's init. Nil: no configuration. Any shape
-	// is allowed; weft does not look into it.
+	// is allowed; weft does not look into it, except that in texts ${env:NAME} stands
+	// for an environment variable and ${file:PATH} for a file's content (relative to
+	// the configuration file's folder), which is how a secret is given. They are read
+	// again at each reload. $${env:NAME} is that text itself.
 	Config PluginConfig `koanf:"config" yaml:"config"`
 	// Grants is what the plugin may call. What is not granted is refused.
 	Grants Grants `koanf:"grants" yaml:"grants"`
@@ -80,6 +83,9 @@ type Grants struct {
 	// HTTP lets the plugin send HTTP requests. Its messages may wait for the
 	// answers.
 	HTTP *HTTPGrant `koanf:"http" yaml:"http"`
+	// Filter lets the plugin say which sources may speak to the listeners in whose
+	// chains it stands.
+	Filter *FilterGrant `koanf:"filter" yaml:"filter"`
 	// Publish lets the plugin emit messages.
 	Publish *PublishGrant `koanf:"publish" yaml:"publish"`
 	// Subscribe lets the plugin begin and end subscriptions of sessions.
@@ -113,6 +119,17 @@ type RandomGrant struct {
 	Rate Size `koanf:"rate" yaml:"rate" default:"16MiB" min:"1B" max:"1GiB"`
 }
 
+// FilterGrant is the scope of the filter capability.
+type FilterGrant struct {
+	// Sources is how many sources the plugin may block or allow at once, over all its
+	// instances.
+	Sources int `koanf:"sources" yaml:"sources" default:"1000" min:"1" max:"65536"`
+	// Longest is how long it may do so; each rule ends by itself.
+	Longest Duration `koanf:"longest" yaml:"longest" default:"10m" min:"1s" max:"24h"`
+	// Rate is how many changes it may make on average; as many as in a second at once.
+	Rate Rate `koanf:"rate" yaml:"rate" default:"100/s" min:"1/h" max:"10000/s"`
+}
+
 // PublishGrant is the scope of the publish capability.
 type PublishGrant struct {
 	// Topics are the patterns of the topics to which the plugin may emit.
@@ -139,7 +156,18 @@ type KVGrant struct {
 	// TTL is the longest time that a value of the plugin's lives; longer ones,
 	// and those that were to live for ever, are cut to it. 0: no bound.
 	TTL Duration `koanf:"ttl" yaml:"ttl" default:"0s" min:"0s" max:"8760h"`
+	// Scope is how far the namespace reaches: process is this weft, until it ends;
+	// cluster is all nodes of the backbone, and values outlive the process. Each node
+	// reads and writes a copy of its own, which the others' changes reach some
+	// milliseconds later; of two that change a key at once the later one stays.
+	Scope string `koanf:"scope" yaml:"scope" default:"process" enum:"process,cluster"`
 }
+
+// The values of KVGrant.Scope.
+const (
+	ScopeProcess = "process"
+	ScopeCluster = "cluster"
+)
 
 // HTTPGrant is the scope of the HTTP capability.
 type HTTPGrant struct {

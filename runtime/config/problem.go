@@ -86,6 +86,25 @@ func (ps Problems) Error() string {
 	return b.String()
 }
 
+// hide takes out of problems what is a secret by its form.
+func hide(problems Problems) Problems {
+	for i := range problems {
+		p := &problems[i]
+		if secretText(p.Key) {
+			p.Key = Hidden
+		}
+		for _, text := range []*string{&p.Value, &p.Found} {
+			if shownSecret(*text) {
+				*text = Hidden
+			}
+		}
+		if shownSecret(p.Fix) {
+			p.Fix = ""
+		}
+	}
+	return problems
+}
+
 // Unwrap gives errors.As each problem.
 func (ps Problems) Unwrap() []error {
 	errs := make([]error, len(ps))

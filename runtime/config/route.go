@@ -1,9 +1,14 @@
 package config
 
+import (
+	"fmt"
+	"strconv"
+)
+
 // Route sends the messages that match When to the destinations in To.
 type Route struct {
 	// Name is unique among the routes and well formed like a listener's.
-	Name string `koanf:"name" yaml:"name" required:"true"`
+	Name string `koanf:"name" yaml:"name" required:"true" form:"name"`
 	// When is what a message must be like; every given condition must hold.
 	When When `koanf:"when" yaml:"when"`
 	// Chain is plugins through which the route's messages pass before they are
@@ -24,6 +29,9 @@ type Route struct {
 	Hash string `koanf:"hash" yaml:"hash"`
 	// QoS is what the route's messages are marked with; 0 leaves what they have.
 	QoS int `koanf:"qos" yaml:"qos" default:"0" min:"0" max:"2"`
+	// Durable writes the messages to a log before they are acknowledged; nil: they
+	// are delivered from memory. An empty mapping takes the defaults.
+	Durable *Durable `koanf:"durable" yaml:"durable"`
 }
 
 // When is what a message must be like for a route to match.
@@ -85,4 +93,12 @@ func (f Frame) FileLine(line int) int {
 		return f.Line
 	}
 	return f.Line + line - 1
+}
+
+// String is the range as a file has it.
+func (p Priorities) String() string {
+	if p.Min == p.Max {
+		return strconv.Itoa(int(p.Min))
+	}
+	return fmt.Sprintf("%d-%d", p.Min, p.Max)
 }

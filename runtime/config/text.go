@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"reflect"
 	"strconv"
 	"strings"
@@ -81,7 +82,7 @@ func locate(t reflect.Type, tree any, segments []string) (target, Problem, bool)
 			t = t.Elem()
 		}
 		key, sub, found := child(tree, segment)
-		known, leaf := []string(nil), false
+		known, leaf, missing := []string(nil), false, ""
 		switch {
 		case t == configType:
 			at.path = append(at.path, segments[i:]...)
@@ -103,12 +104,22 @@ func locate(t reflect.Type, tree any, segments []string) (target, Problem, bool)
 		case t.Kind() == reflect.Slice:
 			if t = t.Elem(); !found {
 				known, leaf = entryNames(tree), true
+				missing = "an entry that is there: "
 			}
 		default:
 			leaf = true
 		}
 		if leaf {
-			return at, Problem{Cause: "unknown key", Key: strings.Join(segments, "."), Expected: anyOf(known), Fix: didYouMean(segment, known)}, false
+			p := Problem{Cause: "unknown key", Key: strings.Join(segments, "."), Fix: didYouMean(segment, known)}
+			switch {
+			case len(known) > 0:
+				p.Expected = missing + anyOf(known)
+			case missing != "":
+				p.Fix = "name it in the file first: the list has no entry"
+			default:
+				p.Fix = fmt.Sprintf("remove .%s: %s has no keys", strings.Join(segments[i:], "."), strings.Join(segments[:i], "."))
+			}
+			return at, p, false
 		}
 		at.path, tree = append(at.path, key), sub
 	}

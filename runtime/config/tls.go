@@ -179,6 +179,3 @@ func (k *checker) apiTLS() {
 		k.add("api.tls.identity", Problem{Cause: "has no effect", Value: show(t.Identity), Expected: "a listener: the API has no sessions", Fix: "remove it"})
 	}
 }
-
-// Guarded tells whether only clients with a certificate reach the API.
-func (a *API) Guarded() bool { return a.TLS != nil && a.TLS.ClientAuth == ClientAuthRequire }

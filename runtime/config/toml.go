@@ -23,6 +23,7 @@ func readTOML(file string, data []byte) (source, Problems) {
 			p.Line = tomlPlaces(file, data, src.places)
 		}
 		p.Value = strings.TrimPrefix(p.Value, "toml: ")
+		p.Fix = remedyFor(tomlRemedies, p.Value)
 		return src, Problems{p}
 	}
 	for key, value := range tree {

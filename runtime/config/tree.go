@@ -24,6 +24,7 @@ type source struct {
 	places map[string]Place // of each key's path
 	frames map[string]Frame // declarations that could be cut out of the file's text
 	sum    [32]byte         // SHA-256 of the text
+	blank  bool             // nothing stands in it
 }
 
 func join(path, key string) string {
@@ -105,6 +106,9 @@ func kind(value any) string {
 func show(value any) string {
 	switch value := value.(type) {
 	case string:
+		if shownSecret(value) {
+			return Hidden
+		}
 		if len(value) > 60 {
 			return strconv.Quote(strings.ToValidUTF8(value[:60], "")) + "..."
 		}
@@ -114,5 +118,8 @@ func show(value any) string {
 	}
 	return fmt.Sprint(value)
 }
+
+// shownSecret tells whether a text is a secret by its form, and was not redacted.
+func shownSecret(text string) bool { return secretText(text) && !strings.Contains(text, ":xxxxx@") }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

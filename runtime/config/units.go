@@ -10,7 +10,8 @@ import (
 )
 
 // Size is a number of bytes. In a file it is a whole number or a number with a
-// unit: B, KiB, MiB, GiB (powers of 1024), kB, MB, GB (powers of 1000).
+// unit: B, KiB, MiB, GiB, TiB, PiB (powers of 1024), kB, MB, GB, TB (powers of
+// 1000).
 type Size int64
 
 // Duration is a length of time. In a file it is a number with a unit (ms, s, m,
@@ -25,6 +26,10 @@ type Percent int64
 // places count: 1.5, 2.
 type Factor int64
 
+// Rate is how often something may happen, in times an hour. In a file it is a whole number
+// and a unit: 1000/s, 600/m, 10/h.
+type Rate int64
+
 // ErrUnit is wrapped by every error about a size or duration that cannot be read.
 var ErrUnit = errors.New("not a quantity")
 
@@ -32,8 +37,8 @@ var sizeUnits = []struct {
 	name   string
 	factor int64
 }{
-	{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10},
-	{"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}, {"KB", 1e3}, {"B", 1},
+	{"PiB", 1 << 50}, {"TiB", 1 << 40}, {"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10},
+	{"TB", 1e12}, {"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}, {"KB", 1e3}, {"B", 1},
 }
 
 // ParseSize reads a size as it stands in a file.
@@ -60,7 +65,7 @@ func ParseSize(text string) (Size, error) {
 
 // String is the size with the largest unit that divides it.
 func (s Size) String() string {
-	for _, unit := range sizeUnits[:3] {
+	for _, unit := range sizeUnits[:5] {
 		if s != 0 && int64(s)%unit.factor == 0 {
 			return strconv.FormatInt(int64(s)/unit.factor, 10) + unit.name
 		}
@@ -124,3 +129,46 @@ func (f Factor) Float() float64 { return float64(f) / 1e3 }
 
 // String is the factor as it stands in a file: 1.5.
 func (f Factor) String() string { return strconv.FormatFloat(f.Float(), 'f', -1, 64) }
+
+// What a rate's units are in times an hour.
+const (
+	perHour   Rate = 1
+	perMinute      = 60 * perHour
+	perSecond      = 60 * perMinute
+)
+
+// ParseRate reads a rate as it stands in a file. A number without a unit is refused
+// unless it is 0.
+func ParseRate(text string) (Rate, error) {
+	number, name, ok := strings.Cut(strings.TrimSpace(text), "/")
+	n, err := strconv.ParseInt(strings.TrimSpace(number), 10, 64)
+	unit := map[string]Rate{"s": perSecond, "m": perMinute, "h": perHour, "": 0}[strings.TrimSpace(name)]
+	if err != nil || n < 0 || n > 1e12 || unit == 0 && (ok || n != 0) {
+		return 0, fmt.Errorf("%w: rate %.40q", ErrUnit, text)
+	}
+	return Rate(n) * unit, nil
+}
+
+// Every is the time from one to the next; 0 for the rate 0.
+func (r Rate) Every() time.Duration {
+	if r <= 0 {
+		return 0
+	}
+	return max(1, time.Hour/time.Duration(r))
+}
+
+// Float is the rate as a number a second.
+func (r Rate) Float() float64 { return float64(r) / float64(perSecond) }
+
+// String is the rate with the shortest unit in which it is a whole number.
+func (r Rate) String() string {
+	switch {
+	case r == 0:
+		return "0"
+	case r%perSecond == 0:
+		return strconv.FormatInt(int64(r/perSecond), 10) + "/s"
+	case r%perMinute == 0:
+		return strconv.FormatInt(int64(r/perMinute), 10) + "/m"
+	}
+	return strconv.FormatInt(int64(r), 10) + "/h"
+}

@@ -57,8 +57,13 @@ func (c *Config) validate() Problems {
 	if c.DeadLetter.Topic != "" {
 		k.topic("dead_letter.topic", c.DeadLetter.Topic)
 	}
+	k.backbone()
 	k.devices()
+	k.upstreams()
+	k.consul()
 	k.converters()
+	k.kernel()
+	k.tracing()
 	k.api()
 	k.addresses()
 	return k.problems
@@ -79,6 +84,8 @@ func (k *checker) listener(path string, l *Listener) {
 	k.datagram(path, l)
 	k.modbus(path, l)
 	k.websocket(path, l)
+	k.session(path, l)
+	k.filter(path, l)
 	if l.Topic != "" {
 		k.topic(join(path, "topic"), l.Topic)
 	} else if l.Frame != "" {
@@ -102,6 +109,7 @@ func (k *checker) listener(path string, l *Listener) {
 
 func (k *checker) chain(path string, chain []ChainEntry) {
 	for i, entry := range chain {
+		k.convert(join(path, fmt.Sprintf("chain.%d", i)), entry.Convert)
 		if entry.Plugin != "" {
 			k.oneOf(join(path, fmt.Sprintf("chain.%d", i)), entry.Plugin, sortedKeys(k.c.Plugins), "unknown plugin", "a key of plugins")
 		}
@@ -155,6 +163,7 @@ func (k *checker) route(path string, r *Route) {
 	k.template(join(path, "hash"), r.Hash)
 	k.chain(path, r.Chain)
 	k.convert(path, r.Convert)
+	k.durable(join(path, "durable"), r.Durable)
 	weighted := 0
 	for i, target := range r.To {
 		if target.To != "" {
@@ -186,9 +195,13 @@ func (k *checker) destination(path, text string) {
 		k.add(path, p)
 		return
 	}
-	if d.Kind == abi.ToUpstream && !k.c.isDevice(string(d.Name)) {
-		k.add(path, Problem{Cause: "not in this version", Value: show(text), Expected: "a Modbus device (modbus.devices) or another destination: there are no upstream pools yet",
-			Fix: "deliver to a queue group, of which the service is a member: queue:NAME"})
+	if name := string(d.Name); d.Kind == abi.ToUpstream && !strings.Contains(name, "{") && !k.c.isDevice(name) {
+		known := slices.Concat(sortedKeys(k.c.Upstreams), k.c.deviceNames())
+		k.oneOf(path, name, known, "unknown upstream", "a key of upstreams or the name of one of modbus.devices")
+	}
+	if d.Kind == abi.ToSubscribers && len(d.Name) > 0 {
+		k.topic(path, string(d.Name))
+		return
 	}
 	k.template(path, text)
 }
@@ -198,10 +211,10 @@ func (k *checker) api() {
 		return
 	}
 	at, ok := k.address("api.address", k.c.API.Address)
-	if ok && !at.Addr().IsLoopback() && !k.c.API.AllowRemote && !k.c.API.Guarded() {
-		k.add("api.address", Problem{Cause: "the API would be open to everybody who can reach the address", Value: k.c.API.Address, Expected: "a loopback address",
-			Fix: fmt.Sprintf("write 127.0.0.1:%d, let in only clients with a certificate by api.tls, or set api.allow_remote to true if a firewall protects it", at.Port())})
+	if ok {
+		k.exposed(at)
 	}
+	k.access()
 	k.apiTLS()
 	for i, host := range k.c.API.Hosts {
 		if host == "" || strings.ContainsAny(host, "/:@ ") {

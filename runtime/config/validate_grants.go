@@ -14,6 +14,7 @@ func (k *checker) grants(path string, g Grants) {
 		if kv.Namespace != "" {
 			k.name(join(path, "kv.namespace"), kv.Namespace)
 		}
+		k.oneScope(join(path, "kv.scope"), kv)
 		if kv.TTL < 0 || kv.TTL > 0 && kv.TTL.Std().Milliseconds() == 0 {
 			k.add(join(path, "kv.ttl"), Problem{Cause: "out of range", Value: kv.TTL.String(), Expected: "at least 1ms, or 0s for no bound"})
 		}
@@ -23,6 +24,21 @@ func (k *checker) grants(path string, g Grants) {
 	}
 	if g.Subscribe != nil {
 		k.topics(join(path, "subscribe.topics"), g.Subscribe.Topics, "queue:")
+	}
+}
+
+// oneScope checks that a namespace means the same keys to all plugins that name it.
+func (k *checker) oneScope(path string, kv *KVGrant) {
+	if kv.Scope != ScopeProcess || kv.Namespace == "" {
+		return
+	}
+	for _, name := range sortedKeys(k.c.Plugins) {
+		other := k.c.Plugins[name].Grants.KV
+		if other != nil && other.Scope == ScopeCluster && other.Namespace == kv.Namespace {
+			k.add(path, Problem{Cause: "different scopes of one namespace", Value: show(kv.Scope), Found: "cluster for plugin " + name,
+				Fix: "write scope: cluster, or another namespace"})
+			return
+		}
 	}
 }
 

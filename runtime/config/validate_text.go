@@ -9,6 +9,9 @@ import (
 
 const maxName = 64
 
+// formName is the form, in tags, of texts that are wellFormed.
+const formName = "name"
+
 // wellFormed names are safe in topics, metrics, variables and file names.
 func wellFormed(name string) bool {
 	if name == "" || len(name) > maxName || name[0] < 'a' || name[0] > 'z' {
@@ -24,7 +27,11 @@ func wellFormed(name string) bool {
 
 func (k *checker) name(path, name string) {
 	if !wellFormed(name) {
-		k.add(path, Problem{Cause: "not a name", Value: show(name), Expected: "a lower-case letter, then lower-case letters, digits, '-' and '_', at most 64 in all"})
+		fix := ""
+		if like := strings.NewReplacer(" ", "-", ".", "-", "/", "-").Replace(strings.ToLower(name)); wellFormed(like) {
+			fix = "write " + like
+		}
+		k.add(path, Problem{Cause: "not a name", Value: show(name), Fix: fix, Expected: "a lower-case letter, then lower-case letters, digits, '-' and '_', at most 64 in all"})
 	}
 }
 

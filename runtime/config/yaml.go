@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"reflect"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -32,13 +31,13 @@ func readYAML(file string, data []byte) (source, Problems) {
 		return r.src, nil
 	}
 	if err != nil {
-		return r.src, Problems{yamlProblem(file, err)}
+		return r.src, Problems{yamlProblem(file, data, err)}
 	}
 	switch err := decoder.Decode(&more); {
 	case err == nil:
 		return r.src, Problems{{Cause: "more than one document", File: file, Line: more.Line, Fix: "remove the line --- and what follows it"}}
 	case !errors.Is(err, io.EOF):
-		return r.src, Problems{yamlProblem(file, err)}
+		return r.src, Problems{yamlProblem(file, data, err)}
 	}
 	root := &doc
 	for root.Kind == yaml.DocumentNode && len(root.Content) == 1 {
@@ -59,16 +58,6 @@ func readYAML(file string, data []byte) (source, Problems) {
 		r.problem(root, Problem{Cause: "wrong type", Value: "the file", Found: kind(tree), Expected: "a mapping"})
 	}
 	return r.src, r.problems
-}
-
-var yamlLine = regexp.MustCompile(`^(?:yaml: )?(?:line (\d+): )?`)
-
-// yamlProblem takes the line out of the parser's error.
-func yamlProblem(file string, err error) Problem {
-	text := err.Error()
-	m := yamlLine.FindStringSubmatch(text)
-	line, _ := strconv.Atoi(m[1])
-	return Problem{Cause: "not valid YAML", Value: text[len(m[0]):], File: file, Line: line}
 }
 
 func (r *yamlReader) problem(n *yaml.Node, p Problem) {
@@ -190,7 +179,7 @@ func (r *yamlReader) scalar(n *yaml.Node, path string) any {
 		return nil
 	}
 	if err != nil {
-		r.problem(n, Problem{Cause: "not valid YAML", Key: path, Value: show(n.Value), Found: "a value that its tag does not fit"})
+		r.problem(n, Problem{Cause: "not valid YAML", Key: path, Found: "a value that its tag does not fit", Expected: "what " + n.Tag + " says"})
 	}
 	return n.Value
 }

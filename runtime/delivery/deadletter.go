@@ -11,12 +11,17 @@ import (
 // The attributes of a dead letter, beside those of the message itself.
 const (
 	AttrReason     = "dead.reason"     // why: the failure in words, or as dead.cause
-	AttrCause      = "dead.cause"      // route, conversion, plugin, trap, fuel, depth, fault, back_off or buffer
+	AttrCause      = "dead.cause"      // route, untaken, conversion, plugin, trap, fuel, depth, fault, back_off or buffer
 	AttrPlugin     = "dead.plugin"     // the plugin it happened in, if any
 	AttrGeneration = "dead.generation" // that plugin's generation, decimal
 	AttrTopic      = "dead.topic"      // the message's topic
 	AttrSession    = "dead.session"    // the message's session, decimal
 	AttrListener   = "dead.listener"   // the name of the listener it came by
+	AttrRoute      = "dead.route"      // the durable route from whose log it comes
+	AttrTo         = "dead.to"         // the destination of that route which nobody took it for
+	AttrTries      = "dead.tries"      // how often it was offered there, decimal
+	AttrNode       = "dead.node"       // the node that had accepted it
+	AttrFrom       = "dead.from"       // the name of the session that it had come from
 )
 
 // DeadLetters makes dead letters: what is published in the place of a message
@@ -79,6 +84,30 @@ func (d *DeadLetters) Build(scratch []byte, letter Letter, m *abi.Message) (grow
 	m.Flags = m.Flags&^abi.FlagRetain | abi.FlagEmitted
 	m.Frame = nil
 	return attrs, true
+}
+
+// LogPath is how far a message of a durable route came.
+type LogPath struct {
+	// Route is the route, and To the destination that did not take the message, after
+	// so many Tries.
+	Route, To string
+	Tries     int
+	// Node had accepted the message, from the session named From.
+	Node, From string
+}
+
+// Attributes returns the attributes with those of the path in front, as far as
+// abi.MaxAttrs allows. It allocates.
+func (p *LogPath) Attributes(attrs abi.Attributes) abi.Attributes {
+	all := appendPresent(nil, AttrRoute, p.Route)
+	all = appendPresent(all, AttrTo, p.To)
+	all = all.AppendString(AttrTries, strconv.Itoa(p.Tries))
+	all = appendPresent(all, AttrNode, p.Node)
+	all = appendPresent(all, AttrFrom, p.From)
+	if len(all)+len(attrs) > abi.MaxAttrs {
+		return attrs
+	}
+	return append(all, attrs...)
 }
 
 func appendPresent(attrs abi.Attributes, name, value string) abi.Attributes {

@@ -8,7 +8,7 @@ import "sync/atomic"
 // which items are lost and counted. At most three parcels are there: the one
 // being filled, the one posted, the one being read.
 //
-// Room, Copy, Put and Post belong to the loop; Collect and Lost to anybody.
+// Room, Copy, Put, Post and Waits belong to the loop; Collect and Lost to anybody.
 type Handover[T any] struct {
 	limits HandoverLimits
 	open   *Parcel[T] // of the loop
@@ -107,6 +107,9 @@ func (h *Handover[T]) Post() bool {
 	h.open = nil
 	return true
 }
+
+// Waits tells whether something is left that Post found no place for.
+func (h *Handover[T]) Waits() bool { return h.open != nil && len(h.open.Items) > 0 }
 
 // Collect takes what was posted and hands it to read, which must copy what it
 // keeps; false if there was nothing.

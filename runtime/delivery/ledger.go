@@ -5,18 +5,24 @@ import "sync/atomic"
 // Ledger counts a loop's messages so that nothing is lost without a trace. Each
 // message that enters, by a frame, the API or a plugin, ends exactly once:
 //
-//	In + Emitted = Delivered + Replied + Dead + Filtered() + Lost() + InFlight()
+//	In + Emitted + Recalled = Delivered + Logged + Replied + Dead + Filtered() + Lost() + InFlight()
 //
 // A message that goes to several receivers is delivered if one of them took it;
-// what became of its copies is counted apart. The owner raises the fields
+// what became of its copies is counted apart. One that a durable route's log has
+// acknowledged has ended there: what is taken out of the log enters again, and ends
+// again, on each loop that has receivers for it and with each try. The owner raises the fields
 // itself; no method may run beside another.
 type Ledger struct {
 	// In is the messages cut from frames and published through the API.
 	In uint64
 	// Emitted is the messages made by plugins and by weft, dead letters included.
 	Emitted uint64
+	// Recalled is the messages that were taken out of a log for receivers.
+	Recalled uint64
 	// Delivered is the messages that at least one receiver's outbox took.
 	Delivered uint64
+	// Logged is the messages that a log has acknowledged.
+	Logged uint64
 	// Replied is the messages that a plugin answered itself.
 	Replied uint64
 	// Dead is the messages that went on as dead letters.
@@ -51,12 +57,12 @@ func (l *Ledger) Lost() uint64 {
 
 // Ended is the messages whose end is known.
 func (l *Ledger) Ended() uint64 {
-	return l.Delivered + l.Replied + l.Dead + l.Filtered() + l.Lost()
+	return l.Delivered + l.Logged + l.Replied + l.Dead + l.Filtered() + l.Lost()
 }
 
 // InFlight is the messages that have entered and not ended yet. A negative
 // number means that some ended twice.
-func (l *Ledger) InFlight() int64 { return int64(l.In + l.Emitted - l.Ended()) }
+func (l *Ledger) InFlight() int64 { return int64(l.In + l.Emitted + l.Recalled - l.Ended()) }
 
 // Add adds the counts of another loop.
 func (l *Ledger) Add(other Ledger) {
@@ -72,10 +78,10 @@ func (l *Ledger) Add(other Ledger) {
 
 // fields is every count that is not by reason, in a fixed order.
 func (l *Ledger) fields() [ledgerFields]*uint64 {
-	return [ledgerFields]*uint64{&l.In, &l.Emitted, &l.Delivered, &l.Replied, &l.Dead, &l.Copies}
+	return [ledgerFields]*uint64{&l.In, &l.Emitted, &l.Recalled, &l.Delivered, &l.Logged, &l.Replied, &l.Dead, &l.Copies}
 }
 
-const ledgerFields = 6
+const ledgerFields = 8
 
 // Published is a ledger that any goroutine may read. The loop writes it once a
 // turn.

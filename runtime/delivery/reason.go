@@ -50,6 +50,14 @@ const (
 	NoMember
 	// NoUpstream: the upstream pool is not there, or no member of it is.
 	NoUpstream
+	// UpstreamFull: as much waits for the pool as may, or its rate is used up.
+	UpstreamFull
+	// UpstreamRefused: a member of the pool has said no to the message.
+	UpstreamRefused
+	// UpstreamTimeout: no member of the pool has answered in time.
+	UpstreamTimeout
+	// UpstreamFailed: the pool's members have failed otherwise.
+	UpstreamFailed
 	// NoReply: the message has no session to reply to, or it is gone.
 	NoReply
 	// OutboxFull: the receiver is slow and its listener drops.
@@ -84,8 +92,17 @@ const (
 	TooLarge
 	// NotAllowed: the listener does not allow the sender to publish there.
 	NotAllowed
+	// LogFull: the durable route's log holds as much as it may, and keeps that.
+	LogFull
+	// LogBusy: too many messages wait for the log's answer.
+	LogBusy
+	// LogAway: the log did not take the message: the backbone cannot be reached, or
+	// it failed.
+	LogAway
 	// DeadLetterLost: a dead letter that could not be delivered.
 	DeadLetterLost
+	// LinkFull: more messages wait for other nodes than may wait.
+	LinkFull
 	// Internal: a fault of weft itself.
 	Internal
 
@@ -114,6 +131,10 @@ var reasonNames = [NumReasons]string{
 	NoNode:            "no_node",
 	NoMember:          "no_member",
 	NoUpstream:        "no_upstream",
+	UpstreamFull:      "upstream_full",
+	UpstreamRefused:   "upstream_refused",
+	UpstreamTimeout:   "upstream_timeout",
+	UpstreamFailed:    "upstream_failed",
 	NoReply:           "no_reply",
 	OutboxFull:        "outbox_full",
 	Closed:            "closed",
@@ -130,7 +151,11 @@ var reasonNames = [NumReasons]string{
 	Expired:           "expired",
 	TooLarge:          "too_large",
 	NotAllowed:        "not_allowed",
+	LogFull:           "log_full",
+	LogBusy:           "log_busy",
+	LogAway:           "log_away",
 	DeadLetterLost:    "dead_letter_lost",
+	LinkFull:          "link_full",
 	Internal:          "internal",
 }
 

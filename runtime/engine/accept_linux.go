@@ -46,6 +46,11 @@ func (p *epoll) acceptOne(listener int) bool {
 func (p *epoll) admit(fd int, sa unix.Sockaddr, listener int) {
 	l := p.loop
 	remote := addrPort(sa)
+	if l.gate != nil && !l.callConnection(listener, remote.Addr()) {
+		_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+		_ = unix.Close(fd)
+		return
+	}
 	if why, ok := l.engine.admission.enter(listener, remote.Addr()); !ok {
 		l.countListener(listener)[listenerRefused+int(why)]++
 		_ = unix.Close(fd)
@@ -122,24 +127,39 @@ func (p *epoll) logAccept(listener int, cause error) {
 		return
 	}
 	p.loggedAt = p.loop.wall
-	ln := p.loop.engine.listeners[listener]
+	ln := p.loop.engine.all()[listener]
 	p.loop.log().Warn("connections are refused: raise the limit of open files (ulimit -n) or lower limits.connections",
-		"listener", ln.cfg.Name, "address", ln.addr.String(), "error", cause)
+		"listener", ln.cfg.Load().Name, "address", ln.addr.String(), "error", cause)
 }
 
 // deaf implements source: the kernel's queues of accepted connections are emptied
 // before the listeners close.
 func (p *epoll) deaf() {
 	for i := range p.accepts {
-		for range backlog {
-			if !p.acceptOne(i) {
-				break
-			}
+		p.unlisten(p.loop.engine.all()[i])
+	}
+}
+
+// unlisten implements source: it takes what waits at a listener and closes it.
+func (p *epoll) unlisten(ln *listener) {
+	if ln.index >= len(p.accepts) {
+		return
+	}
+	for range backlog {
+		if ln.passed || !p.acceptOne(ln.index) {
+			break // what waits at a socket that was passed is for who has it next
 		}
-		if a := &p.accepts[i]; a.fd >= 0 {
-			closeSockets([]int{a.fd})
-			p.loop.engine.listeners[i].fds[p.loop.index] = -1
-			a.fd = -1
-		}
+	}
+	if a := &p.accepts[ln.index]; a.fd >= 0 {
+		a.fd = -1
+		p.closeSocket(ln)
+	}
+}
+
+// closeSocket implements source.
+func (p *epoll) closeSocket(ln *listener) {
+	if ln.fds != nil {
+		closeSockets(ln.fds[p.loop.index : p.loop.index+1])
+		ln.fds[p.loop.index] = -1
 	}
 }

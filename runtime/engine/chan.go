@@ -44,4 +44,10 @@ func (s *chanSource) events() bool { return false }
 
 func (s *chanSource) deaf() {}
 
+func (s *chanSource) listen(*listener) error { return nil }
+
+func (s *chanSource) unlisten(*listener) {}
+
+func (s *chanSource) closeSocket(*listener) {}
+
 func (s *chanSource) release() {}

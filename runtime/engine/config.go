@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"time"
 )
 
@@ -68,6 +69,11 @@ type Listener struct {
 	Address string
 	// Listener, if set, is served instead of Address, through package net.
 	Listener net.Listener
+	// Sockets, if any, are served instead of Address: sockets that are open already, by a
+	// service manager. One for each loop, or one of TCP for all; one where they are
+	// served through package net. They stay the caller's: the engine duplicates them, and
+	// leaves what waits in their queues to who has them next.
+	Sockets []*os.File
 	// Wrap, if set, is applied to each accepted connection (tls.Server with a
 	// config, say); the listener is then served through package net. It must not
 	// block. If what it returns has a method Handshake, that is called on another
@@ -93,6 +99,12 @@ type Listener struct {
 	// again; CloseAfter the silence that ends the connection.
 	HeartbeatEvery time.Duration
 	CloseAfter     time.Duration
+	// Links tells the Gatekeeper of a listener of Network "udp" by which interface a
+	// datagram came, where the driver knows.
+	Links bool
+	// Steer gives everything from one source address to one loop, whatever its port;
+	// else the kernel spreads address and port. Only the epoll driver does it.
+	Steer bool
 	// Linger is how long a connection whose peer has closed its sending side
 	// (half-close) stays open for answers that are still to come. At 0 it is
 	// closed as soon as what the same turn sent is written.
@@ -208,6 +220,8 @@ func (l Listener) validate() error {
 	switch {
 	case l.Network != "" && l.Network != "tcp" && !l.isUDP():
 		return fmt.Errorf("%w: listener %s: network %q: expected tcp or udp", ErrConfig, l.Name, l.Network)
+	case l.Listener != nil && len(l.Sockets) > 0:
+		return fmt.Errorf("%w: listener %s: either a listener or sockets", ErrConfig, l.Name)
 	case l.isUDP() && (l.Wrap != nil || l.Listener != nil):
 		return fmt.Errorf("%w: listener %s: what wraps a stream does not go over UDP", ErrConfig, l.Name)
 	case l.MaxUnit < 1 || l.MaxUnit > 1<<30:

@@ -42,7 +42,7 @@ func TestReadDeadline(t *testing.T) {
 			}
 		}()
 		_, _ = io.ReadAll(slow)
-		if took := time.Since(began); took < deadline-clockStep || took > 20*deadline {
+		if took := time.Since(began); took < deadline-clockStep || took > patience {
 			t.Errorf("closed after %v", took)
 		}
 		r.until("closed for its reason", func(s engine.Stats) bool { return s.Listeners[0].Closed[engine.ReasonReadDeadline] == 1 })
@@ -120,7 +120,8 @@ func TestSilence(t *testing.T) {
 				beats = 0
 			}
 		}
-		if took := time.Since(again); took < 4*every-clockStep || beats != 3 {
+		// A loop that was kept from running may have had no time for all of them.
+		if took := time.Since(again); took < 4*every-clockStep || beats > 3 || beats < 3 && took < 4*every+every/2 {
 			t.Errorf("closed after %v and %d heartbeats, in all %v", took, beats, time.Since(began))
 		}
 		r.until("closed for silence", func(s engine.Stats) bool { return s.Listeners[0].Closed[engine.ReasonSilence] == 1 })
@@ -134,12 +135,21 @@ func TestTick(t *testing.T) {
 		start(t, engine.Config{Driver: driver}, engine.Listener{},
 			func(*engine.Loop) engine.Handler { return &funcs{tick: func(now time.Time) { ticks <- now }} })
 		first := await(t, ticks, "a tick")
-		var last time.Time
-		for range 5 {
-			last = await(t, ticks, "a tick")
-		}
-		if took := last.Sub(first); took < 450*time.Millisecond || took > 3*time.Second {
-			t.Errorf("5 ticks took %v", took)
+		for try := 1; ; try++ {
+			var last time.Time
+			for range 5 {
+				last = await(t, ticks, "a tick")
+			}
+			took := last.Sub(first)
+			if first = last; took < 450*time.Millisecond {
+				t.Errorf("5 ticks took %v", took)
+			}
+			if took < time.Second {
+				break
+			}
+			if try == 20 { // this long the machine cannot have been busy elsewhere
+				t.Fatalf("5 ticks take %v", took)
+			}
 		}
 	})
 }

@@ -28,7 +28,7 @@ func (e *Engine) Drain(ctx context.Context) error {
 		return e.Close()
 	}
 	e.draining.Store(true)
-	for _, ln := range e.listeners {
+	for _, ln := range e.all() {
 		if ln.net != nil {
 			_ = ln.net.Close()
 		}

@@ -30,7 +30,8 @@ type Engine struct {
 	cfg       Config
 	start     time.Time
 	loops     []*Loop
-	listeners []*listener
+	epoll     bool                        // the driver
+	listeners atomic.Pointer[[]*listener] // by index; only grows, see live.go
 	admission *admission
 	desks     chan struct{} // held by handshakes that are worked on
 
@@ -49,15 +50,36 @@ type Engine struct {
 
 // listener is one Listener and its sockets.
 type listener struct {
-	cfg       Listener
+	index     int
+	cfg       atomic.Pointer[Listener]
 	addr      net.Addr
 	net       net.Listener // served through package net
 	packets   *net.UDPConn // or this, datagrams
 	packetNet *packetNet
 	fds       []int // or one socket for each loop
 	seat      chan struct{}
+	passed    bool // its sockets are somebody else's as well
 
 	handshakes *handshakes
+	closing    atomic.Bool // nothing is accepted any more
+	over       atomic.Bool // nor opened
+	closed     bool        // its sockets are; under Engine.mu
+	prepared   bool        // it is open and does not accept yet; under Engine.mu
+	free       bool        // another one may have its index; under Engine.mu
+}
+
+func newListener(index int, cfg Listener) *listener {
+	ln := &listener{index: index, seat: make(chan struct{}, acceptsPerTurn), handshakes: newHandshakes(cfg.MaxHandshakes), passed: len(cfg.Sockets) > 0}
+	ln.cfg.Store(&cfg)
+	return ln
+}
+
+// all are the listeners that there are and were, by index.
+func (e *Engine) all() []*listener {
+	if list := e.listeners.Load(); list != nil {
+		return *list
+	}
+	return nil
 }
 
 // New opens the listeners and makes the loops, each with its handler. Nothing is
@@ -83,10 +105,12 @@ func New(cfg Config, listeners []Listener, newHandler func(l *Loop) (Handler, er
 }
 
 func (e *Engine) open(listeners []Listener, newHandler func(l *Loop) (Handler, error)) error {
-	epoll := e.cfg.Driver == "epoll" || e.cfg.Driver == "auto" && haveEpoll
-	if epoll && !haveEpoll {
+	e.epoll = e.cfg.Driver == "epoll" || e.cfg.Driver == "auto" && haveEpoll
+	if e.epoll && !haveEpoll {
 		return ErrNoEpoll
 	}
+	var opened []*listener
+	e.listeners.Store(&opened) // release closes what is in it
 	listeners = slices.Clone(listeners)
 	all := make([]limits, len(listeners))
 	for i, cfg := range listeners {
@@ -94,13 +118,10 @@ func (e *Engine) open(listeners []Listener, newHandler func(l *Loop) (Handler, e
 		if err := cfg.validate(); err != nil {
 			return err
 		}
-		ln := &listener{cfg: cfg, seat: make(chan struct{}, acceptsPerTurn), handshakes: newHandshakes(cfg.MaxHandshakes)}
-		e.listeners = append(e.listeners, ln)
-		if err := ln.listen(epoll, e.cfg.Loops); err != nil {
+		ln := newListener(i, cfg)
+		opened = append(opened, ln)
+		if err := ln.listen(&cfg, e.epoll, e.cfg.Loops); err != nil {
 			return listenError(cfg, err)
-		}
-		if ln.packets != nil {
-			ln.packetNet = newPacketNet(ln.packets, i)
 		}
 		all[i] = newLimits(cfg)
 		listeners[i] = cfg
@@ -109,10 +130,10 @@ func (e *Engine) open(listeners []Listener, newHandler func(l *Loop) (Handler, e
 	for i := range e.cfg.Loops {
 		l := newLoop(e, i, all)
 		e.loops = append(e.loops, l)
-		if err := l.attach(epoll); err != nil {
+		if err := l.attach(e.epoll); err != nil {
 			return fmt.Errorf("engine: loop %d: %w", i, err)
 		}
-		for k, ln := range e.listeners {
+		for k, ln := range opened {
 			if ln.packetNet != nil {
 				l.newUDP(k, ln.packetNet)
 			}
@@ -122,30 +143,42 @@ func (e *Engine) open(listeners []Listener, newHandler func(l *Loop) (Handler, e
 			return fmt.Errorf("engine: loop %d: %w", i, err)
 		}
 		l.handler = handler
+		l.gate, _ = handler.(Gatekeeper)
+		l.timed, _ = handler.(Timed)
 	}
 	return nil
 }
 
 // listen opens the listener's sockets.
-func (ln *listener) listen(epoll bool, loops int) (err error) {
+func (ln *listener) listen(cfg *Listener, epoll bool, loops int) (err error) {
 	switch {
-	case ln.cfg.isUDP() && epoll:
-		ln.fds, ln.addr, err = openDatagramSockets(ln.cfg.Address, loops)
+	case cfg.isUDP() && epoll:
+		ln.fds, ln.addr, err = openDatagramSockets(cfg, loops)
 		return err
-	case ln.cfg.isUDP():
-		if ln.packets, err = listenPacket(ln.cfg.Address); err == nil {
+	case cfg.isUDP():
+		if len(cfg.Sockets) > 0 {
+			ln.packets, err = cfg.passedPackets()
+		} else {
+			ln.packets, err = listenPacket(cfg.Address)
+		}
+		if err == nil {
 			ln.addr = ln.packets.LocalAddr()
+			ln.packetNet = newPacketNet(ln.packets, ln.index)
 		}
 		return err
-	case ln.cfg.Listener != nil:
-		ln.net = ln.cfg.Listener
-	case epoll && ln.cfg.Wrap == nil:
-		ln.fds, ln.addr, err = openSockets(ln.cfg.Address, loops)
+	case cfg.Listener != nil:
+		ln.net = cfg.Listener
+	case epoll && cfg.Wrap == nil:
+		ln.fds, ln.addr, err = openSockets(cfg, loops)
 		return err
+	case len(cfg.Sockets) > 0:
+		if ln.net, err = cfg.passedNet(); err != nil {
+			return err
+		}
 	default:
 		var lc net.ListenConfig
 		lc.SetMultipathTCP(false)
-		if ln.net, err = lc.Listen(context.Background(), "tcp", ln.cfg.Address); err != nil {
+		if ln.net, err = lc.Listen(context.Background(), "tcp", cfg.Address); err != nil {
 			return err
 		}
 	}
@@ -168,11 +201,21 @@ func listenError(cfg Listener, err error) error {
 	return fmt.Errorf("engine: listener %s: cannot listen on %s: %w", cfg.Name, cfg.Address, err)
 }
 
+// Beats are counts that grow by ten a second for each loop that lives: one that stands
+// still for seconds is of a loop that hangs. Any goroutine may ask.
+func (e *Engine) Beats() []uint64 {
+	beats := make([]uint64, len(e.loops))
+	for i, l := range e.loops {
+		beats[i] = l.beats.Load()
+	}
+	return beats
+}
+
 // Addrs are the addresses listened on, by listener, with the ports that were
 // chosen for port 0.
 func (e *Engine) Addrs() []net.Addr {
-	addrs := make([]net.Addr, len(e.listeners))
-	for i, ln := range e.listeners {
+	addrs := make([]net.Addr, len(e.all()))
+	for i, ln := range e.all() {
 		addrs[i] = ln.addr
 	}
 	return addrs
@@ -191,14 +234,8 @@ func (e *Engine) Run(ctx context.Context) error {
 		return ErrStopped
 	}
 	e.running = true
-	for _, ln := range e.listeners {
-		if ln.net != nil {
-			e.helpers.Go(func() { e.acceptNet(ln) })
-		}
-		if ln.packetNet != nil {
-			e.helpers.Go(func() { e.readPackets(ln.packetNet) })
-			e.helpers.Go(ln.packetNet.writeAll)
-		}
+	for _, ln := range e.all() {
+		e.help(ln)
 	}
 	e.mu.Unlock()
 
@@ -216,9 +253,9 @@ func (e *Engine) Run(ctx context.Context) error {
 	loops.Wait()
 	unhook()
 	e.halt()
-	for _, ln := range e.listeners {
+	for _, ln := range e.all() {
 		if ln.packetNet != nil {
-			close(ln.packetNet.out) // no loop is left that sends
+			ln.packetNet.ended() // no loop is left that sends
 		}
 	}
 	e.helpers.Wait()
@@ -256,7 +293,7 @@ func (e *Engine) halt() {
 	}
 	close(e.stop)
 	e.wakeAll()
-	for _, ln := range e.listeners {
+	for _, ln := range e.all() {
 		if ln.net != nil {
 			_ = ln.net.Close()
 		}
@@ -281,14 +318,8 @@ func (e *Engine) release() {
 		return
 	}
 	e.closed = true
-	for _, ln := range e.listeners {
-		if ln.net != nil {
-			_ = ln.net.Close()
-		}
-		if ln.packets != nil {
-			_ = ln.packets.Close()
-		}
-		closeSockets(ln.fds)
+	for _, ln := range e.all() {
+		ln.close()
 	}
 	for _, l := range e.loops {
 		if l.source != nil {

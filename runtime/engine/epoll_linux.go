@@ -57,24 +57,29 @@ func (l *Loop) attach(useEpoll bool) error {
 		return err
 	}
 	p.openReserve()
-	p.accepts = make([]acceptor, len(l.engine.listeners))
-	for i, ln := range l.engine.listeners {
-		p.accepts[i].fd = -1
-		if ln.fds == nil {
-			continue
-		}
-		if ln.cfg.isUDP() {
-			if err := p.attachUDP(i, ln.fds[l.index]); err != nil {
-				return err
-			}
-			continue
-		}
-		p.accepts[i].fd = ln.fds[l.index]
-		if err := p.control(unix.EPOLL_CTL_ADD, ln.fds[l.index], unix.EPOLLIN, ConnID(i+1)); err != nil {
+	for _, ln := range l.engine.all() {
+		if err := p.listen(ln); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// listen implements source: it begins to serve the loop's own socket, if there is one.
+func (p *epoll) listen(ln *listener) error {
+	for len(p.accepts) <= ln.index {
+		p.accepts = append(p.accepts, acceptor{fd: -1})
+	}
+	p.accepts[ln.index] = acceptor{fd: -1}
+	if ln.fds == nil {
+		return nil
+	}
+	fd := ln.fds[p.loop.index]
+	if ln.cfg.Load().isUDP() {
+		return p.attachUDP(ln.index, fd)
+	}
+	p.accepts[ln.index].fd = fd
+	return p.control(unix.EPOLL_CTL_ADD, fd, unix.EPOLLIN, ConnID(ln.index+1))
 }
 
 // control registers a descriptor. The id comes back with its events: that of a
@@ -151,8 +156,8 @@ func (p *epoll) events() (more bool) {
 func (p *epoll) serveOwn(id ConnID, events uint32) bool {
 	if id.slot() > 0 {
 		listener := int(id.slot()) - 1
-		if p.loop.udp != nil && p.loop.udp[listener] != nil {
-			return p.loop.udp[listener].driver.(*udpFD).serve(events)
+		if u := p.loop.datagrams(listener); u != nil {
+			return u.driver.(*udpFD).serve(events)
 		}
 		p.accept(listener)
 		return true

@@ -11,8 +11,8 @@ func (l *Loop) attach(bool) error {
 	return nil
 }
 
-func openSockets(string, int) ([]int, net.Addr, error) { return nil, nil, ErrNoEpoll }
+func openSockets(*Listener, int) ([]int, net.Addr, error) { return nil, nil, ErrNoEpoll }
 
-func openDatagramSockets(string, int) ([]int, net.Addr, error) { return nil, nil, ErrNoEpoll }
+func openDatagramSockets(*Listener, int) ([]int, net.Addr, error) { return nil, nil, ErrNoEpoll }
 
 func closeSockets([]int) {}

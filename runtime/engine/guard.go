@@ -101,7 +101,7 @@ func (l *Loop) panicked(c *Conn, call string, p any) {
 	l.count[countPanics]++
 	attrs := []any{"call", call, "loop", l.index, "panic", fmt.Sprint(p), "stack", string(debug.Stack())}
 	if c != nil {
-		attrs = append(attrs, "connection", c.id.String(), "remote", c.remote.String(), "listener", l.engine.listeners[c.listener].cfg.Name)
+		attrs = append(attrs, "connection", c.id.String(), "remote", c.remote.String(), "listener", l.engine.all()[c.listener].cfg.Load().Name)
 	}
 	l.log().Error("the handler panicked", attrs...)
 	if c != nil {

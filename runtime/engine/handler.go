@@ -58,3 +58,10 @@ type Mover interface {
 type Leaver interface {
 	Leave(c *Conn, reason Reason)
 }
+
+// Timed may be implemented by a Handler: Took is called at the end of each turn with how
+// long it took, from when the loop woke up until everything was handed to the operating
+// system.
+type Timed interface {
+	Took(turn time.Duration)
+}

@@ -196,10 +196,9 @@ func (h *handshake) stand() {
 }
 
 // newHandshake is the connection that Wrap is to be given.
-func (l *Loop) newHandshake(conn net.Conn, listener int) *handshake {
-	ln := l.engine.listeners[listener]
+func (l *Loop) newHandshake(conn net.Conn, ln *listener) *handshake {
 	h := &handshake{Conn: conn, all: ln.handshakes, desks: l.engine.desks, ended: make(chan struct{})}
-	if d := ln.cfg.HandshakeDeadline; d > 0 {
+	if d := ln.cfg.Load().HandshakeDeadline; d > 0 {
 		h.deadline = time.Now().Add(d)
 	}
 	return h
@@ -207,8 +206,8 @@ func (l *Loop) newHandshake(conn net.Conn, listener int) *handshake {
 
 // shake does the handshake of an admitted connection beside the loop, and gives it
 // to the loop afterwards.
-func (l *Loop) shake(conn handshaker, h *handshake, listener int, remote netip.AddrPort) {
-	e := l.engine
+func (l *Loop) shake(conn handshaker, h *handshake, ln *listener, remote netip.AddrPort) {
+	e, listener := l.engine, ln.index
 	if !h.all.begin(h) {
 		e.admission.leave(listener, remote.Addr())
 		_ = h.Close()
@@ -226,7 +225,7 @@ func (l *Loop) shake(conn handshaker, h *handshake, listener int, remote netip.A
 			h.passed = true
 			_ = h.SetDeadline(time.Time{})
 			h.all.succeeded(conn)
-			l.postNet(netEvent{kind: netReady, accepted: conn, listener: listener})
+			l.postNet(netEvent{kind: netReady, accepted: conn, listener: listener, at: ln})
 			return
 		}
 		if ok {
@@ -234,7 +233,7 @@ func (l *Loop) shake(conn handshaker, h *handshake, listener int, remote netip.A
 		}
 		_ = h.Close()
 		e.admission.leave(listener, remote.Addr())
-		e.listeners[listener].handshakeFailed(e, cause, remote, err)
+		ln.handshakeFailed(e, cause, remote, err)
 	})
 }
 
@@ -270,5 +269,5 @@ func (ln *listener) handshakeFailed(e *Engine, fault HandshakeFault, remote neti
 	hidden := a.hidden
 	a.logged, a.hidden = now, 0
 	a.mu.Unlock()
-	e.cfg.Logger.Warn("a TLS handshake failed", "listener", ln.cfg.Name, "remote", remote, "reason", fault, "error", err, "more_since_last_line", hidden)
+	e.cfg.Logger.Warn("a TLS handshake failed", "listener", ln.cfg.Load().Name, "remote", remote, "reason", fault, "error", err, "more_since_last_line", hidden)
 }

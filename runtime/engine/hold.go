@@ -61,6 +61,20 @@ func (l *Loop) drained(id ConnID) bool {
 	return s.calm(id) && l.routeCalm(owner)
 }
 
+// Drained tells whether nobody needs to wait for a connection, of whichever loop, or
+// for the way to a loop, for which Hold would hold a publisher.
+func (l *Loop) Drained(until ConnID) bool { return l.drained(until) }
+
+// Written tells whether everything that was sent to a connection of this loop, by
+// whichever loop, is with the operating system, and whether the connection is gone.
+func (l *Loop) Written(id ConnID) (written, gone bool) {
+	c := l.table.get(id)
+	if c == nil || c.state == stateClosed {
+		return false, true
+	}
+	return c.Queued() == 0 && l.slots.at(id.slot()).flight.Load() == 0, false
+}
+
 // calm tells whether the connection has drained below half its limit or is gone.
 func (s *slotState) calm(id ConnID) bool {
 	return ConnID(s.id.Load()) != id || s.queued.Load()+s.flight.Load() < (s.limit.Load()+1)/2

@@ -13,62 +13,105 @@ import (
 // net.core.somaxconn.
 const backlog = 4096
 
-// openSockets opens one listening socket for each loop. Several share the port by
-// SO_REUSEPORT. That option would also let a second process share it unnoticed, so
-// a socket without it tries the address first.
-func openSockets(address string, loops int) (fds []int, addr net.Addr, err error) {
-	tcp, err := net.ResolveTCPAddr("tcp", address)
+// openSockets opens one listening socket for each loop.
+func openSockets(cfg *Listener, loops int) (fds []int, addr net.Addr, err error) {
+	if len(cfg.Sockets) > 0 {
+		return passedSockets(cfg, loops, streams)
+	}
+	at, err := net.ResolveTCPAddr("tcp", cfg.Address)
 	if err != nil {
 		return nil, nil, err
 	}
-	if loops > 1 && tcp.Port != 0 {
-		fd, err := openSocket(tcp, false)
+	fds, err = streams.open(at, loops, cfg.Steer)
+	return fds, at, err
+}
+
+// openDatagramSockets opens a socket for each loop: the kernel gives all datagrams of
+// one sender to one of them.
+func openDatagramSockets(cfg *Listener, loops int) (fds []int, addr net.Addr, err error) {
+	if len(cfg.Sockets) > 0 {
+		return passedSockets(cfg, loops, datagrams)
+	}
+	at, err := net.ResolveUDPAddr("udp", cfg.Address)
+	if err != nil {
+		return nil, nil, err
+	}
+	fds, err = datagrams.open((*net.TCPAddr)(at), loops, cfg.Steer)
+	return fds, at, err
+}
+
+// sockets are of one kind. Those of a listener differ in nothing but their protocol,
+// so that a net.TCPAddr stands for the addresses of all.
+type sockets struct {
+	kind, protocol int
+	prepare        func(fd, family int, at *net.TCPAddr, share bool) error
+}
+
+var (
+	streams   = sockets{unix.SOCK_STREAM, unix.IPPROTO_TCP, prepareStream}
+	datagrams = sockets{unix.SOCK_DGRAM, unix.IPPROTO_UDP, prepareDatagrams}
+)
+
+// open opens a socket for each loop and fills in the address that they have. Several
+// share the port by SO_REUSEPORT. That option would also let a second process share it
+// unnoticed, so a socket without it tries the address first.
+func (s sockets) open(at *net.TCPAddr, loops int, steered bool) (fds []int, err error) {
+	if loops > 1 && at.Port != 0 {
+		fd, err := s.openOne(at, false)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		closeSockets([]int{fd})
 	}
 	for range loops {
-		fd, err := openSocket(tcp, loops > 1)
+		fd, err := s.openOne(at, loops > 1)
 		if err != nil {
 			closeSockets(fds)
-			return nil, nil, err
+			return nil, err
 		}
 		fds = append(fds, fd)
 		bound, err := unix.Getsockname(fd)
 		if err != nil {
 			closeSockets(fds)
-			return nil, nil, os.NewSyscallError("getsockname", err)
+			return nil, os.NewSyscallError("getsockname", err)
 		}
-		at := addrPort(bound)
-		tcp.Port = int(at.Port())
-		addr = net.TCPAddrFromAddrPort(at)
+		at.Port = int(addrPort(bound).Port())
+		if len(fds) == loops {
+			*at = *net.TCPAddrFromAddrPort(addrPort(bound))
+		}
 	}
-	return fds, addr, nil
+	if steered && loops > 1 {
+		if err := steer(fds[0], loops); err != nil {
+			closeSockets(fds)
+			return nil, err
+		}
+	}
+	return fds, nil
 }
 
-func openSocket(tcp *net.TCPAddr, share bool) (fd int, err error) {
+func (s sockets) openOne(at *net.TCPAddr, share bool) (fd int, err error) {
+	const flags = unix.SOCK_NONBLOCK | unix.SOCK_CLOEXEC
 	family := unix.AF_INET6
-	if tcp.IP.To4() != nil {
+	if at.IP.To4() != nil {
 		family = unix.AF_INET
 	}
-	fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
-	if err == unix.EAFNOSUPPORT && len(tcp.IP) == 0 {
+	fd, err = unix.Socket(family, s.kind|flags, s.protocol)
+	if err == unix.EAFNOSUPPORT && len(at.IP) == 0 {
 		family = unix.AF_INET
-		fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
+		fd, err = unix.Socket(family, s.kind|flags, s.protocol)
 	}
 	if err != nil {
 		return -1, os.NewSyscallError("socket", err)
 	}
-	if err := prepare(fd, family, tcp, share); err != nil {
+	if err := s.prepare(fd, family, at, share); err != nil {
 		closeSockets([]int{fd})
 		return -1, err
 	}
 	return fd, nil
 }
 
-// prepare sets the options, which accepted sockets inherit, binds and listens.
-func prepare(fd, family int, tcp *net.TCPAddr, share bool) error {
+// prepareStream sets the options, which accepted sockets inherit, binds and listens.
+func prepareStream(fd, family int, tcp *net.TCPAddr, share bool) error {
 	options := []struct {
 		level, name, value int
 		wanted             bool

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -17,6 +18,11 @@ type source interface {
 	wake() error
 	// deaf stops accepting: what has been accepted by the kernel is served first.
 	deaf()
+	// listen begins to accept at one listener, unlisten is deaf for one, and
+	// closeSocket closes one's socket of datagrams.
+	listen(ln *listener) error
+	unlisten(ln *listener)
+	closeSocket(ln *listener)
 	// release gives back what the source holds; the loop has ended.
 	release()
 }
@@ -42,6 +48,8 @@ type Loop struct {
 	engine  *Engine
 	index   int
 	handler Handler
+	gate    Gatekeeper // the handler, if it is one
+	timed   Timed      // the same
 	source  source
 	sockets transport // of the connections of the epoll driver
 	limits  []limits  // by listener
@@ -79,6 +87,7 @@ type Loop struct {
 	quiet     atomic.Bool // draining, and nothing is left to do
 	parted    atomic.Bool // draining, and the last words are said
 	worked    atomic.Uint64
+	beats     atomic.Uint64 // ticks
 
 	heard int64  // of the connection that Data is called for: when it was heard before
 	idles uint16 // and its Idle calls since
@@ -86,7 +95,7 @@ type Loop struct {
 	batch     int
 	count     []uint64
 	last      []uint64
-	published []atomic.Uint64
+	published atomic.Pointer[[]atomic.Uint64]
 
 	again     bool // the next turn does not sleep
 	nextTick  int64
@@ -98,14 +107,16 @@ type Loop struct {
 func newLoop(e *Engine, index int, all []limits) *Loop {
 	words := countListeners + len(all)*listenerWords
 	l := &Loop{
-		engine: e, index: index, limits: all,
+		engine: e, index: index, limits: slices.Clone(all),
 		arena:  arena{buf: make([]byte, e.cfg.TurnBytes)},
 		held:   map[hold]struct{}{},
 		routes: make([]route, e.cfg.Loops),
 		funcs:  make(chan func(), 256),
-		count:  make([]uint64, words), last: make([]uint64, words), published: make([]atomic.Uint64, words),
+		count:  make([]uint64, words), last: make([]uint64, words),
 		reads: -1,
 	}
+	published := newWords(words)
+	l.published.Store(&published)
 	l.wheel.tick = wheelTick(all)
 	return l
 }
@@ -212,9 +223,19 @@ func (l *Loop) turn() {
 	l.callTurn()
 	l.post()
 	l.flush()
+	l.clocked()
 	l.endTurn()
 	if l.engine.draining.Load() {
 		l.drainTurn()
+	}
+}
+
+// clocked counts how long the turn has taken, and tells the handler.
+func (l *Loop) clocked() {
+	took := time.Since(l.wall)
+	l.count[countBusy] += uint64(max(took, 0))
+	if l.timed != nil {
+		l.timed.Took(took)
 	}
 }
 
@@ -234,6 +255,7 @@ func (l *Loop) timers() {
 		return
 	}
 	l.nextTick = l.now + tickEvery.Milliseconds()
+	l.beats.Add(1)
 	l.callTick()
 	l.trim()
 	if len(l.held) > 0 {

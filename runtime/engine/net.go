@@ -44,6 +44,8 @@ type netEvent struct {
 	conn     *netConn
 	accepted net.Conn
 	listener int
+	at       *listener  // of accepted
+	of       *packetNet // of datagram
 	err      error
 	moved    *moving
 	from     netip.AddrPort
@@ -127,15 +129,17 @@ func (l *Loop) netEvent(ev netEvent) bool {
 		l.worked.Add(1)
 		l.adopt(ev.moved)
 	case netAccepted:
-		<-l.engine.listeners[ev.listener].seat
-		l.admitNet(ev.accepted, ev.listener)
+		<-ev.at.seat
+		l.admitNet(ev.accepted, ev.at)
 	case netReady:
-		l.openNet(ev.accepted, ev.listener)
+		l.openNet(ev.accepted, ev.at)
 	case netRefused:
 		l.countListener(ev.listener)[listenerRefused+int(RefusedFiles)]++
 	case netDatagram:
-		<-l.engine.listeners[ev.listener].packetNet.seats
-		l.udp[ev.listener].received(ev.from, ev.datagram)
+		<-ev.of.seats
+		if u := l.datagrams(ev.listener); u != nil && u.driver == ev.of { // else its listener has ended
+			u.received(ev.from, 0, ev.datagram)
+		}
 	case netWrote:
 		l.netWrote(ev.conn, ev.err)
 	case netRead:
@@ -144,30 +148,43 @@ func (l *Loop) netEvent(ev netEvent) bool {
 	return true
 }
 
-func (l *Loop) admitNet(conn net.Conn, listener int) {
-	e := l.engine
+func (l *Loop) admitNet(conn net.Conn, ln *listener) {
+	e, listener := l.engine, ln.index
 	remote := netRemote(conn)
+	if ln.over.Load() {
+		refuse(conn)
+		return
+	}
+	if l.gate != nil && !l.callConnection(listener, remote.Addr()) {
+		refuse(conn)
+		return
+	}
 	why, ok := e.admission.enter(listener, remote.Addr())
 	if !ok {
 		l.countListener(listener)[listenerRefused+int(why)]++
 		_ = conn.Close()
 		return
 	}
-	if wrap := e.listeners[listener].cfg.Wrap; wrap != nil {
-		h := l.newHandshake(conn, listener)
+	if wrap := ln.cfg.Load().Wrap; wrap != nil {
+		h := l.newHandshake(conn, ln)
 		conn = wrap(h)
 		if secret, ok := conn.(handshaker); ok {
-			l.shake(secret, h, listener, remote)
+			l.shake(secret, h, ln, remote)
 			return
 		}
 		h.passed = true
 	}
-	l.openNet(conn, listener)
+	l.openNet(conn, ln)
 }
 
 // openNet makes an admitted connection one of the loop.
-func (l *Loop) openNet(conn net.Conn, listener int) {
-	e, remote := l.engine, netRemote(conn)
+func (l *Loop) openNet(conn net.Conn, ln *listener) {
+	e, listener, remote := l.engine, ln.index, netRemote(conn)
+	if ln.over.Load() {
+		e.admission.leave(listener, remote.Addr())
+		_ = conn.Close()
+		return
+	}
 	nc := &netConn{conn: conn, resume: make(chan struct{}, 1)}
 	nc.loop.Store(l)
 	nc.c = &Conn{net: nc, fd: -1}

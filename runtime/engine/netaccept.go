@@ -8,41 +8,36 @@ import (
 // acceptNet accepts on one listener until it is closed, and deals the connections
 // to the loops in turn. At most acceptsPerTurn wait for their loop.
 func (e *Engine) acceptNet(ln *listener) {
-	index := 0
-	for i := range e.listeners {
-		if e.listeners[i] == ln {
-			index = i
-		}
-	}
+	index := ln.index
 	var loggedAt time.Time
 	for next := 0; ; next++ {
 		conn, err := ln.net.Accept()
 		if err != nil {
-			if e.draining.Load() || e.stopping.Load() {
+			if e.draining.Load() || e.stopping.Load() || ln.closing.Load() {
 				return
 			}
 			e.loops[0].postNet(netEvent{kind: netRefused, listener: index})
 			if now := time.Now(); now.Sub(loggedAt) >= 10*time.Second {
 				loggedAt = now
 				e.cfg.Logger.Warn("connections are refused: raise the limit of open files (ulimit -n) or lower limits.connections",
-					"listener", ln.cfg.Name, "address", ln.addr.String(), "error", err)
+					"listener", ln.cfg.Load().Name, "address", ln.addr.String(), "error", err)
 			}
 			if !e.rest(acceptPause * time.Millisecond) {
 				return
 			}
 			continue
 		}
-		if !e.deal(e.loops[next%len(e.loops)], conn, index) {
+		if !e.deal(e.loops[next%len(e.loops)], conn, ln) {
 			return
 		}
 	}
 }
 
 // deal hands a connection to a loop when that has a seat for it.
-func (e *Engine) deal(l *Loop, conn net.Conn, index int) bool {
+func (e *Engine) deal(l *Loop, conn net.Conn, ln *listener) bool {
 	select {
-	case e.listeners[index].seat <- struct{}{}:
-		l.postNet(netEvent{kind: netAccepted, accepted: conn, listener: index})
+	case ln.seat <- struct{}{}:
+		l.postNet(netEvent{kind: netAccepted, accepted: conn, listener: ln.index, at: ln})
 		return true
 	case <-e.stop:
 		_ = conn.Close()

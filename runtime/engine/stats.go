@@ -3,6 +3,7 @@ package engine
 import (
 	"math/bits"
 	"sync/atomic"
+	"time"
 )
 
 // BatchBuckets is the number of buckets of LoopStats.Batches.
@@ -17,6 +18,7 @@ const (
 	countPanics
 	countPaused
 	countQueued
+	countBusy
 	countBatches
 	countDrops     = countBatches + BatchBuckets
 	countListeners = countDrops + int(DropCount)
@@ -55,6 +57,8 @@ type LoopStats struct {
 	// Dropped counts, by Drop, units that SendTo did not deliver; those of
 	// connections are in ListenerStats.
 	Dropped [DropCount]uint64
+	// Busy is for how long the loop has worked, and not slept.
+	Busy time.Duration
 	// Queued is what the outboxes hold now, in bytes with unit overhead; Paused is
 	// how many connections are not read from now (Hold).
 	Queued, Paused int64
@@ -77,16 +81,18 @@ type ListenerStats struct {
 
 // Stats is a snapshot as of each loop's last turn.
 func (e *Engine) Stats() Stats {
-	s := Stats{Loops: make([]LoopStats, len(e.loops)), Listeners: make([]ListenerStats, len(e.listeners))}
-	for i := range e.listeners {
-		s.Listeners[i].Name = e.listeners[i].cfg.Name
-		s.Listeners[i].Handshakes = e.listeners[i].handshakes.stats()
+	s := Stats{Loops: make([]LoopStats, len(e.loops)), Listeners: make([]ListenerStats, len(e.all()))}
+	for i, ln := range e.all()[:len(s.Listeners)] {
+		s.Listeners[i].Name = ln.cfg.Load().Name
+		s.Listeners[i].Handshakes = ln.handshakes.stats()
 	}
 	for i, l := range e.loops {
-		at := func(word int) uint64 { return l.published[word].Load() }
+		published := *l.published.Load()
+		at := func(word int) uint64 { return published[word].Load() }
 		ls := &s.Loops[i]
 		ls.Turns, ls.Reads = at(countTurns), at(countReads)
 		ls.Crossed, ls.Panics = at(countCrossed), at(countPanics)
+		ls.Busy = time.Duration(at(countBusy))
 		ls.Paused, ls.Queued = int64(at(countPaused)), int64(at(countQueued))
 		for b := range ls.Batches {
 			ls.Batches[b] = at(countBatches + b)
@@ -95,11 +101,15 @@ func (e *Engine) Stats() Stats {
 			ls.Dropped[d] = at(countDrops + d)
 		}
 		for k := range s.Listeners {
-			s.Listeners[k].add(l.published[countListeners+k*listenerWords:][:listenerWords])
+			if words := published[countListeners:]; (k+1)*listenerWords <= len(words) { // else it is new, and this loop has not heard of it
+				s.Listeners[k].add(words[k*listenerWords:][:listenerWords])
+			}
 		}
 	}
 	return s
 }
+
+func newWords(n int) []atomic.Uint64 { return make([]atomic.Uint64, n) }
 
 func (s *ListenerStats) add(words []atomic.Uint64) {
 	s.Accepted += words[listenerAccepted].Load()
@@ -132,10 +142,11 @@ func (l *Loop) publish() {
 		l.count[countBatches+min(bits.Len(uint(l.batch))-1, BatchBuckets-1)]++
 		l.batch = 0
 	}
+	published := *l.published.Load()
 	for i, v := range l.count {
 		if v != l.last[i] {
 			l.last[i] = v
-			l.published[i].Store(v)
+			published[i].Store(v)
 		}
 	}
 }

@@ -50,20 +50,32 @@ type outgoing struct {
 // maxBacklog bounds what waits in one loop for one full socket, in bytes.
 const maxBacklog = 1 << 20
 
+// datagrams is the loop's socket of a listener of datagrams; nil of any other.
+func (l *Loop) datagrams(listener int) *udpSocket {
+	if listener >= len(l.udp) {
+		return nil
+	}
+	return l.udp[listener]
+}
+
 // newUDP makes a loop's part of a listener.
 func (l *Loop) newUDP(listener int, driver udpDriver) *udpSocket {
-	if l.udp == nil {
-		l.udp = make([]*udpSocket, len(l.engine.listeners))
+	for len(l.udp) <= listener {
+		l.udp = append(l.udp, nil)
 	}
 	u := &udpSocket{loop: l, listener: listener, driver: driver, conns: map[netip.AddrPort]*Conn{}}
 	l.udp[listener] = u
 	return u
 }
 
-// received takes one datagram, which is valid until the turn ends.
-func (u *udpSocket) received(from netip.AddrPort, b []byte) {
+// received takes one datagram, which is valid until the turn ends; link is the index of
+// the interface that it came by, if that is known.
+func (u *udpSocket) received(from netip.AddrPort, link int, b []byte) {
 	l := u.loop
 	l.batch++
+	if l.gate != nil && !l.callDatagram(u.listener, from.Addr(), link, b) {
+		return
+	}
 	l.countListener(u.listener)[listenerBytesIn] += uint64(len(b))
 	c := u.last
 	if c == nil || c.remote != from || c.state == stateClosed {
@@ -146,7 +158,7 @@ func (u *udpSocket) emit(list []outgoing) int {
 	}
 	if lost, err := u.driver.failed(); lost > 0 {
 		words[listenerDropped+int(DropUnsent)] += lost
-		u.loop.log().Debug("a datagram was not sent", "listener", u.loop.engine.listeners[u.listener].cfg.Name, "error", err)
+		u.loop.log().Debug("a datagram was not sent", "listener", u.loop.engine.all()[u.listener].cfg.Load().Name, "error", err)
 	}
 	return n
 }
@@ -221,8 +233,7 @@ var errNoStream = errors.New("engine: a datagram has no stream")
 // ends; b is borrowed until then. For connections there is Conn.Send; this is for
 // what goes past them, as a farewell in Handler.Closed.
 func (l *Loop) SendDatagram(listener int, to netip.AddrPort, b []byte) {
-	if listener < len(l.udp) && l.udp[listener] != nil && len(b) > 0 {
-		u := l.udp[listener]
+	if u := l.datagrams(listener); u != nil && len(b) > 0 {
 		u.send(outgoing{to: to, b: append(l.pool.get(len(b)), b...)})
 	}
 }

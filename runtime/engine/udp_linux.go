@@ -55,60 +55,7 @@ type udpFD struct {
 	err    error
 }
 
-// openDatagramSockets opens a socket for each loop. They share the port: the kernel
-// gives all datagrams of one sender to one of them. A socket that does not share
-// tries the address first, as for streams.
-func openDatagramSockets(address string, loops int) (fds []int, addr net.Addr, err error) {
-	at, err := net.ResolveUDPAddr("udp", address)
-	if err != nil {
-		return nil, nil, err
-	}
-	if loops > 1 && at.Port != 0 {
-		fd, err := openDatagramSocket(at, false)
-		if err != nil {
-			return nil, nil, err
-		}
-		closeSockets([]int{fd})
-	}
-	for range loops {
-		fd, err := openDatagramSocket(at, loops > 1)
-		if err != nil {
-			closeSockets(fds)
-			return nil, nil, err
-		}
-		fds = append(fds, fd)
-		bound, err := unix.Getsockname(fd)
-		if err != nil {
-			closeSockets(fds)
-			return nil, nil, os.NewSyscallError("getsockname", err)
-		}
-		at.Port = int(addrPort(bound).Port())
-		addr = net.UDPAddrFromAddrPort(addrPort(bound))
-	}
-	return fds, addr, nil
-}
-
-func openDatagramSocket(at *net.UDPAddr, share bool) (fd int, err error) {
-	family := unix.AF_INET6
-	if at.IP.To4() != nil {
-		family = unix.AF_INET
-	}
-	fd, err = unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_UDP)
-	if err == unix.EAFNOSUPPORT && len(at.IP) == 0 {
-		family = unix.AF_INET
-		fd, err = unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_UDP)
-	}
-	if err != nil {
-		return -1, os.NewSyscallError("socket", err)
-	}
-	if err := prepareDatagrams(fd, family, at, share); err != nil {
-		closeSockets([]int{fd})
-		return -1, err
-	}
-	return fd, nil
-}
-
-func prepareDatagrams(fd, family int, at *net.UDPAddr, share bool) error {
+func prepareDatagrams(fd, family int, at *net.TCPAddr, share bool) error {
 	if share {
 		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); err != nil {
 			return os.NewSyscallError("setsockopt", err)
@@ -119,6 +66,17 @@ func prepareDatagrams(fd, family int, at *net.UDPAddr, share bool) error {
 			return os.NewSyscallError("setsockopt", err)
 		}
 	}
+	datagramBuffers(fd)
+	sa, err := sockaddr(at, family)
+	if err != nil {
+		return err
+	}
+	return os.NewSyscallError("bind", unix.Bind(fd, sa))
+}
+
+// datagramBuffers gives a socket the buffers that datagrams want, as far as it may have
+// them.
+func datagramBuffers(fd int) {
 	// Beyond what everybody may have only with CAP_NET_ADMIN; less will do.
 	for _, o := range [][2]int{{unix.SO_RCVBUFFORCE, unix.SO_RCVBUF}, {unix.SO_SNDBUFFORCE, unix.SO_SNDBUF}} {
 		if unix.SetsockoptInt(fd, unix.SOL_SOCKET, o[0], udpBuffer) != nil {
@@ -126,11 +84,6 @@ func prepareDatagrams(fd, family int, at *net.UDPAddr, share bool) error {
 		}
 	}
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_UDP, unix.UDP_GRO, 1) // an old kernel has none: one by one then
-	sa, err := sockaddr(&net.TCPAddr{IP: at.IP, Port: at.Port, Zone: at.Zone}, family)
-	if err != nil {
-		return err
-	}
-	return os.NewSyscallError("bind", unix.Bind(fd, sa))
 }
 
 // attachUDP takes a listener's socket into the loop.
@@ -146,6 +99,9 @@ func (p *epoll) attachUDP(listener, fd int) error {
 	_, u.v6 = sa.(*unix.SockaddrInet6)
 	_, err = unix.GetsockoptInt(fd, unix.IPPROTO_UDP, unix.UDP_SEGMENT)
 	u.gso = err == nil
+	if p.loop.engine.all()[listener].cfg.Load().Links {
+		u.tellLinks()
+	}
 	u.socket = p.loop.newUDP(listener, u)
 	return p.control(unix.EPOLL_CTL_ADD, fd, unix.EPOLLIN, ConnID(listener+1))
 }
@@ -195,33 +151,56 @@ func (u *udpFD) receive() bool {
 		at := (first + i) * udpSlot
 		b := m.arena[at : at+int(h.n) : at+int(h.n)]
 		from := u.from(&m.names[i])
-		size := segmentSize(&m.controls[i], uint64(h.hdr.Controllen)) //nolint:unconvert // it has 32 bits on 32-bit systems
+		size, link := told(&m.controls[i], uint64(h.hdr.Controllen)) //nolint:unconvert // it has 32 bits on 32-bit systems
 		if h.hdr.Flags&unix.MSG_TRUNC != 0 || len(b) == 0 {
 			u.epoll.loop.countListener(u.socket.listener)[listenerBytesIn] += uint64(len(b))
 			continue
 		}
 		if size <= 0 || size >= len(b) {
-			u.socket.received(from, b)
+			u.socket.received(from, link, b)
 			continue
 		}
 		for len(b) > 0 {
 			n := min(size, len(b))
-			u.socket.received(from, b[:n:n])
+			u.socket.received(from, link, b[:n:n])
 			b = b[n:]
 		}
 	}
 	return true
 }
 
-// segmentSize is the length of the datagrams that the kernel has put together; 0 for
-// a single one.
-func segmentSize(c *control, length uint64) int {
+// told reads the control messages: the length of the datagrams that the kernel has put
+// together, 0 for a single one, and the index of the interface, 0 if it does not say.
+func told(c *control, length uint64) (segment, link int) {
 	const header = uint64(unsafe.Sizeof(unix.Cmsghdr{}))
-	h := (*unix.Cmsghdr)(unsafe.Pointer(c))
-	if length < header+4 || h.Level != unix.IPPROTO_UDP || h.Type != unix.UDP_GRO {
-		return 0
+	length = min(length, uint64(unsafe.Sizeof(*c)))
+	for at := uint64(0); at+header+4 <= length; {
+		h := (*unix.Cmsghdr)(unsafe.Add(unsafe.Pointer(c), at))
+		data := unsafe.Add(unsafe.Pointer(h), header)
+		size := uint64(h.Len) //nolint:unconvert // it has 32 bits on 32-bit systems
+		switch {
+		case size < header || at+size > length:
+			return segment, link
+		case h.Level == unix.IPPROTO_UDP && h.Type == unix.UDP_GRO:
+			segment = int(*(*int32)(data))
+		case h.Level == unix.IPPROTO_IP && h.Type == unix.IP_PKTINFO:
+			link = int(*(*int32)(data)) // ipi_ifindex comes first
+		case h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_PKTINFO && size >= header+unix.SizeofInet6Pktinfo:
+			link = int(*(*uint32)(unsafe.Add(data, 16))) // behind the address
+		}
+		at += uint64(unix.CmsgSpace(int(size - header)))
 	}
-	return int(*(*int32)(unsafe.Add(unsafe.Pointer(c), header)))
+	return segment, link
+}
+
+// tellLinks has the kernel say by which interface datagrams come. If it cannot, it does
+// not.
+func (u *udpFD) tellLinks() {
+	if u.v6 {
+		_ = unix.SetsockoptInt(u.fd, unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1)
+	} else {
+		_ = unix.SetsockoptInt(u.fd, unix.IPPROTO_IP, unix.IP_PKTINFO, 1)
+	}
 }
 
 // from is the sender's address; IPv4 in its 4-byte form.

@@ -5,6 +5,7 @@ import (
 	"hash/maphash"
 	"net"
 	"net/netip"
+	"sync"
 )
 
 // Bounds of the portable driver's datagrams, for each listener.
@@ -23,7 +24,11 @@ type packetNet struct {
 	out      chan outgoing
 	lost     chan error // what the writer could not send; of one place
 	listener int
+	end      sync.Once
 }
+
+// ended ends the writer: no loop sends any more.
+func (p *packetNet) ended() { p.end.Do(func() { close(p.out) }) }
 
 func newPacketNet(conn *net.UDPConn, listener int) *packetNet {
 	return &packetNet{
@@ -53,7 +58,7 @@ func (e *Engine) readPackets(p *packetNet) {
 			return
 		}
 		l := e.loops[maphash.Comparable(p.seed, from)%uint64(len(e.loops))]
-		l.postNet(netEvent{kind: netDatagram, listener: p.listener, from: from, datagram: append([]byte(nil), buf[:n]...)})
+		l.postNet(netEvent{kind: netDatagram, listener: p.listener, of: p, from: from, datagram: append([]byte(nil), buf[:n]...)})
 	}
 }
 

@@ -2,6 +2,7 @@ package frame
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/weftrun/weft/abi"
 )
@@ -191,6 +192,12 @@ func (f *Format) Same(g *Format) bool { return g != nil && f.root == g.root && f
 // Carries tells which fields of a message the frame's bytes depend on. A message
 // in which none of them changed may be sent as its Frame.
 func (f *Format) Carries() abi.Changes { return f.carries }
+
+// HasPart tells whether the format has a field of variable length that becomes the
+// attribute of this name, and is written from it.
+func (f *Format) HasPart(attribute string) bool {
+	return slices.ContainsFunc(f.parts, func(p part) bool { return p.key == attribute })
+}
 
 // SeqBits is the width of the sequence id in bits, 0 if the format has none.
 func (f *Format) SeqBits() int { return f.seqBits }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 )
 
 // State is where the process stands in its life.
@@ -63,17 +64,34 @@ type Life struct {
 	mu      sync.Mutex
 	state   State
 	reason  string
+	since   time.Time
+	watcher func(State, string)
 	changed chan struct{}
 }
 
 // New returns a Life in state Initializing.
-func New() *Life { return &Life{changed: make(chan struct{})} }
+func New() *Life { return &Life{changed: make(chan struct{}), since: time.Now()} }
 
 // State is the present state and the reason given for it.
 func (l *Life) State() (State, string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.state, l.reason
+}
+
+// Since is when the present state began.
+func (l *Life) Since() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.since
+}
+
+// OnChange has a function called after each transition, on the goroutine of who asked for
+// it. Call it once, before the first.
+func (l *Life) OnChange(watcher func(State, string)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.watcher = watcher
 }
 
 // Changed is the present state and a channel that is closed when it changes.
@@ -84,22 +102,40 @@ func (l *Life) Changed() (State, <-chan struct{}) {
 	return l.state, l.changed
 }
 
+// Explain changes the reason for a state, if that is the present one.
+func (l *Life) Explain(state State, reason string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.state == state {
+		l.reason = reason
+	}
+}
+
 // To goes over to the state; the reason, which may be empty, is for people. It
 // fails with ErrTransition, and changes nothing, where the state cannot follow.
 // A transition to the present state does nothing.
 func (l *Life) To(next State, reason string) error {
+	watcher, err := l.to(next, reason)
+	if watcher != nil {
+		watcher(next, reason)
+	}
+	return err
+}
+
+// to answers whom to tell of the transition; nil if there was none.
+func (l *Life) to(next State, reason string) (func(State, string), error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if next == l.state {
-		return nil
+		return nil, nil
 	}
 	for _, allowed := range follows[l.state] {
 		if next == allowed {
-			l.state, l.reason = next, reason
+			l.state, l.reason, l.since = next, reason, time.Now()
 			close(l.changed)
 			l.changed = make(chan struct{})
-			return nil
+			return l.watcher, nil
 		}
 	}
-	return fmt.Errorf("%w: from %s to %s", ErrTransition, l.state, next)
+	return nil, fmt.Errorf("%w: from %s to %s", ErrTransition, l.state, next)
 }

@@ -100,3 +100,19 @@ func TestConcurrentUse(t *testing.T) {
 		t.Error(s)
 	}
 }
+
+// TestExplain: the reason changes where the state is the one that it is for.
+func TestExplain(t *testing.T) {
+	l := life.New()
+	if err := l.To(life.Running, ""); err != nil {
+		t.Fatal(err)
+	}
+	l.Explain(life.Draining, "too late")
+	if state, reason := l.State(); state != life.Running || reason != "" {
+		t.Errorf("%s, %q", state, reason)
+	}
+	l.Explain(life.Running, "why")
+	if state, reason := l.State(); state != life.Running || reason != "why" {
+		t.Errorf("%s, %q", state, reason)
+	}
+}

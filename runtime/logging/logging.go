@@ -32,10 +32,19 @@ var ErrOption = errors.New("unknown log option")
 // TimeFormat is ISO 8601 with milliseconds; times are in UTC.
 const TimeFormat = "2006-01-02T15:04:05.000Z"
 
+// NewFollowing is New with a level that can be changed later: it is set to the one that
+// is given.
+func NewFollowing(w io.Writer, service, level, format string, follows *slog.LevelVar) (*slog.Logger, error) {
+	return newLogger(w, service, level, format, follows)
+}
+
 // New returns a logger that writes lines of the format (text or json) to w,
 // those of the level (debug, info, warn, error) and above.
 func New(w io.Writer, service, level, format string) (*slog.Logger, error) {
-	var lowest slog.Level
+	return newLogger(w, service, level, format, new(slog.LevelVar))
+}
+
+func newLogger(w io.Writer, service, level, format string, lowest *slog.LevelVar) (*slog.Logger, error) {
 	switch level {
 	case "debug", "info", "warn", "error":
 		if err := lowest.UnmarshalText([]byte(level)); err != nil {

@@ -17,6 +17,8 @@ type Copy struct {
 	// Expires is when the message expires, in nanoseconds since 1970-01-01 UTC;
 	// 0 is never.
 	Expires int64
+	// Firm: no other message is dropped to make room for it.
+	Firm bool
 }
 
 // Outgoing is a packet for the client: a PUBLISH, or a PUBREL if Release is set.
@@ -53,6 +55,7 @@ func (s *Session) Offer(m *abi.Message, c Copy, now int64) Outcome {
 
 func (s *Session) offer(m *abi.Message, c *Copy, now int64) Outcome {
 	s.letGo()
+	s.firm = c.Firm
 	switch {
 	case s.ended:
 		return DropEnded
@@ -142,7 +145,7 @@ func (s *Session) makeRoom(size int, now int64) Outcome {
 // evict gives up the message that has waited longest, if the policy says so and
 // one waits.
 func (s *Session) evict() bool {
-	if s.limits.Policy != DropOldestFirst || s.queue.n == 0 {
+	if s.limits.Policy != DropOldestFirst || s.firm || s.queue.n == 0 {
 		return false
 	}
 	e := s.queue.pop(s.store)

@@ -67,6 +67,7 @@ type Session struct {
 	presence *Presence // shared with Shared's readers; nil until asked for
 
 	online, ended, releasing bool
+	firm                     bool // what is offered displaces nothing
 
 	window    uint16 // of this connection: the smaller of the client's and ours
 	receive   uint16 // our receive maximum on this connection
@@ -135,16 +136,18 @@ func (s *Session) Detach() {
 // End frees everything that the session holds; what was not acknowledged is
 // counted as DropEnded. Call Release before, for what shared subscriptions must
 // not lose. The session cannot be used afterwards.
-func (s *Session) End() {
+func (s *Session) End() { s.end(DropEnded) }
+
+func (s *Session) end(why Outcome) {
 	if s.ended {
 		return
 	}
 	s.ended, s.online = true, false
 	s.letGo()
-	s.queue.filter(s.store, func(e *entry) bool { s.forget(e, DropEnded); return false })
+	s.queue.filter(s.store, func(e *entry) bool { s.forget(e, why); return false })
 	for id := s.out.head; id != 0; id = s.out.slots[id-1].next {
 		if sl := &s.out.slots[id-1]; sl.state != awaitComp {
-			s.forget(&sl.entry, DropEnded)
+			s.forget(&sl.entry, why)
 		} else {
 			s.store.counts.Entries--
 		}

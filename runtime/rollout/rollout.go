@@ -92,6 +92,9 @@ const (
 	Drift   Cause = "drift"
 )
 
+// Causes are all of them.
+func Causes() []Cause { return []Cause{Traps, Fuel, Latency, Drift} }
+
 // Decision is what a judgement comes to.
 type Decision uint8
 
@@ -155,12 +158,26 @@ func (j *Judge) Judge(now time.Time, live, candidate Counts) Judgement {
 		handled, what = c.Compared, "compared"
 	}
 	if left := r.Window - now.Sub(j.began); left > 0 {
-		return Judgement{Text: fmt.Sprintf("%d of %d messages %s, %v left", handled, r.Messages, what, left.Round(time.Millisecond))}
+		if handled < r.Messages {
+			return Judgement{Text: fmt.Sprintf("%d of %d messages %s, %v left", handled, r.Messages, what, rounded(left))}
+		}
+		return Judgement{Text: fmt.Sprintf("%d messages %s, %v left", handled, what, rounded(left))}
 	}
 	if handled < r.Messages {
 		return Judgement{Text: fmt.Sprintf("%d of %d messages %s, the window is over", handled, r.Messages, what)}
 	}
-	return Judgement{Decision: Good, Text: fmt.Sprintf("%d messages %s in %v, %d failed", handled, what, now.Sub(j.began).Round(time.Millisecond), c.Failed)}
+	return Judgement{Decision: Good, Text: fmt.Sprintf("%d messages %s in %v, %d failed", handled, what, rounded(now.Sub(j.began)), c.Failed)}
+}
+
+// rounded is a duration as people read it: 23s, 4.2s, 850ms.
+func rounded(d time.Duration) time.Duration {
+	switch {
+	case d >= 10*time.Second:
+		return d.Round(time.Second)
+	case d >= time.Second:
+		return d.Round(100 * time.Millisecond)
+	}
+	return d.Round(time.Millisecond)
 }
 
 // compare judges what takes a running generation to compare with: what that did in

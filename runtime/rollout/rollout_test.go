@@ -29,6 +29,9 @@ func TestJudge(t *testing.T) {
 	}{
 		{name: "nothing yet", at: 0, want: rollout.Wait, text: "0 of 1000 messages handled, 30s left"},
 		{name: "the window is not over", at: 29 * time.Second, candidate: counts{Messages: 5000}, want: rollout.Wait, text: "1s left"},
+		{name: "as people read it", at: 7176 * time.Millisecond, candidate: counts{Messages: 5000}, want: rollout.Wait, text: "handled, 23s left"},
+		{name: "near the end", at: 25060 * time.Millisecond, candidate: counts{Messages: 5000}, want: rollout.Wait, text: "handled, 4.9s left"},
+		{name: "in whole seconds", at: 30024 * time.Millisecond, candidate: counts{Messages: 1000}, want: rollout.Good, text: "handled in 30s, 0 failed"},
 		{name: "too few messages", at: time.Hour, candidate: counts{Messages: 999}, want: rollout.Wait, text: "the window is over"},
 		{name: "good", at: 30 * time.Second, candidate: counts{Messages: 1000}, want: rollout.Good, text: "1000 messages handled in 30s, 0 failed"},
 		{name: "one failure is allowed", at: 30 * time.Second, candidate: counts{Messages: 1000, Failed: 1}, want: rollout.Good},

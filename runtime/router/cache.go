@@ -27,25 +27,31 @@ type CacheLimits struct {
 
 // CacheStats counts a cache's life.
 type CacheStats struct {
-	Hits, Misses  uint64
-	Topics, Bytes int
+	Hits, Misses uint64
+	// Outdated is how many topics changes of the trie have outdated; Cleared is how
+	// often everything was, because the cache was too far behind.
+	Outdated, Cleared uint64
+	Topics, Bytes     int
 }
 
 // Cache remembers what a trie and a table say about topics. It belongs to one
-// loop: no method may run beside another. Every change of the trie outdates what
-// is remembered, each topic is matched anew when it is next asked for.
+// loop: no method may run beside another. A change of the trie outdates the
+// topics that its pattern matches, and no others: each Lookup first catches up
+// with the changes since the one before. What happened before a Lookup is
+// seen by it.
 //
 // A topic has the choice of a few places, and the one unused for longest in its
 // neighbourhood makes room: a hit allocates nothing, a miss only its result.
 type Cache[T comparable] struct {
-	trie   *Trie[T]
-	table  *Table
-	limits CacheLimits
-	seed   maphash.Seed
-	slots  []slot[T]
-	last   *slot[T]
-	clock  uint32
-	bytes  int
+	trie    *Trie[T]
+	table   *Table
+	limits  CacheLimits
+	version uint64 // with what changes the cache has caught up
+	slots   []slot[T]
+	index   index
+	last    *slot[T]
+	clock   uint32
+	bytes   int
 	// itemSize is the size of a T in bytes.
 	itemSize int
 	stats    CacheStats
@@ -58,12 +64,11 @@ type Cache[T comparable] struct {
 
 // slot remembers one topic.
 type slot[T comparable] struct {
-	topic   []byte
-	hash    uint64
-	version uint64
-	used    uint32
-	size    int
-	entry   Entry[T]
+	topic []byte
+	hash  uint64
+	used  uint32
+	size  int // 0: the slot is empty
+	entry Entry[T]
 }
 
 // ruleSize is the size of one of an entry's rules in bytes.
@@ -90,8 +95,8 @@ func NewCache[T comparable](trie *Trie[T], table *Table, limits CacheLimits) *Ca
 		size *= 2
 	}
 	return &Cache[T]{
-		trie: trie, table: table, limits: limits,
-		seed: maphash.MakeSeed(), slots: make([]slot[T], size), seen: map[T]struct{}{},
+		trie: trie, table: table, limits: limits, version: trie.watch(),
+		slots: make([]slot[T], size), index: newIndex(size), seen: map[T]struct{}{},
 		itemSize: int(reflect.TypeFor[T]().Size()),
 	}
 }
@@ -99,15 +104,13 @@ func NewCache[T comparable](trie *Trie[T], table *Table, limits CacheLimits) *Ca
 // SetTable puts other rules into force.
 func (c *Cache[T]) SetTable(table *Table) {
 	c.table = table
-	clear(c.slots)
-	c.last, c.bytes, c.stats.Topics = nil, 0, 0
+	c.clear()
 }
 
 // OrderBy has every entry's subscribers in that order from now on.
 func (c *Cache[T]) OrderBy(order func(a, b T) int) {
 	c.order = order
-	clear(c.slots)
-	c.last, c.bytes, c.stats.Topics = nil, 0, 0
+	c.clear()
 }
 
 // Stats returns the counts.
@@ -118,49 +121,53 @@ func (c *Cache[T]) Stats() CacheStats {
 
 // Lookup returns what is known about the topic, matching it if need be.
 func (c *Cache[T]) Lookup(topic []byte) Entry[T] {
-	version := c.trie.Version()
-	if s := c.last; s != nil && s.version == version && string(s.topic) == string(topic) {
+	if version := c.trie.Version(); version != c.version {
+		c.catchUp(version)
+	}
+	if s := c.last; s != nil && string(s.topic) == string(topic) {
 		c.stats.Hits++
 		return s.entry
 	}
-	hash := maphash.Bytes(c.seed, topic)
-	base := hash & uint64(len(c.slots)-1) &^ (ways - 1)
+	hash := maphash.Bytes(c.trie.seed, topic)
+	base := c.neighbourhood(hash)
 	places := c.slots[base : base+ways]
 	c.clock++
-	victim := &places[0]
+	victim := 0
 	for i := range places {
 		s := &places[i]
-		if s.hash == hash && string(s.topic) == string(topic) {
+		if s.hash == hash && s.size > 0 && string(s.topic) == string(topic) {
 			s.used = c.clock
-			if s.version == version && len(topic) > 0 {
-				c.last = s
-				c.stats.Hits++
-				return s.entry
-			}
-			victim = s
-			break
+			c.last = s
+			c.stats.Hits++
+			return s.entry
 		}
-		if c.clock-s.used > c.clock-victim.used {
-			victim = s
+		if c.clock-s.used > c.clock-places[victim].used {
+			victim = i
 		}
 	}
 	c.stats.Misses++
-	return c.fill(victim, topic, hash, version)
+	return c.fill(base+victim, topic, hash)
+}
+
+// neighbourhood is the first of the places that a topic has the choice of.
+func (c *Cache[T]) neighbourhood(hash uint64) int {
+	return int(hash & uint64(len(c.slots)-1) &^ (ways - 1))
 }
 
 // fill puts what is known about the topic into the place.
-func (c *Cache[T]) fill(s *slot[T], topic []byte, hash, version uint64) Entry[T] {
+func (c *Cache[T]) fill(at int, topic []byte, hash uint64) Entry[T] {
 	entry := c.match(topic)
 	size := len(topic) + c.itemSize*len(entry.Subscribers) + ruleSize*len(entry.Rules)
 	if size > c.limits.Bytes/16 || entry.Err != nil {
 		return entry // neither worth the room of others
 	}
-	c.evict(s)
+	c.evict(at)
 	if c.bytes+size > c.limits.Bytes {
-		clear(c.slots)
-		c.bytes, c.stats.Topics = 0, 0
+		c.clear()
 	}
-	*s = slot[T]{append(s.topic[:0], topic...), hash, version, c.clock, size, entry}
+	s := &c.slots[at]
+	*s = slot[T]{topic: append(s.topic[:0], topic...), hash: hash, used: c.clock, size: size, entry: entry}
+	c.index.put(c.trie.seed, at, topic)
 	c.last = s
 	c.bytes += size
 	c.stats.Topics++
@@ -168,15 +175,24 @@ func (c *Cache[T]) fill(s *slot[T], topic []byte, hash, version uint64) Entry[T]
 }
 
 // evict empties the place, keeping the topic's buffer.
-func (c *Cache[T]) evict(s *slot[T]) {
+func (c *Cache[T]) evict(at int) {
+	s := &c.slots[at]
 	if c.last == s {
 		c.last = nil
 	}
 	if s.size > 0 {
 		c.bytes -= s.size
 		c.stats.Topics--
+		c.index.take(at)
 	}
 	*s = slot[T]{topic: s.topic[:0]}
+}
+
+// clear forgets everything.
+func (c *Cache[T]) clear() {
+	clear(c.slots)
+	c.index.clear()
+	c.last, c.bytes, c.stats.Topics = nil, 0, 0
 }
 
 // match asks the trie and the table.

@@ -1,8 +1,10 @@
 package router
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -16,6 +18,15 @@ import (
 // of, by the index that messages carry. All faults are reported at once; each
 // wraps ErrRule and names the rule and the key.
 func Compile(rules []Rule, fallback []Target, listeners []string) (*Table, error) {
+	byName := make(map[string]uint32, len(listeners))
+	for i, name := range slices.Backward(listeners) {
+		byName[name] = uint32(i)
+	}
+	return CompileFor(rules, fallback, byName)
+}
+
+// CompileFor is Compile with the numbers of the listeners by their names.
+func CompileFor(rules []Rule, fallback []Target, listeners map[string]uint32) (*Table, error) {
 	t := &Table{rules: make([]rule, len(rules)), topics: NewTrie[uint16]()}
 	if len(rules) > math.MaxUint16 {
 		return nil, fmt.Errorf("%w: %d routes, at most %d are allowed", ErrRule, len(rules), math.MaxUint16)
@@ -41,7 +52,23 @@ func Compile(rules []Rule, fallback []Target, listeners []string) (*Table, error
 	if err := errors.Join(faults...); err != nil {
 		return nil, err
 	}
+	t.number()
 	return t, nil
+}
+
+// number counts the destinations.
+func (t *Table) number() {
+	for i := range t.rules {
+		t.rules[i].number(&t.places)
+	}
+	t.fallback.number(&t.places)
+}
+
+func (r *rule) number(next *int) {
+	for i := range r.to {
+		r.to[i].Index = *next
+		*next++
+	}
 }
 
 // compiler collects the faults of one rule.
@@ -54,7 +81,7 @@ func (c *compiler) fault(format string, args ...any) {
 	c.faults = append(c.faults, fmt.Errorf("%w: %s: %w", ErrRule, c.at, fmt.Errorf(format, args...)))
 }
 
-func (c *compiler) rule(from *Rule, listeners []string) rule {
+func (c *compiler) rule(from *Rule, listeners map[string]uint32) rule {
 	r := rule{
 		name:       from.Name,
 		attributes: attributes(from.When.Attributes),
@@ -211,13 +238,14 @@ func (c *compiler) types(text string) uint8 {
 	return 0
 }
 
-func (c *compiler) listener(name string, listeners []string) uint32 {
+func (c *compiler) listener(name string, listeners map[string]uint32) uint32 {
 	if name == "" {
 		return anyListener
 	}
-	if i := slices.Index(listeners, name); i >= 0 {
-		return uint32(i)
+	if number, ok := listeners[name]; ok {
+		return number
 	}
-	c.fault("when.listener: %q is no listener; expected one of %s", name, strings.Join(listeners, ", "))
+	names := slices.SortedFunc(maps.Keys(listeners), func(a, b string) int { return cmp.Compare(listeners[a], listeners[b]) })
+	c.fault("when.listener: %q is no listener; expected one of %s", name, strings.Join(names, ", "))
 	return anyListener
 }

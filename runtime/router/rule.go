@@ -66,6 +66,9 @@ type Destination struct {
 	Name     []byte
 	Template *Template
 	Weight   uint32
+	// Index counts the destinations of a table, rule after rule, the default route's
+	// last; see Table.Places.
+	Index int
 
 	text string
 	id   uint64 // of the text, for rendezvous hashing

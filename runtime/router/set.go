@@ -7,12 +7,12 @@ import (
 
 // set is the subscribers of one pattern. One writer at a time changes it, any
 // number of readers walk it meanwhile without a lock: what a reader has loaded
-// never changes under it. A small set is an immutable linked list; a large one
-// is divided into lists by the hash of the item, so that a change copies a few
-// cells however many subscribers there are.
+// never changes under it. A small set is an immutable linked list whose first
+// cell is the set itself; a large one is divided into lists by the hash of the
+// item, so that a change copies a few cells however many subscribers there are.
 type set[T comparable] struct {
-	list  *cell[T]
-	large *shards[T] // nil while small
+	first cell[T]
+	large *shards[T] // nil while small; the first cell is none otherwise
 }
 
 type cell[T comparable] struct {
@@ -28,17 +28,32 @@ type shards[T comparable] struct {
 // shardLoad is how many items a list holds before a set is divided further.
 const shardLoad = 16
 
+// small reports whether it is a set, and a small one.
+func (s *set[T]) small() bool { return s != nil && s.large == nil }
+
+// apart returns the set in memory of its own, if it is a small one.
+func (s *set[T]) apart() *set[T] {
+	if !s.small() {
+		return s
+	}
+	other := *s
+	return &other
+}
+
 // appendTo appends every item to dst.
 func (s *set[T]) appendTo(dst []T) []T {
-	for c := s.list; c != nil; c = c.next {
-		dst = append(dst, c.item)
+	if s.large == nil {
+		return s.first.appendTo(dst)
 	}
-	if s.large != nil {
-		for i := range s.large.lists {
-			for c := s.large.lists[i].Load(); c != nil; c = c.next {
-				dst = append(dst, c.item)
-			}
-		}
+	for i := range s.large.lists {
+		dst = s.large.lists[i].Load().appendTo(dst)
+	}
+	return dst
+}
+
+func (c *cell[T]) appendTo(dst []T) []T {
+	for ; c != nil; c = c.next {
+		dst = append(dst, c.item)
 	}
 	return dst
 }
@@ -48,7 +63,7 @@ func (s *set[T]) appendTo(dst []T) []T {
 func (s *set[T]) add(seed maphash.Seed, item T) (*set[T], bool) {
 	switch {
 	case s == nil:
-		return &set[T]{list: &cell[T]{item: item}}, true
+		return single(item), true
 	case s.large != nil:
 		added := s.large.add(seed, item)
 		if s.large.count > 2*shardLoad*len(s.large.lists) {
@@ -56,14 +71,14 @@ func (s *set[T]) add(seed maphash.Seed, item T) (*set[T], bool) {
 		}
 		return s, added
 	}
-	n, found := s.list.find(item)
+	n, found := s.first.find(item)
 	switch {
 	case found:
 		return s, false
 	case n == shardLoad:
 		return divide(seed, append(s.appendTo(nil), item), 2), true
 	}
-	return &set[T]{list: &cell[T]{item, s.list}}, true
+	return &set[T]{first: cell[T]{item, &s.first}}, true
 }
 
 // remove returns the set without the item, nil once it is empty, and whether
@@ -79,15 +94,18 @@ func (s *set[T]) remove(seed maphash.Seed, item T) (*set[T], bool) {
 		}
 		return s, removed
 	}
-	list, removed := s.list.without(item)
+	list, removed := s.first.without(item)
 	switch {
 	case !removed:
 		return s, false
 	case list == nil:
 		return nil, true
 	}
-	return &set[T]{list: list}, true
+	return &set[T]{first: *list}, true
 }
+
+// single returns a set of one item.
+func single[T comparable](item T) *set[T] { return &set[T]{first: cell[T]{item: item}} }
 
 func (s *shards[T]) add(seed maphash.Seed, item T) bool {
 	list := s.list(seed, item)
@@ -125,9 +143,9 @@ func divide[T comparable](seed maphash.Seed, items []T, n int) *set[T] {
 
 // collect returns a small set of the items.
 func collect[T comparable](items []T) *set[T] {
-	small := &set[T]{}
-	for _, item := range items {
-		small.list = &cell[T]{item, small.list}
+	small := single(items[0])
+	for _, item := range items[1:] {
+		small.first.next = &cell[T]{item, small.first.next}
 	}
 	return small
 }

@@ -14,6 +14,7 @@ type Table struct {
 	fallback rule
 	topics   *Trie[uint16]
 	always   Candidates // rules without a topic
+	places   int
 }
 
 // rule is a compiled Rule.
@@ -82,6 +83,25 @@ func (t *Table) Route(in *Input, rules Candidates, dst []Choice) []Choice {
 	}
 	return dst
 }
+
+// Choice is where one rule sends a message, whether its condition holds or not: of
+// weighted destinations the same one for the same Session, Seq and Nonce.
+func (t *Table) Choice(rule int, in *Input) Choice { return t.rules[rule].choose(in, rule) }
+
+// Destinations are all that a rule has, the weighted ones included; of the default route
+// for -1. They belong to the table and must not be changed.
+func (t *Table) Destinations(rule int) []Destination {
+	if rule < 0 {
+		return t.fallback.to
+	}
+	return t.rules[rule].to
+}
+
+// Places is how many destinations there are in all.
+func (t *Table) Places() int { return t.places }
+
+// Matches tells whether a rule takes the message, leaving its topic aside: see Candidates.
+func (t *Table) Matches(rule int, m *abi.Message) bool { return t.rules[rule].matches(m) }
 
 // matches checks what the topic does not tell.
 func (r *rule) matches(m *abi.Message) bool {

@@ -2,6 +2,7 @@ package router
 
 import (
 	"hash/maphash"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,34 +19,33 @@ type Trie[T comparable] struct {
 	version atomic.Uint64
 	count   atomic.Int64
 	seed    maphash.Seed
+	log     atomic.Pointer[changes] // nil until a cache wants to know
 
-	mu        sync.Mutex // serialises writers
-	tombstone node[T]    // stands in tables for children that were removed
+	mu      sync.Mutex // serialises writers
+	observe func(pattern string, item T, added bool)
 }
 
-// node is one level of the trie. The name is part of the pattern's text that
-// made the node.
+// node is where a pattern ends or patterns part. What a node links to is changed
+// in place. Its label never is: a writer puts another node in its stead, which
+// takes the links over, and those who have already come to the former one go on
+// with what was in force when it was replaced.
 type node[T comparable] struct {
-	name     string
-	hash     uint32
-	dead     bool // the tombstone; never changes
-	children atomic.Pointer[children[T]]
-	any      atomic.Pointer[node[T]] // the child for '+'
-	items    atomic.Pointer[set[T]]  // patterns that end here
-	rest     atomic.Pointer[set[T]]  // patterns that end here with '#'
-}
-
-// empty reports whether nothing hangs on the node any more.
-func (n *node[T]) empty() bool {
-	return n.children.Load() == nil && n.any.Load() == nil && n.items.Load() == nil && n.rest.Load() == nil
+	label    label
+	children atomic.Pointer[children[T]] // whose labels begin with a name
+	any      atomic.Pointer[node[T]]     // the child whose label begins with '+'
+	items    atomic.Pointer[set[T]]      // patterns that end here
+	rest     atomic.Pointer[set[T]]      // patterns that end here with '#'
 }
 
 // NewTrie returns an empty trie.
 func NewTrie[T comparable]() *Trie[T] {
-	t := &Trie[T]{seed: maphash.MakeSeed()}
-	t.tombstone.dead = true
-	return t
+	return &Trie[T]{seed: maphash.MakeSeed()}
 }
+
+// Observe has the function called with every change, one at a time and in order; the
+// pattern is in canonical spelling. It must not use the trie. Call it before anything
+// is added.
+func (t *Trie[T]) Observe(f func(pattern string, item T, added bool)) { t.observe = f }
 
 // Len is the number of subscriptions.
 func (t *Trie[T]) Len() int { return int(t.count.Load()) }
@@ -55,27 +55,116 @@ func (t *Trie[T]) Len() int { return int(t.count.Load()) }
 func (t *Trie[T]) Version() uint64 { return t.version.Load() }
 
 // Add subscribes the item to the pattern; added is false if it was already. The
-// error is that of ValidatePattern. The trie keeps parts of the pattern's text.
+// error is that of ValidatePattern. The trie keeps no part of the
+// pattern's text.
 func (t *Trie[T]) Add(pattern string, item T) (added bool, err error) {
 	if err := ValidatePattern(pattern); err != nil {
 		return false, err
 	}
+	pattern = Canonical(pattern)
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if !t.add(pattern, item) {
+		return false, nil
+	}
+	t.count.Add(1)
+	t.changed(pattern, item, true)
+	return true, nil
+}
+
+// changed tells the caches and the observer, once everybody can see the change. The
+// writer holds the mutex.
+func (t *Trie[T]) changed(pattern string, item T, added bool) {
+	version := t.version.Load() + 1
+	if log := t.log.Load(); log != nil {
+		log.write(t.seed, version, pattern)
+	}
+	t.version.Store(version)
+	if t.observe != nil {
+		t.observe(pattern, item, added)
+	}
+}
+
+// add goes as far as the trie goes with the pattern, and puts there what is missing.
+func (t *Trie[T]) add(pattern string, item T) bool {
 	n, rest, more := &t.root, pattern, true
 	for more && rest != "#" {
-		var level string
-		level, rest, more = strings.Cut(rest, "/")
-		n = t.child(n, level)
+		link := t.link(n, rest)
+		if link == nil {
+			t.attach(n, leaf(rest, item))
+			return true
+		}
+		child := link.Load()
+		text := child.label.bytes()
+		common := commonLevels(text, rest)
+		rest, more = behind(rest, common)
+		if common == len(text) {
+			n = child
+			continue
+		}
+		upper := t.split(child, common)
+		if more && rest != "#" {
+			t.attach(upper, leaf(rest, item))
+		} else {
+			upper.place(more).Store(single(item))
+		}
+		link.Store(upper) // and with it all that is new at once
+		return true
 	}
 	place := n.place(more)
 	changed, added := place.Load().add(t.seed, item)
 	if added {
 		place.Store(changed)
-		t.count.Add(1)
-		t.version.Add(1)
 	}
-	return added, nil
+	return added
+}
+
+// leaf returns a node for all levels of a pattern.
+func leaf[T comparable](pattern string, item T) *node[T] {
+	text, withRest := strings.CutSuffix(pattern, "/#")
+	n := &end[T]{node: node[T]{label: newLabel(text)}, set: set[T]{first: cell[T]{item: item}}}
+	n.place(withRest).Store(&n.set)
+	return &n.node
+}
+
+// end is a node and the set that it began with, side by side in memory.
+type end[T comparable] struct {
+	node[T]
+	set set[T]
+}
+
+// split returns two nodes in the child's stead, parted behind so many bytes of its
+// label.
+func (t *Trie[T]) split(child *node[T], at int) *node[T] {
+	text := child.label.bytes()
+	upper := &node[T]{label: newLabel(text[:at])}
+	t.attach(upper, child.withLabel(text[at+1:]))
+	return upper
+}
+
+// withLabel returns a node with the links of n and what its sets hold; nothing in
+// it keeps n.
+func (n *node[T]) withLabel(text []byte) *node[T] {
+	items, rest := n.items.Load(), n.rest.Load()
+	other := new(node[T])
+	if items.small() || rest.small() {
+		e := new(end[T])
+		other = &e.node
+		switch {
+		case items.small():
+			e.set = *items
+			items, rest = &e.set, rest.apart()
+		default:
+			e.set = *rest
+			rest = &e.set
+		}
+	}
+	other.label = newLabel(text)
+	other.children.Store(n.children.Load())
+	other.any.Store(n.any.Load())
+	other.items.Store(items)
+	other.rest.Store(rest)
+	return other
 }
 
 // place is where items of patterns that end at the node are kept: with a '#'
@@ -87,24 +176,31 @@ func (n *node[T]) place(withRest bool) *atomic.Pointer[set[T]] {
 	return &n.items
 }
 
-// child returns the node's child for one level, making it if need be.
-func (t *Trie[T]) child(n *node[T], level string) *node[T] {
-	if isWildcard(level) {
+// link is what leads from the node to the child whose label begins with the first
+// level of the text; nil if there is none.
+func (t *Trie[T]) link(n *node[T], text string) *atomic.Pointer[node[T]] {
+	level := firstLevel(text)
+	if level == "+" {
 		if n.any.Load() == nil {
-			n.any.Store(&node[T]{name: "+"})
+			return nil
 		}
-		return n.any.Load()
+		return &n.any
 	}
-	hash := uint32(maphash.String(t.seed, level))
-	table := n.children.Load()
-	if table != nil {
-		if child := table.find(hash, []byte(level)); child != nil {
-			return child
-		}
+	if e := find(n.children.Load(), levelHash(maphash.String(t.seed, level)), level); e != nil {
+		return &e.node
 	}
-	child := &node[T]{name: level, hash: hash}
-	n.children.Store(table.insert(child))
-	return child
+	return nil
+}
+
+// attach hangs a child on the node, which has none yet whose label begins so.
+func (t *Trie[T]) attach(n, child *node[T]) {
+	text := child.label.bytes()
+	level := text[:levelEnd(text)]
+	if string(level) == "+" {
+		n.any.Store(child)
+		return
+	}
+	n.children.Store(n.children.Load().insert(levelHash(maphash.Bytes(t.seed, level)), child))
 }
 
 // Remove ends the item's subscription to the pattern; false if there was none.
@@ -112,18 +208,19 @@ func (t *Trie[T]) Remove(pattern string, item T) (removed bool) {
 	if pattern == "" {
 		return false
 	}
+	pattern = Canonical(pattern)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !t.remove(&t.root, pattern, true, item) {
 		return false
 	}
 	t.count.Add(-1)
-	t.version.Add(1)
+	t.changed(pattern, item, false)
 	return true
 }
 
 // remove walks to the pattern's end, takes the item out and, on the way back,
-// the nodes that nothing hangs on any more.
+// the nodes that nothing needs any more.
 func (t *Trie[T]) remove(n *node[T], pattern string, more bool, item T) bool {
 	if !more || pattern == "#" {
 		place := n.place(more)
@@ -133,131 +230,65 @@ func (t *Trie[T]) remove(n *node[T], pattern string, more bool, item T) bool {
 		}
 		return removed
 	}
-	level, rest, more := strings.Cut(pattern, "/")
-	if isWildcard(level) {
-		child := n.any.Load()
-		if child == nil || !t.remove(child, rest, more, item) {
-			return false
-		}
-		if child.empty() {
-			n.any.Store(nil)
-		}
-		return true
-	}
-	table := n.children.Load()
-	if table == nil {
+	link := t.link(n, pattern)
+	if link == nil {
 		return false
 	}
-	child := table.find(uint32(maphash.String(t.seed, level)), []byte(level))
-	if child == nil || !t.remove(child, rest, more, item) {
+	child := link.Load()
+	text := child.label.bytes()
+	if commonLevels(text, pattern) < len(text) {
 		return false
 	}
-	if child.empty() {
-		n.children.Store(table.remove(child, &t.tombstone))
+	rest, more := behind(pattern, len(text))
+	if !t.remove(child, rest, more, item) {
+		return false
+	}
+	switch one, count := child.heir(); {
+	case count == 0:
+		t.detach(n, pattern)
+	case count == 1 && one != nil:
+		link.Store(one.withLabel(slices.Concat(text, []byte{'/'}, one.label.bytes())))
 	}
 	return true
 }
 
-// Match appends to dst the items of every pattern that matches the topic, in no
-// particular order. An item that is subscribed by several matching patterns is
-// appended as often: MatchUnique and Cache give it once. The topic is not
-// validated; it allocates only to grow dst.
-func (t *Trie[T]) Match(topic []byte, dst []T) []T {
-	dst, _ = t.match(topic, dst)
-	return dst
-}
-
-// MatchUnique is Match without duplicates. The map is the caller's, empty, and
-// empty again on return; it is not touched where no duplicate is possible.
-func (t *Trie[T]) MatchUnique(topic []byte, dst []T, seen map[T]struct{}) []T {
-	start := len(dst)
-	dst, sets := t.match(topic, dst)
-	if sets < 2 {
-		return dst
-	}
-	return unique(dst, start, seen)
-}
-
-// fewItems is up to how many items are compared one with each other.
-const fewItems = 16
-
-// unique removes what appears again in dst[start:], keeping the first.
-func unique[T comparable](dst []T, start int, seen map[T]struct{}) []T {
-	kept := dst[:start]
-	few := len(dst)-start <= fewItems
-next:
-	for _, item := range dst[start:] {
-		if few {
-			for _, other := range kept[start:] {
-				if other == item {
-					continue next
-				}
-			}
-		} else {
-			if _, ok := seen[item]; ok {
-				continue next
-			}
-			seen[item] = struct{}{}
-		}
-		kept = append(kept, item)
-	}
-	if !few {
-		clear(seen)
-	}
-	return kept
-}
-
-// match appends the items and counts the patterns that they came from.
-func (t *Trie[T]) match(topic []byte, dst []T) ([]T, int) {
-	w := walk[T]{t.seed, dst, 0}
-	if len(topic) > 0 && topic[0] == '$' {
-		level, rest, more := cutLevel(topic)
-		w.literal(&t.root, level, rest, more)
-	} else {
-		w.node(&t.root, topic, true)
-	}
-	return w.dst, w.sets
-}
-
-// walk is the state of one Match.
-type walk[T comparable] struct {
-	seed maphash.Seed
-	dst  []T
-	sets int
-}
-
-// node collects what matches from n on; more says that rest is still to come.
-func (w *walk[T]) node(n *node[T], rest []byte, more bool) {
-	if s := n.rest.Load(); s != nil {
-		w.take(s)
-	}
-	if !more {
-		if s := n.items.Load(); s != nil {
-			w.take(s)
-		}
+// detach takes away the child whose label begins with the text's first level.
+func (t *Trie[T]) detach(n *node[T], text string) {
+	level := firstLevel(text)
+	if level == "+" {
+		n.any.Store(nil)
 		return
 	}
-	level, rest, more := cutLevel(rest)
-	w.literal(n, level, rest, more)
-	if child := n.any.Load(); child != nil {
-		w.node(child, rest, more)
-	}
-}
-
-// literal goes on with the child that bears the level's name.
-func (w *walk[T]) literal(n *node[T], level, rest []byte, more bool) {
 	table := n.children.Load()
-	if table == nil {
-		return
-	}
-	if child := table.find(uint32(maphash.Bytes(w.seed, level)), level); child != nil {
-		w.node(child, rest, more)
-	}
+	n.children.Store(table.remove(find(table, levelHash(maphash.String(t.seed, level)), level)))
 }
 
-func (w *walk[T]) take(s *set[T]) {
-	w.dst = s.appendTo(w.dst)
-	w.sets++
+// heir counts what hangs on the node, and answers a child if that is all.
+func (n *node[T]) heir() (one *node[T], count int) {
+	if n.items.Load() != nil {
+		count++
+	}
+	if n.rest.Load() != nil {
+		count++
+	}
+	if child := n.any.Load(); child != nil {
+		one = child
+		count++
+	}
+	if table := n.children.Load(); table != nil {
+		if count += int(table.live); count == 1 {
+			one = table.only()
+		}
+	}
+	return one, count
+}
+
+// behind is what follows in the pattern behind n bytes of whole levels.
+func behind(pattern string, n int) (rest string, more bool) {
+	if n == len(pattern) {
+		return "", false
+	}
+	return pattern[n+1:], true
 }
 
 // Walk visits every subscription, patterns in canonical spelling, in no
@@ -276,23 +307,24 @@ func (n *node[T]) visit(path, prefix string, visit func(string, T) bool) bool {
 	if s := n.rest.Load(); s != nil && !s.visit(prefix+"#", visit) {
 		return false
 	}
-	if child := n.any.Load(); child != nil && !child.visit(prefix+"+", prefix+"+/", visit) {
+	if child := n.any.Load(); child != nil && !child.visitBelow(prefix, visit) {
 		return false
 	}
 	table := n.children.Load()
 	if table == nil {
 		return true
 	}
-	for i := range table.slots {
-		child := table.slots[i].Load()
-		if child == nil || child.dead {
-			continue
-		}
-		if path := prefix + child.name; !child.visit(path, path+"/", visit) {
+	for i := range table.edges {
+		if child := table.edges[i].node.Load(); child != nil && !child.visitBelow(prefix, visit) {
 			return false
 		}
 	}
 	return true
+}
+
+func (n *node[T]) visitBelow(prefix string, visit func(string, T) bool) bool {
+	path := prefix + string(n.label.bytes())
+	return n.visit(path, path+"/", visit)
 }
 
 func (s *set[T]) visit(pattern string, visit func(string, T) bool) bool {

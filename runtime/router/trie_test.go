@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -19,11 +20,11 @@ type subscription struct {
 	item    int
 }
 
-// levelNames are few, so that patterns meet.
-var levelNames = rapid.SampledFrom([]string{"a", "b", "c", "", "$x", "truck"})
+// levelNames are few, so that patterns meet; one is long enough to be kept apart.
+var levelNames = rapid.SampledFrom([]string{"a", "b", "c", "", "$x", "ab", "a-name-too-long-for-a-node"})
 
 func drawTopic(t *rapid.T) string {
-	topic := join(rapid.SliceOfN(levelNames, 1, 4).Draw(t, "levels"))
+	topic := join(rapid.SliceOfN(levelNames, 1, 6).Draw(t, "levels"))
 	if topic == "" {
 		return "/"
 	}
@@ -31,7 +32,7 @@ func drawTopic(t *rapid.T) string {
 }
 
 func drawPattern(t *rapid.T) string {
-	levels := rapid.SliceOfN(rapid.OneOf(levelNames, rapid.SampledFrom([]string{"+", "*"})), 0, 4).Draw(t, "pattern")
+	levels := rapid.SliceOfN(rapid.OneOf(levelNames, rapid.SampledFrom([]string{"+", "*"})), 0, 6).Draw(t, "pattern")
 	if len(levels) == 0 || rapid.Bool().Draw(t, "rest") {
 		levels = append(levels, "#")
 	}
@@ -140,6 +141,54 @@ func TestTrieModel(t *testing.T) {
 	})
 }
 
+// TestTrieOfFewNames changes subscriptions to patterns of two names, so that nodes
+// part and join all the time, and looks at every topic.
+func TestTrieOfFewNames(t *testing.T) {
+	random := rand.New(rand.NewPCG(5, 6))
+	names, wild := []string{"a", "b"}, []string{"a", "b", "+"}
+	draw := func(from []string) string {
+		levels := make([]string, 1+random.IntN(4))
+		for i := range levels {
+			levels[i] = from[random.IntN(len(from))]
+		}
+		return join(levels)
+	}
+	trie := router.NewTrie[int]()
+	model := map[subscription]bool{}
+	for step := range 20_000 {
+		pattern := draw(wild)
+		if random.IntN(2) == 0 {
+			pattern += "/#"
+		}
+		key := subscription{pattern, random.IntN(20)}
+		if random.IntN(40) == 0 { // until there is little left, now and then
+			for key := range model {
+				if len(model) > 3 && trie.Remove(key.pattern, key.item) {
+					delete(model, key)
+				}
+			}
+		}
+		if model[key] {
+			trie.Remove(key.pattern, key.item)
+			delete(model, key)
+		} else {
+			trie.Add(key.pattern, key.item)
+			model[key] = true
+		}
+		topic := draw(names)
+		var want []int
+		for key := range model {
+			if router.Matches(key.pattern, topic) {
+				want = append(want, key.item)
+			}
+		}
+		slices.Sort(want)
+		if got := slices.Sorted(slices.Values(trie.Match([]byte(topic), nil))); !slices.Equal(got, want) {
+			t.Fatalf("step %d, %s: got %v, want %v", step, topic, got, want)
+		}
+	}
+}
+
 // TestTrieShrinks removes everything and looks that nothing stays behind.
 func TestTrieShrinks(t *testing.T) {
 	trie := router.NewTrie[int]()
@@ -214,6 +263,67 @@ func TestTrieConcurrent(t *testing.T) {
 	writers.Wait()
 	close(stop)
 	readers.Wait()
+}
+
+// TestTrieSplitsConcurrent has readers look for subscriptions that are always
+// there while writers part and join the nodes above, below and beside them.
+func TestTrieSplitsConcurrent(t *testing.T) {
+	trie := router.NewTrie[int]()
+	always := []string{"a/b/c/d/e/f", "a/+/c/d/#", "a/b/+/+/e/+", "+/b/c/#", "a-name-too-long-for-a-node/and/another-one-behind-it"}
+	topics := [][]byte{[]byte("a/b/c/d/e/f"), []byte("a-name-too-long-for-a-node/and/another-one-behind-it")}
+	for i, pattern := range always {
+		trie.Add(pattern, i)
+	}
+	moving := []string{"a/b/c/d/e", "a/b/c/#", "a/b/x", "a", "a/+/c", "a/+/c/d/x", "+", "+/b/y/#", "a/b/+/z", "a/b/c/d/e/f/g", "a-name-too-long-for-a-node/and", "a/b/c/d/e/f"}
+	var writers, readers sync.WaitGroup
+	var stop atomic.Bool
+	for w := range 2 {
+		writers.Go(func() {
+			random := rand.New(rand.NewPCG(3, uint64(w)))
+			for range 20_000 {
+				pattern, item := moving[random.IntN(len(moving))], 100*(w+1)+random.IntN(3)
+				if random.IntN(2) == 0 {
+					trie.Add(pattern, item)
+				} else {
+					trie.Remove(pattern, item)
+				}
+			}
+		})
+	}
+	for range 2 {
+		readers.Go(func() {
+			var dst []int
+			for !stop.Load() {
+				dst = trie.Match(topics[0], dst[:0])
+				for i := range 4 {
+					if !slices.Contains(dst, i) {
+						t.Errorf("%s was missed: %v", always[i], dst)
+						return
+					}
+				}
+				if dst = trie.Match(topics[1], dst[:0]); !slices.Equal(dst, []int{4}) {
+					t.Errorf("%s: %v", topics[1], dst)
+					return
+				}
+			}
+		})
+	}
+	writers.Wait()
+	stop.Store(true)
+	readers.Wait()
+	for _, pattern := range moving {
+		for item := range 300 {
+			trie.Remove(pattern, item)
+		}
+	}
+	left := map[string]int{}
+	trie.Walk(func(pattern string, item int) bool {
+		left[pattern] = item
+		return true
+	})
+	if trie.Len() != len(always)-1 || len(left) != len(always)-1 { // a/b/c/d/e/f is gone, item 0 with it
+		t.Errorf("left: %v", left)
+	}
 }
 
 func TestTrieMatchDoesNotAllocate(t *testing.T) {

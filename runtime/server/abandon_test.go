@@ -5,14 +5,15 @@ import (
 
 	"github.com/weftrun/weft/abi"
 	"github.com/weftrun/weft/runtime/delivery"
+	"github.com/weftrun/weft/runtime/router"
 )
 
 // A turn that has panicked leaves nothing behind for the next, and every message
 // of it ends once: those that had ended before are not counted again.
 func TestAFailedTurnIsAbandoned(t *testing.T) {
-	p := &path{lanes: make([]lane, 2), stages: make([]stage, 1), open: 0}
+	p := &path{lanes: []*lane{{}, {}}, stages: []*stage{{}}, open: 0, cache: &router.Cache[router.Subscriber]{}}
 	for i := range p.lanes {
-		l := &p.lanes[i]
+		l := p.lanes[i]
 		l.batch.Messages = make([]abi.Message, 10)
 		l.payloads = make([][]byte, 10)
 	}
@@ -23,7 +24,7 @@ func TestAFailedTurnIsAbandoned(t *testing.T) {
 		t.Errorf("%d messages are counted as lost", n)
 	}
 	for i := range p.lanes {
-		if l := &p.lanes[i]; len(l.batch.Messages)+len(l.payloads) != 0 || l.running {
+		if l := p.lanes[i]; len(l.batch.Messages)+len(l.payloads) != 0 || l.running {
 			t.Errorf("lane %d holds %d messages, %d payloads", i, len(l.batch.Messages), len(l.payloads))
 		}
 	}
@@ -37,7 +38,8 @@ func TestAFailedTurnIsAbandoned(t *testing.T) {
 func TestAFailedTurnIsToldToSpeakers(t *testing.T) {
 	heard := map[uint32]delivery.Reason{}
 	p := &path{
-		lanes: make([]lane, 2), stages: make([]stage, 1), open: 0,
+		lanes: []*lane{{}, {}}, stages: []*stage{{}}, open: 0,
+		cache:    &router.Cache[router.Subscriber]{},
 		speakers: []speaker{listens{heard: heard}, listens{heard: heard}},
 	}
 	receipt := uint32(0)

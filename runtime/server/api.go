@@ -56,41 +56,88 @@ func (b *bus) Publish(ctx context.Context, m *abi.Message) (admin.Receipt, error
 
 // hand hands a message to the loop of its topic and waits for what becomes of it.
 func (b *bus) hand(ctx context.Context, m *abi.Message) (admin.Receipt, error) {
-	m.Listener, m.Frame = uint32(len(b.server.setup.listeners)), nil
+	m.Listener, m.Frame = apiListener, nil
 	done := make(chan admin.Receipt, 1)
 	at := b.server.publishTo(m.Topic)
 	err := b.server.engine.Do(at, func() {
-		r := admin.Receipt{Dropped: delivery.Internal.String()}
-		defer func() { done <- r }() // whatever happens: somebody waits
-		r = b.server.paths[at].take(m)
+		b.server.paths[at].takeFor(m, -1, done)
 	})
 	if err != nil {
 		return admin.Receipt{}, fmt.Errorf("%w: %w", admin.ErrBusy, err)
 	}
 	select {
 	case r := <-done:
-		return r, nil
+		return r, unkept(r)
 	case <-ctx.Done():
 		return admin.Receipt{}, ctx.Err()
 	}
 }
 
-// take takes one message of the API to its places.
-func (p *path) take(m *abi.Message) admin.Receipt {
+// takeFor takes a message to its places, as take does, and tells done, which has room
+// for it, what became of it.
+func (p *path) takeFor(m *abi.Message, rule int, done chan<- admin.Receipt) {
+	say := func(r admin.Receipt) {
+		select {
+		case done <- r:
+		default: // it was said already
+		}
+	}
+	r, waits := admin.Receipt{Dropped: delivery.Internal.String()}, false
+	m.Receipt = 0
+	if p.logs != nil {
+		m.Receipt = p.callReceipt(done)
+	}
+	defer func() { // whatever happens: somebody waits
+		switch {
+		case waits:
+			delete(p.calls, m.Receipt) // a pool's outcome says it
+		case m.Receipt == 0 || !p.callWaits(m.Receipt):
+			say(r)
+		}
+	}()
+	r, waits = p.take(m, rule, say)
+}
+
+// take takes one message of the API to its places: along a rule, past its chain, or as
+// all rules say where the rule is negative. If it waits for upstream pools, it says
+// later what became of it.
+func (p *path) take(m *abi.Message, rule int, later func(admin.Receipt)) (r admin.Receipt, waits bool) {
 	p.begin()
 	done := false
 	defer p.mend(&done, p.underWay())
 	m.Time = p.now
 	p.ledger.In++
+	p.flows.turn++
+	p.flows.published++
 	copies, held, dropped := p.ledger.Copies, p.held(), p.ledger.Dropped
 	p.why, p.letter = delivery.NoRoute, routeLetter(apiName)
 	p.encoded.reset(abi.ChangesKnown)
-	p.route(m)
+	p.receipts.expect(func(at *pendingReceipt) {
+		if r.Delivered += at.copies; r.Delivered == 0 && !at.taken && !at.dead {
+			r.Dropped = at.why.String()
+		}
+		later(r)
+	})
+	var outer *followed
+	if p.tail != nil {
+		outer = p.tail.entering(m, true)
+	}
+	if rule < 0 {
+		p.route(m)
+	} else {
+		p.input.Message = m
+		choice, found := p.setup.table.Choice(rule, &p.input), p.cache.Lookup(m.Topic)
+		p.toChoice(m, &choice, &found)
+	}
+	if p.tail != nil {
+		p.tail.settled(outer)
+	}
 	p.flush()
+	waits = p.receipts.expected()
 	done = true
-	r := admin.Receipt{Delivered: int(p.ledger.Copies - copies)}
+	r = admin.Receipt{Delivered: int(p.ledger.Copies - copies)}
 	switch {
-	case r.Delivered > 0 || p.why == asDeadLetter && p.kept:
+	case waits || r.Delivered > 0 || p.why == asDeadLetter && p.kept:
 	case p.held() > held: // it goes on when a plugin's call is answered
 	case p.why == asDeadLetter: // which nobody took
 		r.Dropped = delivery.DeadLetterLost.String()
@@ -102,11 +149,22 @@ func (p *path) take(m *abi.Message) admin.Receipt {
 			}
 		}
 	}
-	return r
+	return r, waits
 }
 
 // Subscribe implements admin.Bus.
 func (b *bus) Subscribe(_ context.Context, patterns []string, buffer int) (admin.Subscription, error) {
+	return b.subscribe(patterns, buffer, 0)
+}
+
+// subscribeHere is Subscribe to messages of this node alone: what every node of a
+// cluster does by itself is not to be done once more for each of the others.
+func (b *bus) subscribeHere(patterns []string, buffer int) (admin.Subscription, error) {
+	return b.subscribe(patterns, buffer, hereBit)
+}
+
+// subscribe subscribes under an id with these bits.
+func (b *bus) subscribe(patterns []string, buffer int, bits uint64) (admin.Subscription, error) {
 	for _, pattern := range patterns {
 		if err := router.ValidatePattern(pattern); err != nil {
 			return nil, fmt.Errorf("%w: %w", admin.ErrInvalidPattern, err)
@@ -119,7 +177,7 @@ func (b *bus) Subscribe(_ context.Context, patterns []string, buffer int) (admin
 	defer b.mu.Unlock()
 	b.last++
 	s := &apiSubscription{
-		bus: b, id: apiLoop<<56 | b.last, patterns: patterns,
+		bus: b, id: apiLoop<<56 | bits | b.last, patterns: patterns,
 		queue: make(chan admin.Delivery, max(buffer, 1)), ended: make(chan struct{}),
 	}
 	next := maps.Clone(*b.active.Load())

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/weftrun/weft/abi"
 	"github.com/weftrun/weft/runtime/admin"
@@ -22,7 +23,8 @@ const askBit = 1 << 54
 
 func isAsk(id uint64) bool { return isAPI(id) && id&askBit != 0 }
 
-// replyPrefix is where answers are published to: weft/reply/ID-SECRET. Nobody
+// replyPrefix is where answers are published to: weft/reply/ID-SECRET, or
+// weft/reply/NODE/ID-SECRET where there may be other nodes. Nobody
 // subscribes there, so that requests leave no trace in the topics and their caches.
 const replyPrefix = "weft/reply/"
 
@@ -46,13 +48,13 @@ type ask struct {
 	ended    sync.Once
 }
 
-func (a *asks) begin(deadline int64) *ask {
+func (a *asks) begin(node string, deadline int64) *ask {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.last++
 	id := apiLoop<<56 | askBit | a.last&(askBit-1)
 	q := &ask{
-		id: id, topic: replyPrefix + strconv.FormatUint(a.last, 16) + "-" + rand.Text(), deadline: deadline,
+		id: id, topic: replyPrefix + node + strconv.FormatUint(a.last, 16) + "-" + rand.Text(), deadline: deadline,
 		answer: make(chan admin.Delivery, 1), lost: make(chan struct{}),
 	}
 	if a.waiting == nil {
@@ -77,7 +79,8 @@ func (a *asks) get(id uint64) *ask {
 
 // byTopic finds the request that an answer's topic names; nil if there is none.
 func (a *asks) byTopic(topic []byte) *ask {
-	number, _, ok := bytes.Cut(topic[len(replyPrefix):], []byte{'-'})
+	rest := topic[len(replyPrefix):]
+	number, _, ok := bytes.Cut(rest[bytes.LastIndexByte(rest, '/')+1:], []byte{'-'})
 	n, err := strconv.ParseUint(string(number), 16, 54)
 	if !ok || err != nil {
 		return nil
@@ -116,7 +119,7 @@ func (b *bus) Request(ctx context.Context, m *abi.Message) (admin.Delivery, erro
 	if !limited {
 		return admin.Delivery{}, fmt.Errorf("%w: a request needs a deadline", admin.ErrInvalidMessage)
 	}
-	q := b.asks.begin(until.UnixNano())
+	q := b.asks.begin(b.server.cluster.replyNode(), until.UnixNano())
 	defer b.asks.end(q)
 	m.Type, m.Session = abi.TypeRequest, q.id
 	m.Attrs = m.Attrs.AppendString(admin.AttrResponseTopic, q.topic).AppendString(admin.AttrCorrelation, q.topic[len(replyPrefix):])
@@ -161,7 +164,7 @@ func unasked(topic, reason string) error {
 	case delivery.NoSubscriber.String(), delivery.NoNode.String(), delivery.NoMember.String(), delivery.NoUpstream.String(),
 		delivery.NoRoute.String(), delivery.Closed.String():
 		return fmt.Errorf("%w: %.80q: %s", admin.ErrNobody, topic, reason)
-	case delivery.OutboxFull.String(), delivery.LoopBusy.String(), delivery.RequestBusy.String(), delivery.HoldFull.String():
+	case delivery.OutboxFull.String(), delivery.LoopBusy.String(), delivery.RequestBusy.String(), delivery.HoldFull.String(), delivery.UpstreamFull.String():
 		return fmt.Errorf("%w: who is to answer takes nothing now: %s; try again later", admin.ErrBusy, reason)
 	}
 	return fmt.Errorf("%w: %s", admin.ErrDropped, reason)
@@ -195,14 +198,24 @@ func (p *path) replied(m *abi.Message) bool {
 
 // toAsker takes an answer to the request whose topic that is.
 func (p *path) toAsker(m *abi.Message, topic []byte) delivery.Reason {
-	return p.server.bus.asks.byTopic(topic).take(m, p.setup.names[m.Listener])
+	if _, slot, own := p.cutNode(topic[len(replyPrefix):]); !own {
+		if slot < 0 || p.here {
+			return delivery.LateResponse
+		}
+		own := m.Topic
+		m.Topic = topic
+		why := p.handOver(m, 1<<slot, &farRecord{kind: farReply})
+		m.Topic = own
+		return why
+	}
+	return p.server.bus.asks.byTopic(topic).take(m, p.setup.nameOf(m.Listener))
 }
 
-// askedBy tells whether the receiver's format can bring an answer to a request of
-// the API: it has sequence ids, or tells answers from other messages.
-func askedBy(m *abi.Message, to *listener) bool {
+// tellsAnswers tells whether the receiver's format, which has no sequence ids, can bring
+// an answer to a request of the API: it tells answers from other messages.
+func tellsAnswers(to *listener) bool {
 	f := to.format
-	return isAsk(m.Session) && f != nil && f.SeqBits() == 0 && f.NodeAttr() == "" && f.Carries()&abi.ChangedType != 0
+	return f != nil && f.SeqBits() == 0 && f.NodeAttr() == "" && f.Carries()&abi.ChangedType != 0
 }
 
 // answerBy is when a request times out.
@@ -211,6 +224,9 @@ func (p *path) answerBy(m *abi.Message) int64 {
 		if q := p.server.bus.asks.get(m.Session); q != nil {
 			return q.deadline
 		}
+	}
+	if isFar(m.Session) {
+		return p.now + int64(p.far.head.wait)*int64(time.Millisecond)
 	}
 	return p.now + p.setup.timeout.Nanoseconds()
 }

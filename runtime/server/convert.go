@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/weftrun/weft/abi"
+	"github.com/weftrun/weft/plugins"
 	"github.com/weftrun/weft/runtime/admin"
 	"github.com/weftrun/weft/runtime/codec"
 	"github.com/weftrun/weft/runtime/config"
@@ -84,6 +85,51 @@ func (s *setup) routeConversions(cfg *config.Config) error {
 	return errors.Join(faults...)
 }
 
+// chainPlace is an entry of a chain.
+type chainPlace struct {
+	chain chainKey
+	entry int
+}
+
+// chainKey names a chain for people, too: "listener trucks" or "route alarms".
+type chainKey string
+
+func listenerChain(name string) chainKey { return chainKey("listener " + name) }
+func routeChain(name string) chainKey    { return chainKey("route " + name) }
+
+// chainConversions are those of entries in chains. The plugin's policy is theirs.
+func (s *setup) chainConversions(cfg *config.Config) error {
+	s.chains = map[chainPlace]*conversion{}
+	var faults []error
+	add := func(chain chainKey, key string, entries []config.ChainEntry) {
+		for i, entry := range entries {
+			c, err := s.conversion(fmt.Sprintf("%s.chain.%d", key, i), entry.Convert, "")
+			faults = append(faults, err)
+			if c != nil {
+				s.chains[chainPlace{chain, i}] = c
+			}
+		}
+	}
+	for i := range cfg.Listeners {
+		add(listenerChain(cfg.Listeners[i].Name), "listeners."+cfg.Listeners[i].Name, cfg.Listeners[i].Chain)
+	}
+	for i := range cfg.Routes {
+		add(routeChain(cfg.Routes[i].Name), "routes."+cfg.Routes[i].Name, cfg.Routes[i].Chain)
+	}
+	return errors.Join(faults...)
+}
+
+// convertIn has the chain convert payloads where its entries say so.
+func (p *path) convertIn(chain *plugins.Chain, key chainKey) {
+	for i, at := range chain.Staying() {
+		if c := p.setup.chains[chainPlace{key, i}]; c != nil {
+			chain.Convert(at, func(m *abi.Message) error { return p.converted(c, m) })
+		} else {
+			chain.Convert(at, nil)
+		}
+	}
+}
+
 const (
 	// attrContentType is the attribute that has the payload's media type.
 	attrContentType = "content_type"
@@ -122,17 +168,25 @@ func (p *path) translateFor(rule int, m *abi.Message) bool {
 // belong to the turn. Where that fails, the policy decides whether the message goes
 // on as it is.
 func (p *path) convert(c *conversion, m *abi.Message) (done, goesOn bool) {
+	if err := p.converted(c, m); err != nil {
+		return false, p.unconverted(c, m, err)
+	}
+	return true, true
+}
+
+// converted is convert without a policy.
+func (p *path) converted(c *conversion, m *abi.Message) error {
 	start := len(p.scratch)
 	grown, err := c.converter.Append(p.scratch, m.Payload)
 	p.scratch = grown
 	if err != nil {
 		c.failed.Add(1)
-		return false, p.unconverted(c, m, err)
+		return err
 	}
 	c.done.Add(1)
 	m.Payload = grown[start:len(grown):len(grown)]
 	p.describe(m, c.converter.MediaType())
-	return true, true
+	return nil
 }
 
 // describe sets the message's content type, in place of one that it has.
@@ -154,14 +208,14 @@ func (p *path) describe(m *abi.Message, mediaType string) {
 // if it goes on.
 func (p *path) unconverted(c *conversion, m *abi.Message, err error) bool {
 	if p.server.debugging() {
-		p.server.log.Debug("a payload could not be converted", "listener", p.setup.names[m.Listener], "session", m.Session,
+		p.server.log.DebugContext(p.logContext(m), "a payload could not be converted", "listener", p.setup.nameOf(m.Listener), "session", m.Session,
 			"topic", string(m.Topic), "policy", c.onFailure, "error", err)
 	}
 	switch c.onFailure {
 	case config.OnFailureOpen:
 		return true
 	case config.OnFailureQuarantine:
-		p.letter = delivery.Letter{Reason: err.Error(), Cause: causeConversion, Listener: p.setup.names[m.Listener]}
+		p.letter = delivery.Letter{Reason: err.Error(), Cause: causeConversion, Listener: p.setup.nameOf(m.Listener)}
 		p.settled(m, p.toDeadLetter(m))
 	default:
 		p.drop(m, delivery.Conversion)
@@ -171,7 +225,7 @@ func (p *path) unconverted(c *conversion, m *abi.Message, err error) bool {
 
 // conversionMetrics is what listeners and routes have converted.
 func (s *Server) conversionMetrics() []admin.Metric {
-	done := newFamily("weft_conversions_total", "Payloads converted, by converter and by the listener or route that asked.", admin.Counter, "converter", "place", "name")
+	done := newFamily("weft_conversions_total", "Payloads converted, by converter and by the listener, route or entry of a chain that asked.", admin.Counter, "converter", "place", "name")
 	failed := newFamily("weft_conversions_failed_total", "Payloads that could not be converted, by the same.", admin.Counter, "converter", "place", "name")
 	add := func(c *conversion, place, name string) {
 		if c != nil {
@@ -179,11 +233,22 @@ func (s *Server) conversionMetrics() []admin.Metric {
 			failed.add(c.failed.Load(), c.converter.Name(), place, name)
 		}
 	}
-	for _, l := range s.setup.listeners {
+	now := s.setup()
+	for _, l := range now.each {
 		add(l.convert, "listener", l.name)
 	}
-	for i, c := range s.setup.routes {
-		add(c, "route", s.cfg.Routes[i].Name)
+	for i, c := range now.routes {
+		add(c, "route", now.cfg.Routes[i].Name)
+	}
+	for _, l := range now.cfg.Listeners {
+		for k := range l.Chain {
+			add(now.chains[chainPlace{listenerChain(l.Name), k}], "chain", fmt.Sprintf("%s.chain.%d", l.Name, k))
+		}
+	}
+	for _, r := range now.cfg.Routes {
+		for k := range r.Chain {
+			add(now.chains[chainPlace{routeChain(r.Name), k}], "chain", fmt.Sprintf("%s.chain.%d", r.Name, k))
+		}
 	}
 	return []admin.Metric{done.Metric, failed.Metric}
 }

@@ -133,3 +133,53 @@ func BenchmarkTranslate(b *testing.B) {
 		translate(&m)
 	}
 }
+
+const convertingChain = `
+converters: {unpack: {from: cbor, to: json}, pack: {from: json, to: msgpack}}
+plugins:
+  rename: {file: "std:json-filter", config: {rename: {t: temperature}, invalid: drop}, on_failure: POLICY}
+  route: {file: "std:topic-router", config: {rules: [{topic: "t/all"}]}}
+listeners:
+  - {name: in, address: "127.0.0.1:0", frame: length32, topic: "t", chain: [{plugin: rename, convert: unpack}, {plugin: route, convert: pack}]}
+  - {name: out, address: "127.0.0.1:0", frame: length32, topic: "x", subscribe: ["t/#"]}
+api: {address: ""}
+`
+
+// Entries of a chain convert for their plugin: what comes as CBOR is JSON for one that
+// reads JSON, and goes on as MessagePack.
+func TestConversionInAChain(t *testing.T) {
+	for _, driver := range drivers {
+		f := start(t, driver, strings.ReplaceAll(convertingChain, "POLICY", "closed"))
+		out, in := f.dial("out"), f.dial("in")
+		f.await("weft_subscriptions", 1)
+		in.say(text("\xa1\x61t\x18\x2a")) // {"t":42}
+		if got := out.hear(); string(got.Payload) != "\x81\xabtemperature\x2a" {
+			t.Errorf("%q", got.Payload)
+		}
+		in.say(text("\xff"))
+		f.awaitOf("weft_messages_dropped_total", "conversion", 1)
+		f.awaitOf("weft_conversions_total", "in.chain.1", 1)
+		f.awaitOf("weft_conversions_failed_total", "in.chain.0", 1)
+		f.end()
+	}
+}
+
+// What cannot be converted for a plugin meets the plugin's policy: open lets it pass the
+// plugin by, quarantine makes a dead letter of it.
+func TestConversionInAChainThatFails(t *testing.T) {
+	f := start(t, "auto", strings.ReplaceAll(convertingChain, "POLICY", "quarantine"))
+	f.dial("in").say(text("\xa1\x01\x02"))
+	letter, err := f.store(1).Get(1)
+	if err != nil || letter.Cause != "conversion" || letter.Plugin != "rename" || string(letter.Message.Payload) != "\xa1\x01\x02" || letter.Text == "" {
+		t.Errorf("%+v, %v", letter, err)
+	}
+	f.end()
+
+	f = start(t, "auto", strings.ReplaceAll(strings.ReplaceAll(convertingChain, "POLICY", "open"), ", convert: pack", ""))
+	out, in := f.dial("out"), f.dial("in")
+	f.await("weft_subscriptions", 1)
+	in.say(text("\xff"))
+	if got := out.hear(); string(got.Payload) != "\xff" {
+		t.Errorf("%q", got.Payload)
+	}
+}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/weftrun/weft/abi"
@@ -17,6 +18,7 @@ type keeper struct {
 	store *delivery.DeadLetterStore // nil: none are kept
 	boxes []*delivery.Handover[delivery.DeadLetter]
 	woken chan struct{}
+	ended atomic.Uint64 // letters that were kept when weft ended
 }
 
 // keeperPace is the least time between two rounds of the keeper: a flood of
@@ -85,6 +87,23 @@ func (k *keeper) collect() {
 	}
 }
 
+// kept is how many letters there are, with those that the loops have posted. Any goroutine
+// but a loop's may call it.
+func (k *keeper) kept() uint64 {
+	if k.store == nil {
+		return 0
+	}
+	k.collect()
+	return uint64(k.store.Stats().Count)
+}
+
+// end counts the letters that end with the process. The loops have ended.
+func (k *keeper) end() uint64 {
+	n := k.kept()
+	k.ended.Store(n)
+	return n
+}
+
 func (k *keeper) lost() uint64 {
 	var sum uint64
 	for _, box := range k.boxes {
@@ -98,9 +117,10 @@ func (k *keeper) metrics() []admin.Metric {
 	if k.store != nil {
 		st = k.store.Stats()
 	}
-	displaced := newFamily("weft_dead_letters_discarded_total", "Dead letters that were not kept or no longer are, by reason.", admin.Counter, "reason")
+	displaced := newFamily("weft_dead_letters_discarded_total", "Dead letters that were not kept or no longer are, by reason; ended: weft was stopped while they were kept.", admin.Counter, "reason")
 	displaced.add(st.Evicted, "displaced")
 	displaced.add(k.lost(), "flood")
+	displaced.add(k.ended.Load(), "ended")
 	return []admin.Metric{
 		single("weft_dead_letters", "Dead letters that are kept.", admin.Gauge, uint64(st.Count)),
 		single("weft_dead_letter_bytes", "Memory that the dead letters take.", admin.Gauge, uint64(max(st.Bytes, 0))),
@@ -137,7 +157,7 @@ func (p *path) keepSession(chain *plugins.Chain, m *abi.Message, o *plugins.Outc
 	if o.Cause <= plugins.CausePlugin || chain.Plugin(int(o.Plugin)).Spec().OnFailure != plugins.FailQuarantine {
 		return
 	}
-	p.letter = routeLetter(p.setup.names[m.Listener])
+	p.letter = routeLetter(p.setup.nameOf(m.Listener))
 	p.blame(chain, o)
 	shown := *m
 	shown.Attrs = nil

@@ -70,6 +70,10 @@ func newDgram(cfg *config.Config, i int) (func(*path, *listener) speaker, error)
 	}, nil
 }
 
+// altered is told of a change of the listener's configuration. How datagrams are sent
+// stays: that would be another protocol.
+func (d *dgram) altered(l *listener) { d.listener = l }
+
 // channelAttributes are the attributes of each channel's messages, made once.
 var channelAttributes = sync.OnceValue(func() *[datagram.MaxChannels]abi.Attributes {
 	all := new([datagram.MaxChannels]abi.Attributes)
@@ -153,6 +157,9 @@ func (t *talk) another(b []byte) {
 // over ends a conversation that the protocol says is over.
 func (t *talk) over(err error) {
 	reason := engine.ReasonProtocol
+	if errors.Is(err, datagram.ErrProtocol) || errors.Is(err, datagram.ErrTooLong) {
+		t.dgram.path.offends(t.peer, offenceFrame) // once a handshake, which proves the address
+	}
 	switch {
 	case errors.Is(err, datagram.ErrGoodbye):
 		reason = engine.ReasonPeerClosed
@@ -263,7 +270,7 @@ func (t *talk) send(m *abi.Message, out datagram.Message) delivery.Reason {
 
 // ended implements speaker: what became of it does not matter, it is accounted for;
 // now it may be acknowledged.
-func (d *dgram) ended(m *abi.Message, _ delivery.Reason) {
+func (d *dgram) ended(m *abi.Message, why delivery.Reason) {
 	t := d.last
 	if t == nil || t.id != m.Session {
 		from := d.path.peer(m.Session)
@@ -272,6 +279,11 @@ func (d *dgram) ended(m *abi.Message, _ delivery.Reason) {
 		}
 		t = from.said.(*talk)
 		d.last = t
+	}
+	if d.path.refusedByLog { // an acknowledgement would say that it is accounted for
+		d.path.server.crowd.Info("a durable message was not kept: its peer is disconnected", "listener", d.listener.name, "remote", t.peer.conn.Remote(), "reason", why)
+		t.peer.conn.Close(engine.ReasonDenied)
+		return
 	}
 	t.conn.Settle(m.Receipt)
 	t.soil()

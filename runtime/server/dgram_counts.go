@@ -42,12 +42,12 @@ func (s *dgramCounts) publish(c *datagram.Counters) {
 func (s *Server) dgramMetrics() []admin.Metric {
 	var list []*family
 	var rtt *family
-	for i, l := range s.setup.listeners {
+	for i, l := range s.setup().each {
 		var sums [len(dgramFields)]uint64
 		var sum uint64
 		found := false
 		for _, p := range s.paths {
-			d, ok := p.speakers[i].(*dgram)
+			d, ok := p.seen().speaker(i).(*dgram)
 			if !ok {
 				continue
 			}

@@ -489,3 +489,27 @@ func TestDgramDrain(t *testing.T) {
 		})
 	}
 }
+
+// TestDgramDurable: with a durable route the listener's answer comes from the log, and
+// a message that the log has not kept gets none.
+func TestDgramDurable(t *testing.T) {
+	f := start(t, "auto", fmt.Sprintf(`
+listeners:
+  - {name: in, address: 127.0.0.1:0, frame: mcp-dgram, topic: "up/{channel}", acknowledge: "ACK {payload}"}
+routes: [{name: kept, when: {topic: "up/#"}, to: [subscribers], durable: {messages: 2}}]
+backbone: {data: %q, name: one}
+`, t.TempDir()))
+	c := dialDgram(t, f.address("in"), datagram.Config{})
+	for i := range 2 {
+		c.say(datagram.Message{Kind: datagram.Request, Channel: 1, ID: uint32(i + 1), HasID: true, Payload: []byte("hello")})
+		if m := c.hear(); string(m.Payload) != "ACK hello" || m.ID != uint32(i+1) || m.Channel != 1 {
+			t.Errorf("%+v", m)
+		}
+	}
+	if n := f.Metric("weft_log_appended_total"); n != 2 {
+		t.Errorf("%v records are in the log", n)
+	}
+	c.say(datagram.Message{Kind: datagram.Request, ID: 3, HasID: true, Payload: []byte("too much")})
+	f.await("weft_connections", 0)
+	f.awaitOf("weft_messages_dropped_total", "log_full", 1)
+}

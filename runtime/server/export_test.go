@@ -1,22 +1,34 @@
 package server
 
 import (
+	"context"
 	"errors"
+	"time"
 
 	"github.com/weftrun/weft/abi"
+	"github.com/weftrun/weft/hostfuncs"
 	"github.com/weftrun/weft/plugins/watch"
+	"github.com/weftrun/weft/runtime/admin"
 	"github.com/weftrun/weft/runtime/codec"
 	"github.com/weftrun/weft/runtime/config"
+	"github.com/weftrun/weft/runtime/delivery"
 	"github.com/weftrun/weft/runtime/router"
 )
 
 // ErrInjected is what ExchangeFailing's loop answers.
 var ErrInjected = errors.New("on purpose")
 
+// WithPatience has a server of the backbone that takes nothing, and a node that says
+// nothing, count as gone no sooner than that.
+func (o Options) WithPatience(d time.Duration) Options {
+	o.patience = d
+	return o
+}
+
 // ExchangeFailing swaps a plugin for another instance of its own generation and
 // lets one loop fail, when those before it have swapped already.
 func (s *Server) ExchangeFailing(name string, failing int) error {
-	r, g := s.rollouts, s.rollouts.groups[name]
+	r, g := s.rollouts, s.rollouts.all()[name]
 	all, err := r.prepare(s.ctx, g, g.live, false)
 	if err != nil {
 		return err
@@ -60,6 +72,9 @@ func Translate(c *codec.Converter) func(m *abi.Message) bool {
 // BreakRoutes makes every loop panic that looks up a topic, until mend is called.
 func (s *Server) BreakRoutes() (mend func()) {
 	caches := make([]*router.Cache[router.Subscriber], len(s.paths))
+	for i := range caches {
+		caches[i] = &router.Cache[router.Subscriber]{} // it has figures, which every tick shows, and nothing to look in
+	}
 	exchange := func() {
 		for i, p := range s.paths {
 			done := make(chan struct{})
@@ -93,3 +108,80 @@ func (s *Server) Leftovers() (n int) {
 
 // FileChanged does what the watcher does when a file has new content.
 func (s *Server) FileChanged(path string) { s.rollouts.changed(watch.Change{Path: path}) }
+
+// ToLog hands messages over to a log that acknowledges each group of them at once, as
+// a path does, and the log's goroutines.
+func ToLog(t interface{ Fatal(...any) }, id string) func(m *abi.Message) {
+	p := &path{setup: &setup{names: []string{"listener"}}}
+	r := &durableRoute{Durable: &config.Durable{Delay: "delay"}, name: "route", woken: make(chan struct{}, 1)}
+	if id != "" {
+		r.id, _ = router.TextTemplate(id)
+	}
+	p.server = &Server{durable: &durables{node: []byte("node")}}
+	l := newLogLane(r, p)
+	p.logs, p.logList = []*logLane{l}, []*logLane{l}
+	handed := 0
+	return func(m *abi.Message) {
+		p.scratch = p.scratch[:0]
+		p.toLog(m, p.durable(0))
+		if handed++; handed%64 != 0 {
+			return
+		}
+		p.postLogs()
+		if !l.box.Collect(func(parcel *delivery.Parcel[logItem]) {
+			for i := range parcel.Items {
+				l.answers.Put(logAnswer{parcel.Items[i].token, taken})
+			}
+		}) {
+			t.Fatal("nothing was handed over")
+		}
+		for a, ok := l.answers.Take(); ok; a, ok = l.answers.Take() {
+			p.endLogged(l, a)
+		}
+		if p.logging != 0 || l.waiting != 0 || l.bytes != 0 || p.ledger.Logged != uint64(handed) {
+			t.Fatal("a message has no end", p.logging, l.waiting, l.bytes, p.ledger.Logged)
+		}
+	}
+}
+
+// SharedKeys is a namespace of the cluster, as plugins have it.
+func (s *Server) SharedKeys(t interface{ Fatal(...any) }, name string) *hostfuncs.Namespace {
+	space, err := s.plugins.env.KV().Shared(name, 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return space
+}
+
+// Leases are what looks after the sessions of nodes that are gone, beside the server's own.
+type Leases struct{ l leases }
+
+// NewLeases has seen no lease yet.
+func NewLeases(s *Server) *Leases {
+	return &Leases{leases{v: &s.durable.kept.moves, seen: map[string]*seenLease{}, owners: map[string]bool{}}}
+}
+
+// Turn looks at the leases, as of now.
+func (l *Leases) Turn(ctx context.Context, now time.Time) error { return l.l.turn(ctx, now) }
+
+// Has tells whether a node has a lease.
+func (l *Leases) Has(ctx context.Context, node string) bool {
+	if l.l.bucket == nil && l.l.turn(ctx, time.Now()) != nil {
+		return false
+	}
+	_, _, err := l.l.bucket.Get(ctx, node)
+	return err == nil
+}
+
+// Outlived is how many sessions have ended by that.
+func (l *Leases) Outlived() uint64 { return l.l.outlived.Load() }
+
+// OverviewSamples is how often the overview was computed.
+func (s *Server) OverviewSamples() uint64 {
+	s.overview.mu.Lock()
+	defer s.overview.mu.Unlock()
+	return s.overview.taken
+}
+
+// AllMetrics is what a scrape collects of the server, families without samples included.
+func (s *Server) AllMetrics() []admin.Metric { return s.metrics() }

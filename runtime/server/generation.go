@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/weftrun/weft/plugins"
+	"github.com/weftrun/weft/plugins/latency"
 	"github.com/weftrun/weft/runtime/config"
 	"github.com/weftrun/weft/runtime/rollout"
 )
@@ -25,6 +26,7 @@ type group struct {
 	trial     *trial      // how candidate, or else the live one, is watched; nil: it is not
 
 	last    event
+	history []event       // the last ones, last among them
 	past    plugins.Stats // of generations that are gone
 	drift   plugins.Drift // of shadows that are gone
 	results map[string]uint64
@@ -33,7 +35,7 @@ type group struct {
 
 // seats are the places of one configuration of the plugin in one chain.
 type seats struct {
-	chain  int // listeners, then routes
+	chain  chainKey
 	member int // of a generation
 	count  int
 }
@@ -78,6 +80,9 @@ type event struct {
 	text       string
 	drift      *plugins.Drift // of a shadow that it ended
 }
+
+// maxHistory is how many events are kept of each plugin.
+const maxHistory = 32
 
 // What events say, and the label result of the swaps.
 const (
@@ -134,6 +139,16 @@ func (g *generation) drift() plugins.Drift {
 	return sum
 }
 
+// calls is how long its calls took that were timed.
+func (g *generation) calls() latency.Counts {
+	var sum latency.Counts
+	for _, p := range g.members {
+		c := p.Calls()
+		sum.Add(&c)
+	}
+	return sum
+}
+
 // close lets the plugins go as soon as their last instance is gone.
 func (g *generation) close(ctx context.Context) error {
 	var errs []error
@@ -145,6 +160,7 @@ func (g *generation) close(ctx context.Context) error {
 
 func addStats(sum *plugins.Stats, st plugins.Stats) {
 	sum.Messages += st.Messages
+	sum.Events += st.Events
 	sum.Calls += st.Calls
 	sum.Drops += st.Drops
 	sum.Replies += st.Replies
@@ -174,6 +190,7 @@ func addStats(sum *plugins.Stats, st plugins.Stats) {
 	sum.Fuel += st.Fuel
 	sum.FuelMost = max(sum.FuelMost, st.FuelMost)
 	sum.BusyNanoseconds += st.BusyNanoseconds
+	sum.Memory += st.Memory
 	sum.Instances += st.Instances
 	sum.Resting += st.Resting
 	sum.Host.LogLines += st.Host.LogLines

@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/weftrun/weft/hostfuncs"
 	"github.com/weftrun/weft/plugins"
@@ -24,7 +25,7 @@ func grants(name string, c config.Grants) hostfuncs.Grants {
 		g.Random = &hostfuncs.RandomGrant{Rate: int64(c.Random.Rate)}
 	}
 	if c.KV != nil {
-		g.KV = &hostfuncs.KVGrant{Namespace: c.KV.Namespace, Size: int64(c.KV.Size), Entries: int64(c.KV.Entries), TTL: c.KV.TTL.Std()}
+		g.KV = &hostfuncs.KVGrant{Namespace: c.KV.Namespace, Size: int64(c.KV.Size), Entries: int64(c.KV.Entries), TTL: c.KV.TTL.Std(), Cluster: c.KV.Scope == config.ScopeCluster}
 		if g.KV.Namespace == "" {
 			g.KV.Namespace = name
 		}
@@ -33,6 +34,9 @@ func grants(name string, c config.Grants) hostfuncs.Grants {
 		g.HTTP = &hostfuncs.HTTPGrant{
 			Hosts: h.Hosts, Concurrency: h.Concurrency, Deadline: h.Deadline.Std(), Request: int64(h.Request), Response: int64(h.Response),
 		}
+	}
+	if f := c.Filter; f != nil {
+		g.Filter = &hostfuncs.FilterGrant{Sources: f.Sources, Longest: f.Longest.Std(), Rate: float64(time.Second) / float64(f.Rate.Every())}
 	}
 	if c.Publish != nil {
 		g.Publish = &hostfuncs.PublishGrant{Topics: c.Publish.Topics}

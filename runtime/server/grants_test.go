@@ -24,6 +24,7 @@ func TestGrantsAgree(t *testing.T) {
       http: {hosts: [api.example.org], concurrency: 3, deadline: 2s, request: 1KiB, response: 2KiB}
       publish: {topics: ["alarm/#"]}
       subscribe: {topics: ["truck/+/in/#", "queue:ops"]}
+      filter: {sources: 7, longest: 5m, rate: 20/s}
       wasi: {}
 `
 	cfg, err := config.Load(config.Options{File: "weft.yaml", Data: []byte(text)})
@@ -34,6 +35,7 @@ func TestGrantsAgree(t *testing.T) {
 		"log": {"rate": 5, "burst": 20}, "metrics": {"max": 8}, "clock": nil, "random": {"rate": "64KiB"}, "wasi": nil,
 		"kv":        {"namespace": "tokens", "size": "2MiB", "entries": 1000, "ttl": "1h"},
 		"http":      {"hosts": []string{"api.example.org"}, "concurrency": 3, "deadline": "2s", "request": "1KiB", "response": "2KiB"},
+		"filter":    {"sources": 7, "longest": "5m", "rate": "20/s"},
 		"publish":   {"topics": []string{"alarm/#"}},
 		"subscribe": {"topics": []string{"truck/+/in/#", "queue:ops"}},
 	})

@@ -22,7 +22,10 @@ func TestAcknowledgementsWaitForTheirReader(t *testing.T) {
 	each(t, func(t *testing.T, driver string) {
 		f := start(t, driver, acknowledged)
 		c := f.dial("lines")
-		const total = 200_000 // 20 MB
+		total := 200_000 // 20 MB
+		if underRace {
+			total = 120_000 // more than the system holds for a socket, still
+		}
 		line := append(bytes.Repeat([]byte{'x'}, 99), '\n')
 		sent := make(chan error, 1)
 		go func() {
@@ -36,10 +39,10 @@ func TestAcknowledgementsWaitForTheirReader(t *testing.T) {
 			sent <- nil
 		}()
 		f.await("weft_loop_paused_connections", 1)
-		if err := c.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		if err := c.SetReadDeadline(time.Now().Add(5 * time.Minute)); err != nil {
 			t.Fatal(err)
 		}
-		if n, err := io.CopyN(io.Discard, c.in, total*int64(len("ACK: ")+len(line))); err != nil {
+		if n, err := io.CopyN(io.Discard, c.in, int64(total)*int64(len("ACK: ")+len(line))); err != nil {
 			t.Fatalf("after %d bytes of answers: %v; %v were dropped", n, err, f.Metric("weft_frames_dropped_total"))
 		}
 		if err := <-sent; err != nil {
@@ -63,15 +66,18 @@ func TestALargeTurnLosesNothingThatPluginsMake(t *testing.T) {
 		f := start(t, driver, emitting)
 		out := f.dial("out")
 		f.await("weft_subscriptions", 1)
-		const senders, lines = 4, 40_000
+		senders, lines := 4, 40_000
+		if underRace {
+			lines = 10_000 // most of the time is the guest's
+		}
 		for range senders {
 			c := f.dial("in")
 			go func() { _, _ = c.Write(bytes.Repeat([]byte("m\n"), lines)) }()
 		}
-		if err := out.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		if err := out.SetReadDeadline(time.Now().Add(5 * time.Minute)); err != nil {
 			t.Fatal(err)
 		}
-		n, err := io.CopyN(io.Discard, out.in, 2*senders*lines)
+		n, err := io.CopyN(io.Discard, out.in, int64(2*senders*lines))
 		if err != nil {
 			t.Errorf("%d of %d came: %v; %v were discarded", n/2, senders*lines, err, f.Metric("weft_plugin_discarded_total"))
 		}
@@ -130,7 +136,7 @@ func TestARequestMadeOnOpenCanBeAnswered(t *testing.T) {
 		got := worker.hear()
 		time.Sleep(250 * time.Millisecond) // two ticks, in which it must not expire
 		worker.say(abi.Message{Type: abi.TypeResponse, Seq: got.Seq, Payload: []byte("answer")})
-		if err := asker.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		if err := asker.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 		if got := asker.hear(); string(got.Payload) != "answer" || got.Seq != 9 {

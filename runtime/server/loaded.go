@@ -8,8 +8,10 @@ import (
 	"iter"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/weftrun/weft/hostfuncs"
 	"github.com/weftrun/weft/plugins"
 	"github.com/weftrun/weft/plugins/std"
 	"github.com/weftrun/weft/runtime/config"
@@ -21,15 +23,21 @@ type loaded struct {
 	env    *plugins.Env
 	guest  *guestMetrics
 	groups map[string]*group
-	chains [][]*plugins.Plugin // by listener, as they begin
-	routes [][]*plugins.Plugin // by route
+	chains map[chainKey][]*plugins.Plugin // as they begin; of listeners, and of routes that have one
 }
+
+// keepMemory is how many bytes of memory of plugins' former instances are kept for those
+// of the next generation.
+const keepMemory = 32 << 20
 
 // loadPlugins loads every plugin that the configuration declares, whether or not
 // a chain names it. All faults are reported at once.
-func loadPlugins(ctx context.Context, cfg *config.Config, log *slog.Logger, cacheDir string) (*loaded, error) {
-	guest := &guestMetrics{}
-	made := plugins.EnvConfig{Logger: log, CacheDir: cacheDir, Metrics: guest}
+func loadPlugins(ctx context.Context, opts Options, kv *hostfuncs.KV, filter *hostfuncs.Filter) (*loaded, error) {
+	cfg, guest := opts.Config, &guestMetrics{}
+	made := plugins.EnvConfig{Logger: opts.Logger, CacheDir: opts.CacheDir, Metrics: guest, KV: kv, Filter: filter, KeepMemory: keepMemory}
+	if cfg.Compile == "child" {
+		made.Compiler = opts.Compiler
+	}
 	if err := trust(cfg, &made); err != nil {
 		return nil, err
 	}
@@ -37,7 +45,7 @@ func loadPlugins(ctx context.Context, cfg *config.Config, log *slog.Logger, cach
 	if err != nil {
 		return nil, err
 	}
-	l := &loaded{env: env, guest: guest, groups: map[string]*group{}}
+	l := &loaded{env: env, guest: guest, groups: map[string]*group{}, chains: map[chainKey][]*plugins.Plugin{}}
 	var faults []error
 	for _, name := range sortedKeys(cfg.Plugins) {
 		p, err := l.load(ctx, cfg, name, nil)
@@ -48,20 +56,17 @@ func loadPlugins(ctx context.Context, cfg *config.Config, log *slog.Logger, cach
 			live: &generation{number: 1, members: []*plugins.Plugin{p}, section: sec, source: sourceStart, since: time.Now()},
 		}
 	}
-	chain := func(place string, index int, entries []config.ChainEntry) (list []*plugins.Plugin) {
+	chainsOf(cfg, func(key chainKey, entries []config.ChainEntry) {
+		var list []*plugins.Plugin
 		for _, entry := range entries {
-			p, err := l.place(ctx, cfg, place, index, entry)
+			p, err := l.place(ctx, cfg, key, entry)
 			faults = append(faults, err)
 			list = append(list, p)
 		}
-		return list
-	}
-	for i := range cfg.Listeners {
-		l.chains = append(l.chains, chain("listener "+cfg.Listeners[i].Name, i, cfg.Listeners[i].Chain))
-	}
-	for i := range cfg.Routes {
-		l.routes = append(l.routes, chain("route "+cfg.Routes[i].Name, len(cfg.Listeners)+i, cfg.Routes[i].Chain))
-	}
+		if _, listens := strings.CutPrefix(string(key), "listener "); listens || len(list) > 0 {
+			l.chains[key] = list
+		}
+	})
 	if err := errors.Join(faults...); err != nil {
 		return nil, errors.Join(err, env.Close(ctx))
 	}
@@ -69,7 +74,7 @@ func loadPlugins(ctx context.Context, cfg *config.Config, log *slog.Logger, cach
 }
 
 // place puts a plugin into a chain.
-func (l *loaded) place(ctx context.Context, cfg *config.Config, place string, chain int, entry config.ChainEntry) (*plugins.Plugin, error) {
+func (l *loaded) place(ctx context.Context, cfg *config.Config, chain chainKey, entry config.ChainEntry) (*plugins.Plugin, error) {
 	g := l.groups[entry.Plugin]
 	member, p := 0, g.live.members[0]
 	if entry.Config != nil && p != nil {
@@ -81,7 +86,7 @@ func (l *loaded) place(ctx context.Context, cfg *config.Config, place string, ch
 		g.live.members = append(g.live.members, p)
 		g.section.own = append(g.section.own, entry.Config)
 	}
-	if !slices.Contains(g.places, place) {
+	if place := string(chain); !slices.Contains(g.places, place) {
 		g.places = append(g.places, place)
 	}
 	for i := range g.seats {
@@ -130,8 +135,8 @@ func pluginSpec(name string, c config.Plugin, own config.PluginConfig) (plugins.
 	return spec, err
 }
 
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
+func sortedKeys[K ~string, V any](m map[K]V) []K {
+	keys := make([]K, 0, len(m))
 	for k := range m {
 		keys = append(keys, k)
 	}
@@ -139,11 +144,16 @@ func sortedKeys[V any](m map[string]V) []string {
 	return keys
 }
 
-// CheckSetup compiles a configuration's frames, templates and routes, as New does.
+// CheckSetup compiles a configuration's frames, templates and routes, reads the files of
+// TLS and makes the pools of upstreams, as New does.
 func CheckSetup(cfg *config.Config) error {
-	_, err := newSetup(cfg)
-	_, tlsErr := newSecrets(cfg, slog.New(slog.DiscardHandler))
-	return errors.Join(err, tlsErr)
+	log := slog.New(slog.DiscardHandler)
+	made, err := newSetup(cfg)
+	trust, tlsErr := newSecrets(cfg, log)
+	if err = errors.Join(err, tlsErr); err == nil {
+		_, err = newUpstreams(cfg, log, made.formats, trust)
+	}
+	return err
 }
 
 // CheckPlugins loads every declared plugin as New does, one after another, and

@@ -55,6 +55,9 @@ type modbusSpeaker struct {
 	message abi.Message // that is being cut
 }
 
+// altered is told of a change of the listener's configuration.
+func (s *modbusSpeaker) altered(l *listener) { s.listener, s.modbusListener = l, l.modbus }
+
 // dialogue is a connection with the requests that it waits for, oldest first.
 type dialogue struct {
 	peer     *peer
@@ -105,6 +108,7 @@ func (s *modbusSpeaker) data(from *peer, b []byte) (consumed, need int) {
 			continue
 		}
 		p.lanes[s.listener.index].counts.bad(err)
+		p.offends(from, offenceFrame)
 		if p.server.debugging() {
 			p.server.log.Debug("not a frame", "listener", s.listener.name, "remote", from.conn.Remote(), "skipped", n, "error", err)
 		}

@@ -144,7 +144,7 @@ func exceptionFor(why delivery.Reason) modbus.Exception {
 	switch why {
 	case delivery.NoNode, delivery.NoMember, delivery.NoUpstream:
 		return modbus.NoPath
-	case delivery.RequestBusy, delivery.OutboxFull, delivery.LoopBusy, delivery.HoldFull:
+	case delivery.RequestBusy, delivery.OutboxFull, delivery.LoopBusy, delivery.HoldFull, delivery.UpstreamFull:
 		return modbus.DeviceBusy
 	}
 	return modbus.DeviceFailure

@@ -37,7 +37,7 @@ func (s *Server) modbusMetrics() []admin.Metric {
 	exceptions := newFamily("weft_modbus_exceptions_total", "Exceptions that Modbus clients were answered with, by code.", admin.Counter, "listener", "code")
 	silent := newFamily("weft_modbus_unanswered_total", "Requests that were not answered: a broadcast, dropped by a plugin, too many on a serial line.", admin.Counter, "listener", "reason")
 	timeouts := newFamily("weft_modbus_timeouts_total", "Requests that nobody answered in time; they were answered with an exception.", admin.Counter, "listener")
-	for _, l := range s.setup.listeners {
+	for _, l := range s.setup().each {
 		if l.modbus == nil {
 			continue
 		}

@@ -81,7 +81,7 @@ func (ds *devices) start(ctx context.Context) error {
 		if d.c.Write.Topic == "" {
 			continue
 		}
-		sub, err := ds.bus.Subscribe(asking, []string{writePattern(d)}, d.c.Queue)
+		sub, err := ds.bus.subscribeHere([]string{writePattern(d)}, d.c.Queue)
 		if err != nil {
 			return err
 		}

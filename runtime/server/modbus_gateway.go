@@ -81,8 +81,12 @@ func (p *path) forwarded(m *abi.Message) bool {
 	return true
 }
 
-// toUpstream takes the message to a device that weft asks: its payload is a request.
+// toUpstream takes the message to a pool, or to a device that weft asks: then its
+// payload is a request.
 func (p *path) toUpstream(m *abi.Message, name []byte) int {
+	if pool := p.server.pools.find(name); pool != nil {
+		return p.toPool(m, pool, name)
+	}
 	unit := byte(1)
 	if _, ok := m.Attrs.Get("unit"); ok {
 		if unit, ok = unitOf(m); !ok {
@@ -180,7 +184,7 @@ func (p *path) deviceAnswered(a *deviceAnswer) {
 	p.begin()
 	p.ledger.In++
 	m := abi.Message{
-		Seq: a.seq, Time: p.now, Listener: uint32(len(p.setup.listeners)), Type: abi.TypeResponse, Priority: a.priority, QoS: a.qos,
+		Seq: a.seq, Time: p.now, Listener: apiListener, Type: abi.TypeResponse, Priority: a.priority, QoS: a.qos,
 		Topic: a.topic, Attrs: a.attrs, Payload: a.pdu,
 	}
 	p.encoded.reset(abi.ChangesKnown)

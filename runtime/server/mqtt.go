@@ -5,7 +5,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/weftrun/weft/abi"
 	"github.com/weftrun/weft/runtime/config"
 	"github.com/weftrun/weft/runtime/delivery"
 	"github.com/weftrun/weft/runtime/engine"
@@ -31,6 +30,10 @@ type mqttShared struct {
 	budget   *mqtt.Budget
 	retained *mqtt.Retained
 	groups   *mqtt.Shared
+	// contextsLeft counts what plugins knew of clients that were away, and found no room.
+	contextsLeft atomic.Uint64
+	// retainedMost is how many topics may have a retained message.
+	retainedMost int
 }
 
 // newMQTTShared makes it; nil if there is no MQTT listener. Where the process has one
@@ -41,7 +44,7 @@ func newMQTTShared(cfg *config.Config) *mqttShared {
 			return &mqttShared{
 				budget:   mqtt.NewBudget(int64(c.Queue.Total)),
 				retained: mqtt.NewRetained(mqtt.RetainedLimits{Messages: c.Retained.Messages, Bytes: int64(c.Retained.Size)}),
-				groups:   mqtt.NewShared(0),
+				groups:   mqtt.NewShared(0), retainedMost: c.Retained.Messages,
 			}
 		}
 	}
@@ -54,6 +57,7 @@ type mqttSetup struct {
 	limits    mqtt.Limits
 	longest   int // packet
 	expiryMax uint32
+	ttl       uint32        // seconds; of sessions whose clients cannot say how long they want
 	sessions  *atomic.Int64 // of all loops
 	// firm is the priority of what must not be dropped, where a full outbox drops what
 	// is oldest: everything but messages of QoS 0.
@@ -62,12 +66,12 @@ type mqttSetup struct {
 	publish   []*router.Template
 }
 
-// newMQTT compiles a listener's configuration and answers what makes its speakers.
-func newMQTT(cfg *config.Config, i int) (func(*path, *listener) speaker, error) {
+// newMQTT compiles a listener's configuration.
+func newMQTT(cfg *config.Config, i int) (*mqttSetup, error) {
 	c := &cfg.Listeners[i]
 	o := &mqttSetup{
 		MQTT: c.MQTT, longest: int(c.Limits.Frame), sessions: new(atomic.Int64),
-		expiryMax: uint32(min(c.MQTT.Session.ExpiryMax.Std()/time.Second, time.Duration(mqtt.Forever)-1)),
+		expiryMax: expirySeconds(c.MQTT.Session.ExpiryMax.Std()), ttl: expirySeconds(cfg.SessionTTL(c).Std()),
 		limits: mqtt.Limits{
 			Messages: c.MQTT.Queue.Messages, Bytes: int(c.MQTT.Queue.Size), Window: uint16(c.MQTT.Window), KeepQoS0: c.MQTT.Queue.QoS0,
 		},
@@ -95,7 +99,12 @@ func newMQTT(cfg *config.Config, i int) (func(*path, *listener) speaker, error) 
 			*list.to = append(*list.to, t)
 		}
 	}
-	return func(p *path, l *listener) speaker { return newMQTTSpeaker(p, l, o) }, nil
+	return o, nil
+}
+
+// expirySeconds is a time as MQTT tells it. What is less than a second is none.
+func expirySeconds(d time.Duration) uint32 {
+	return uint32(min(d/time.Second, time.Duration(mqtt.Forever)-1))
 }
 
 // mqttSpeaker speaks MQTT for one listener on one loop.
@@ -113,7 +122,12 @@ type mqttSpeaker struct {
 	caught   []*mqttSession // room for the next of them
 	pressed  []*mqttSession // for which publishers are held back
 	looking  []*mqttSession // whose retained messages are still looked for
+	stuck    []*mqttSession // for which nothing could be read back from a log
 	looked   int            // in this turn: see maxLooked
+	claims   map[mqtt.Key]*claimant
+	early    map[*mqttConn][]byte // what came before CONNACK
+	stamps   map[uint64]uint64    // of sessions' beginnings, among nodes
+	taking   *keptOwn             // of the session that is about to begin; nil for a new one
 
 	// Each call's, to be used again.
 	connect     packet.Connect
@@ -128,21 +142,26 @@ type mqttSpeaker struct {
 	alias       uint16 // in the PUBLISH that was encoded last; 0 for none
 }
 
-func newMQTTSpeaker(p *path, l *listener, o *mqttSetup) *mqttSpeaker {
+func newMQTTSpeaker(p *path, l *listener) speaker {
 	shared := p.server.mqtt
 	return &mqttSpeaker{
-		mqttShared: shared, path: p, listener: l, setup: o,
+		mqttShared: shared, path: p, listener: l, setup: l.mqtt,
 		store:   mqtt.NewStore(shared.budget),
 		clients: mqtt.NewClients(0),
 		away:    mqtt.NewAway(),
 	}
 }
 
+// altered is told of a change of the listener's configuration. Sessions that are there
+// keep the bounds with which they began.
+func (s *mqttSpeaker) altered(l *listener) { s.listener, s.setup = l, l.mqtt }
+
 // mqttPhase is how far a connection has come.
 type mqttPhase uint8
 
 const (
-	mqttSilent mqttPhase = iota // no CONNECT yet
+	mqttSilent   mqttPhase = iota // no CONNECT yet
+	mqttClaiming                  // its session may be another node's
 	mqttOpen
 	mqttClosing
 )
@@ -154,6 +173,7 @@ type mqttConn struct {
 	version  packet.Version
 	phase    mqttPhase
 	problems bool             // the client wants reason strings
+	early    bool             // something came before CONNACK: see mqttSpeaker.early
 	largest  uint32           // packet that the client takes; 0: any
 	in       *mqtt.InAliases  // nil until the client sets one
 	out      *mqtt.OutAliases // nil where the client allows none
@@ -170,11 +190,12 @@ type mqttSession struct {
 	lagging       bool // in mqttSpeaker.behind
 	pressed       bool // in mqttSpeaker.pressed
 	looking       bool // in mqttSpeaker.looking
+	counted       bool // in the budget, as it does not end with its connection
 	id            uint64
-	cost          int // of the budget; 0 if it ends with its connection
 	subscriptions []mqttSubscription
-	context       *abi.Attributes // of its last connection; nil if it had none
-	moved         int64           // when it last acknowledged something, while it is pressed
+	context       *known     // by its last connection; nil for nothing
+	moved         int64      // when it last acknowledged something, while it is pressed
+	kept          *keptState // nil if it does not outlive the process
 }
 
 // mqttSubscription is one of a client's subscriptions.
@@ -207,7 +228,15 @@ func (s *mqttSpeaker) opened(from *peer) {
 // data implements speaker.
 func (s *mqttSpeaker) data(from *peer, b []byte) (consumed, need int) {
 	c := from.said.(*mqttConn)
+	if c.early {
+		s.later(from, c, b)
+		return len(b), 0
+	}
 	for consumed < len(b) && c.phase != mqttClosing {
+		if c.phase == mqttClaiming {
+			s.later(from, c, b[consumed:])
+			break
+		}
 		n, need, err := packet.Cut(b[consumed:], s.setup.longest)
 		if err != nil {
 			if c.phase == mqttSilent {

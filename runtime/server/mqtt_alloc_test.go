@@ -73,8 +73,9 @@ func newMQTTExchange(f *fixture, v packet.Version, qos uint8) *mqttExchange {
 	sub := f.mqtt(v, "reader", inflight(v))
 	sub.subscribes(packet.Subscription{Filter: []byte("a"), QoS: qos})
 	x := &mqttExchange{t: f.t, v: v, qos: qos, publisher: f.mqtt(v, "publisher").Conn, reader: sub.Conn, in: make([]byte, 64<<10), out: make([]byte, 0, 16<<10)}
+	properties := packet.Properties(nil).AppendUser([]byte("colour"), []byte("blue"))
 	for id := range uint16(exchanged) {
-		p := packet.Publish{QoS: qos, Topic: []byte("a"), Payload: make([]byte, 128)}
+		p := packet.Publish{QoS: qos, Topic: []byte("a"), Payload: make([]byte, 128), Properties: properties}
 		if qos > 0 {
 			p.ID = id + 1
 		}
@@ -105,7 +106,7 @@ func (x *mqttExchange) write(c net.Conn, b []byte) {
 
 // read takes as many packets of the type as a round has, and answers them.
 func (x *mqttExchange) read(c net.Conn, want packet.Type) {
-	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetReadDeadline(time.Now().Add(time.Minute))
 	filled := 0
 	for seen := 0; seen < exchanged; {
 		n, err := c.Read(x.in[filled:])

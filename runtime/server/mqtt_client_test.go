@@ -68,9 +68,12 @@ type mqttClient struct {
 }
 
 // mqttDial connects without introducing itself.
-func (f *fixture) mqttDial(v packet.Version) *mqttClient {
+func (f *fixture) mqttDial(v packet.Version) *mqttClient { return f.mqttDialTo("mqtt", v) }
+
+// mqttDialTo dials a listener of that name.
+func (f *fixture) mqttDialTo(listener string, v packet.Version) *mqttClient {
 	f.t.Helper()
-	c := f.dial("mqtt")
+	c := f.dial(listener)
 	f.clients.Add(1)
 	return &mqttClient{Conn: c.Conn, t: f.t, v: v, live: &f.clients}
 }
@@ -124,7 +127,7 @@ func (c *mqttClient) send(b []byte) {
 // packet waits for the next packet; nil if the connection has ended.
 func (c *mqttClient) packet() []byte {
 	c.t.Helper()
-	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetReadDeadline(time.Now().Add(time.Minute))
 	for {
 		n, _, err := packet.Cut(c.in, 0)
 		if err != nil {

@@ -54,7 +54,7 @@ func (s *mqttSpeaker) introduced(from *peer, c *mqttConn, unit, rest []byte) (mo
 		return false
 	}
 	if s.admitted(from, c, m, client) {
-		s.begin(from, c, m, client, assigned)
+		s.begin(from, c, m, unit, client, assigned)
 	}
 	return false
 }
@@ -105,6 +105,9 @@ func (s *mqttSpeaker) admitted(from *peer, c *mqttConn, m *packet.Connect, clien
 		s.refuse(from, c, code, reason, engine.ReasonDenied)
 		return false
 	}
+	if given := from.session.Context(); len(given) > 0 {
+		from.besides().given = given
+	}
 	c.rights = s.rightsOf(from, []byte(client))
 	if m.HasWill && (!c.rights.mayPublish(m.Will.Topic) || bytes.HasPrefix(m.Will.Topic, []byte(sysPrefix))) {
 		p.leave(from, engine.ReasonDenied, true)
@@ -118,19 +121,49 @@ func (s *mqttSpeaker) admitted(from *peer, c *mqttConn, m *packet.Connect, clien
 }
 
 // begin gives the client its session: the one that is there, or a new one.
-func (s *mqttSpeaker) begin(from *peer, c *mqttConn, m *packet.Connect, client string, assigned bool) {
-	p := s.path
+func (s *mqttSpeaker) begin(from *peer, c *mqttConn, m *packet.Connect, unit []byte, client string, assigned bool) {
 	identity, _ := from.session.Context().Get("identity")
 	key := mqtt.Key{Principal: string(identity), ClientID: client}
-	start := mqtt.Begin3(m.CleanStart, s.setup.expiryMax)
-	if c.version == packet.V5 {
-		start = mqtt.Begin5(m.CleanStart, m.Properties.Number(packet.SessionExpiry, 0), s.setup.expiryMax)
+	start := s.startOf(c, m)
+	if !s.path.server.durable.knows(s.listener.name, key, start) {
+		s.putOff(from, c)
+		return
 	}
-	if s.setup.expiryMax == 0 { // no session outlives its connection here
+	if !assigned && s.mustClaim(key, start) {
+		s.claim(from, c, unit, key, claimant{client: client, start: start})
+		return
+	}
+	s.begun(from, c, m, key, start, assigned, nil)
+}
+
+// startOf is how the client begins, and for how long its session outlives the connection:
+// as long as a client of MQTT 5 says, within the listener's bound, and for others the
+// listener's time to live.
+func (s *mqttSpeaker) startOf(c *mqttConn, m *packet.Connect) mqtt.Start {
+	start, most := mqtt.Begin3(m.CleanStart, s.setup.ttl), s.setup.ttl
+	if c.version == packet.V5 {
+		most = s.setup.expiryMax
+		start = mqtt.Begin5(m.CleanStart, m.Properties.Number(packet.SessionExpiry, 0), most)
+	}
+	if most == 0 { // no session outlives its connection here
 		start.Told = start.Told || start.Expiry != 0
 		start.Expiry = 0
 	}
+	return start
+}
+
+// begun gives the client its session, which is no other node's: got says what came from
+// one.
+func (s *mqttSpeaker) begun(from *peer, c *mqttConn, m *packet.Connect, key mqtt.Key, start mqtt.Start, assigned bool, got *claimed) {
+	p := s.path
 	s.takeOver(key, start)
+	if got != nil {
+		s.taking = got.own
+		defer func() { s.taking = nil }()
+		if got.record != nil && !start.Clean && s.clients.Find(key) == nil {
+			s.restore(key, got.record, got.own)
+		}
+	}
 	found := s.clients.Find(key)
 	state, session := found, (*mqttSession)(nil)
 	if state == nil {
@@ -153,6 +186,22 @@ func (s *mqttSpeaker) begin(from *peer, c *mqttConn, m *packet.Connect, client s
 		return
 	}
 	s.attach(from, c, m, session, start.Present(found != nil), assigned)
+	s.announce(session, start, assigned)
+}
+
+// announce tells the other nodes that the client is here.
+func (s *mqttSpeaker) announce(session *mqttSession, start mqtt.Start, assigned bool) {
+	if server := s.path.server; !assigned && server.cluster != nil && server.durable != nil {
+		moves, key := &server.durable.kept.moves, keptKey(s.listener.name, session.key)
+		alone := start.Clean && start.Expiry == 0
+		if alone {
+			moves.discard(key)
+		}
+		if s.stamps == nil {
+			s.stamps = map[uint64]uint64{}
+		}
+		s.stamps[session.id] = moves.here(key, alone)
+	}
 }
 
 // turnAway refuses a client for whom there is no room.
@@ -204,18 +253,9 @@ func (s *mqttSpeaker) attach(from *peer, c *mqttConn, m *packet.Connect, session
 	s.send(from, packet.TypeConnack, p.scratch[start:])
 	session.state.Attach(link)
 	s.counts.connects++
+	s.keepSession(session)
 	s.pump(session)
-}
-
-// inherit lets what plugins knew of the session's last connection go on with this one.
-func (s *mqttSpeaker) inherit(from *peer, session *mqttSession) {
-	if session.context == nil {
-		return
-	}
-	merged := session.context.Merge(nil, from.session.Context())
-	if err := from.session.SetContext(merged); err != nil {
-		s.path.server.crowd.Warn("a session's former context was left", "listener", s.listener.name, "client", session.key.ClientID, "error", err)
-	}
+	s.readOn(session)
 }
 
 // terms is what CONNACK says of this listener, wherever it is not what a client takes

@@ -95,13 +95,15 @@ func (s *Server) mqttMetrics() []admin.Metric {
 	again := newFamily("weft_mqtt_redelivered_total", "Messages sent again to clients that came back.", admin.Counter, "listener")
 	duplicates := newFamily("weft_mqtt_duplicates_total", "Messages of clients that had come before and were not published again.", admin.Counter, "listener")
 	lost := newFamily("weft_mqtt_session_dropped_total", "Messages that sessions did not take or could not keep, by reason.", admin.Counter, "listener", "reason")
-	for i, l := range s.setup.listeners {
+	for i, l := range s.setup().each {
 		if l.protocol != mqttProtocol {
 			continue
 		}
 		sum := func(pick func(*mqttPublished) *atomic.Uint64) (n uint64) {
 			for _, p := range s.paths {
-				n += pick(&p.speakers[i].(*mqttSpeaker).counts.published).Load()
+				if m, ok := p.seen().speaker(i).(*mqttSpeaker); ok {
+					n += pick(&m.counts.published).Load()
+				}
 			}
 			return n
 		}
@@ -141,6 +143,7 @@ func (s *Server) mqttMetrics() []admin.Metric {
 	return []admin.Metric{sessions.Metric, received.Metric, sent.Metric, faults.Metric, refused.Metric, unsubscribed.Metric, connects.Metric, takeovers.Metric,
 		wills.Metric, entries.Metric, stored.Metric, again.Metric, duplicates.Metric, lost.Metric,
 		single("weft_mqtt_queued_bytes", "Memory that sessions, their subscriptions and their messages take: of mqtt.queue.total.", admin.Gauge, uint64(max(s.mqtt.budget.Used(), 0))),
+		single("weft_mqtt_contexts_left_total", "Times that what plugins knew of a client that went away found no room, and was left.", admin.Counter, s.mqtt.contextsLeft.Load()),
 		single("weft_mqtt_retained_messages", "Topics that have a retained message.", admin.Gauge, uint64(kept.Messages)),
 		single("weft_mqtt_retained_bytes", "Memory that retained messages take.", admin.Gauge, uint64(max(kept.Bytes, 0))),
 		single("weft_mqtt_retained_refused_total", "Messages that were not retained because there was no room.", admin.Counter, kept.Refused),

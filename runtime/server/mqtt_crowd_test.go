@@ -131,3 +131,10 @@ func TestMQTTARefusedWillIsLogged(t *testing.T) {
 		t.Error("the log does not say who wanted to leave which will")
 	}
 }
+
+// String is what was written so far.
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}

@@ -22,6 +22,7 @@ func (s *mqttSpeaker) fail(from *peer, c *mqttConn, err error) {
 		reason, statement = m.Reason, m.Statement
 	}
 	s.counts.faults[reason]++
+	s.path.offends(from, offenceFrame)
 	s.path.server.crowd.Info("not as MQTT orders", "listener", s.listener.name, "remote", from.conn.Remote(), "client", clientOf(c),
 		"reason", reason, "statement", statement, "error", err)
 	text := ""

@@ -3,6 +3,7 @@ package server_test
 import (
 	"fmt"
 	"net"
+	"syscall"
 	"testing"
 	"time"
 
@@ -47,7 +48,7 @@ api: {address: ""}
 // topics a thousand times. Others on its loop do not wait for that, and neither does
 // whose filter matches something.
 func TestMQTTSearchesAWhile(t *testing.T) {
-	const topics, filters, patience = 20_000, 1000, time.Second // in one go it took 7 s
+	const topics, filters, patience = 20_000, 1000, 3 * time.Second // in one go it took 7 s
 	f := start(t, "", withLoops(mqttConfig, 1))
 	pub := f.mqtt(packet.V311, "pub")
 	var b []byte
@@ -63,7 +64,7 @@ func TestMQTTSearchesAWhile(t *testing.T) {
 	}
 	bad.send(packet.AppendSubscribe(nil, many, packet.V311))
 	bad.packet() // SUBACK
-	begin := time.Now()
+	begin := worked(t)
 	for range 10 {
 		other.quiet()
 	}
@@ -72,8 +73,8 @@ func TestMQTTSearchesAWhile(t *testing.T) {
 		m := other.hears()
 		other.acks(packet.TypePuback, m.ID)
 	}
-	if took := time.Since(begin); took > patience {
-		t.Errorf("another client waited %v", took)
+	if took := worked(t) - begin; took > patience {
+		t.Errorf("another client waited for %v of work", took)
 	}
 	bad.subscribes(to("a/7/b", 0)) // behind all the others
 	bad.unsubscribes("a/7/b")
@@ -149,4 +150,15 @@ func TestMQTTWillsKeepOffSys(t *testing.T) {
 			t.Errorf("CONNACK says %v, want %v", ack.Reason, want)
 		}
 	})
+}
+
+// worked is what this process has taken of the processors: other than the time of day
+// it does not pass while somebody else has them.
+func worked(t testing.TB) time.Duration {
+	t.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

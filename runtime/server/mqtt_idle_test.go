@@ -14,7 +14,7 @@ import (
 func BenchmarkMQTTIdle(b *testing.B) {
 	const connections = 4000
 	for b.Loop() {
-		f := start(b, "auto", mqttBench)
+		f := start(b, "auto", withLoops(mqttConfig, 1))
 		address := f.address("mqtt")
 		fds := make([]int, connections)
 		before := heap()

@@ -122,6 +122,9 @@ func (s *mqttSpeaker) ended(m *abi.Message, why delivery.Reason) {
 	if session == nil {
 		session = c.was
 	}
+	if s.path.refusedByLog && c.version != packet.V5 {
+		s.unkept(from, c, why) // PUBACK of 3.1.1 cannot say no
+	}
 	if session == nil || !session.state.DoneReceipt(m.Receipt, byte(codeOf(why))) {
 		return
 	}
@@ -139,10 +142,18 @@ func codeOf(why delivery.Reason) packet.Code {
 		return packet.NotAuthorized
 	case delivery.BadTopic, delivery.UnsafeTopic, delivery.NoTopic:
 		return packet.TopicNameInvalid
-	case delivery.SessionFull, delivery.OutboxFull, delivery.HoldFull, delivery.LoopBusy, delivery.RequestBusy, delivery.TooLarge:
+	case delivery.SessionFull, delivery.OutboxFull, delivery.HoldFull, delivery.LoopBusy, delivery.RequestBusy, delivery.UpstreamFull, delivery.TooLarge, delivery.LogFull, delivery.LogBusy:
 		return packet.QuotaExceeded
 	}
 	return packet.UnspecifiedError
+}
+
+// unkept closes the connection of a client whose message a log has not kept, without
+// an acknowledgement: it sends the message again when it is back.
+func (s *mqttSpeaker) unkept(from *peer, c *mqttConn, why delivery.Reason) {
+	s.path.server.crowd.Info("a durable message was not kept: its client is disconnected without PUBACK, which could not say so",
+		"listener", s.listener.name, "client", clientOf(c), "remote", from.conn.Remote(), "reason", why)
+	s.dismiss(from, c, packet.QuotaExceeded, "", engine.ReasonDenied)
 }
 
 // acks writes the acknowledgements whose turn has come.
@@ -204,6 +215,10 @@ func (s *mqttSpeaker) acknowledged(from *peer, c *mqttConn, unit []byte) error {
 		return violation(a.Type, packet.ProtocolError, "4.3", "the exchange with its packet identifier waits for another packet")
 	}
 	s.pump(c.session)
+	if c.session.kept != nil && len(s.path.logList) > 0 {
+		s.dirty(c.session)
+		s.readOn(c.session)
+	}
 	if c.session.pressed {
 		c.session.moved = s.path.now
 		if !s.crowded(c.session, 4) {

@@ -10,15 +10,24 @@ import (
 // takes it to those who are there. It is kept first: who subscribes between the two
 // gets it twice rather than not at all.
 func (p *path) toRetained(m *abi.Message) int {
-	p.begin()
-	kept := len(m.Payload) == 0
-	if p.again == nil || m.Flags&abi.FlagRedelivered == 0 {
-		kept = p.server.mqtt.retained.Set(m, mqtt.ExpiresAt(m.Attrs, m.Time)) == nil // which counts it
-	}
+	kept := p.retain(m)
 	found := p.cache.Lookup(m.Topic)
 	copies := p.toFound(m, &found)
 	if copies == 0 && kept && p.why == delivery.NoSubscriber {
 		return 1 // it is where it was to go
 	}
 	return copies
+}
+
+// retain keeps a message for later subscribers.
+func (p *path) retain(m *abi.Message) (kept bool) {
+	p.begin()
+	if p.again != nil && m.Flags&abi.FlagRedelivered != 0 {
+		return len(m.Payload) == 0
+	}
+	if p.server.mqtt.retained.Set(m, mqtt.ExpiresAt(m.Attrs, m.Time)) != nil { // which counts it
+		return false
+	}
+	p.server.retained.changed(m.Topic)
+	return true
 }

@@ -30,7 +30,7 @@ func newAwayTrial() awayTrial {
 }
 
 // TestClientsThatComeBack: what came while clients were away reaches each of them, once
-// or more, in order, and nothing is missing; also those whose connection breaks in the
+// or more, in order, and nothing is missing, and what is kept for all is kept once; also those whose connection breaks in the
 // midst of it. It takes the memory that weft says it takes, within its bound, and gives
 // it back.
 func TestClientsThatComeBack(t *testing.T) {
@@ -85,6 +85,10 @@ func TestClientsThatComeBack(t *testing.T) {
 		}
 		if n := f.Metric("weft_mqtt_session_dropped_total"); n != 0 {
 			t.Errorf("%v messages were dropped", n)
+		}
+		// A message that waits for all of them is kept once, with 20 bytes for each.
+		if bound := float64(trial.messages<<11 + 20*trial.clients*trial.messages); queued > bound {
+			t.Errorf("%v bytes wait, more than %v", queued, bound)
 		}
 		if grown := while.heap - before.heap; grown > mebibytes(1.25*queued)+slack {
 			t.Errorf("what waits takes %v of the heap, weft says %v", grown, mebibytes(queued))
@@ -255,6 +259,8 @@ func (r *returning) hears(m *packet.Publish) error {
 		return errors.New("a message is not as it was sent")
 	}
 	switch n := int(binary.BigEndian.Uint64(m.Payload)); {
+	case n == r.next && m.Dup && !r.breaks:
+		return fmt.Errorf("message %d is marked as a duplicate, and comes for the first time", n)
 	case n == r.next:
 		r.next++
 	case n < r.next && m.Dup:
@@ -263,4 +269,31 @@ func (r *returning) hears(m *packet.Publish) error {
 		return fmt.Errorf("message %d came, want %d (DUP %v)", n, r.next, m.Dup)
 	}
 	return nil
+}
+
+// A client of MQTT 3.1.1 cannot say how long its session is to live: the listener does.
+func TestASessionOf311LivesAsLongAsTheListenerSays(t *testing.T) {
+	f := start(t, "auto", `
+session: {ttl: 1s}
+listeners:
+  - {name: short, address: "127.0.0.1:0", frame: mqtt}
+  - {name: long, address: "127.0.0.1:0", frame: mqtt, session: {ttl: 1h}}
+  - {name: none, address: "127.0.0.1:0", frame: mqtt, session: {ttl: 0s}}
+api: {address: ""}
+`)
+	for _, name := range []string{"short", "long", "none"} {
+		c := f.mqttDialTo(name, packet.V311)
+		c.connect("c", persistent)
+		c.leaves()
+	}
+	f.awaitOf("weft_mqtt_sessions", "connected", 0)
+	f.awaitOf("weft_mqtt_sessions", "away", 1)
+	if c := f.mqttDialTo("long", packet.V311); !c.connect("c", persistent).SessionPresent {
+		t.Error("the session of the listener with an hour is gone")
+	}
+	// MQTT 5 says it itself.
+	c := f.mqttDialTo("none", packet.V5)
+	c.connect("d", persistent)
+	c.leaves()
+	f.awaitOf("weft_mqtt_sessions", "away", 1)
 }

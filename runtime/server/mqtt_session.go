@@ -15,9 +15,10 @@ import (
 func (s *mqttSpeaker) newSession(key mqtt.Key, start mqtt.Start) *mqttSession {
 	session := &mqttSession{key: key}
 	if start.Expiry > 0 {
-		if session.cost = mqtt.SessionCost(key); !s.budget.Take(session.cost) {
+		if !s.budget.Take(mqtt.SessionCost(key)) {
 			return nil
 		}
+		session.counted = true
 	}
 	if s.setup.sessions.Add(1) > int64(s.setup.Session.Sessions) {
 		s.unmake(session)
@@ -37,7 +38,11 @@ func (s *mqttSpeaker) newSession(key mqtt.Key, start mqtt.Start) *mqttSession {
 // unmake takes a session out of the bounds.
 func (s *mqttSpeaker) unmake(session *mqttSession) {
 	s.setup.sessions.Add(-1)
-	s.budget.Give(session.cost)
+	delete(s.stamps, session.id)
+	s.dropContext(session)
+	if session.counted {
+		s.budget.Give(mqtt.SessionCost(session.key))
+	}
 }
 
 // takeOver ends the connection that the client still has, and its session if it asks
@@ -49,14 +54,14 @@ func (s *mqttSpeaker) takeOver(key mqtt.Key, start mqtt.Start) {
 	}
 	session := s.find(state.ID())
 	if old := session.peer; old != nil {
-		if lane := &s.path.lanes[s.listener.index]; len(lane.batch.Messages) > 0 {
+		if lane := s.path.lanes[s.listener.index]; len(lane.batch.Messages) > 0 {
 			s.path.runNow(lane) // its last messages may be among them
 		}
 		s.path.server.crowd.Info("session taken over", "listener", s.listener.name, "client", key.ClientID, "remote", old.conn.Remote())
 		s.counts.takeovers++
 		s.dismiss(old, old.said.(*mqttConn), packet.SessionTakenOver, "another connection with this client id has begun", engine.ReasonReplaced)
 		s.detach(session)
-		s.away.Leave(state, session.start.Expiry, s.path.now)
+		s.gone(session)
 	}
 	if start.Clean {
 		s.away.End(state, s.path.now)
@@ -68,19 +73,16 @@ func (s *mqttSpeaker) takeOver(key mqtt.Key, start mqtt.Start) {
 func (s *mqttSpeaker) detach(session *mqttSession) {
 	from := session.peer
 	c := from.said.(*mqttConn)
-	c.session, c.was = nil, session
-	session.context = nil
-	if known := from.session.Context(); len(known) > 0 {
-		kept := append(abi.Attributes(nil), known...)
-		session.context = &kept
-	}
-	session.peer = nil
+	c.was = session
+	s.keepContext(session)
+	session.peer, c.session = nil, nil
 	s.path.stays.get(session.id).peer = nil
 }
 
 // closed implements speaker.
 func (s *mqttSpeaker) closed(from *peer, reason engine.Reason) {
 	from.said.(*mqttConn).phase = mqttClosing
+	s.tooEarly(from.said.(*mqttConn))
 	defer s.parted(from) // even if its last messages meet a panic
 	if from.session != nil {
 		s.leaving = from
@@ -100,14 +102,25 @@ func (s *mqttSpeaker) parted(from *peer) {
 	}
 	s.detach(session)
 	s.path.begin()
-	s.away.Leave(session.state, session.start.Expiry, s.path.now)
+	s.gone(session)
 	s.due()
+}
+
+// gone begins the absence of a session's client.
+func (s *mqttSpeaker) gone(session *mqttSession) {
+	s.away.Leave(session.state, session.start.Expiry, s.path.now)
+	if session.kept != nil {
+		session.kept.left = s.path.now
+		_, delay := session.state.Will()
+		session.kept.will = s.path.now + int64(delay)*int64(time.Second)
+		s.dirty(session)
+	}
 }
 
 // due publishes the wills whose time has come, and ends sessions.
 func (s *mqttSpeaker) due() {
 	for {
-		s.path.runFull(&s.path.lanes[s.listener.index]) // of wills; before the next is taken: a panic must not cost it
+		s.path.runFull(s.path.lanes[s.listener.index]) // of wills; before the next is taken: a panic must not cost it
 		d, ok := s.away.Due(s.path.now)
 		if !ok {
 			return
@@ -115,6 +128,7 @@ func (s *mqttSpeaker) due() {
 		session := s.find(d.Session.ID())
 		if d.Will != nil {
 			s.testament(session, d.Will)
+			s.dirty(session)
 		}
 		if d.Ended {
 			s.end(session)
@@ -130,13 +144,13 @@ func (s *mqttSpeaker) testament(session *mqttSession, will *mqtt.Message) {
 	will.Fill(&m)
 	m.Session, m.Time, m.Context = 0, p.now, nil
 	if session.context != nil {
-		m.Context = s.keep(*session.context)
+		m.Context = s.keep(session.context.context)
 	}
 	m.Topic, m.Payload, m.Attrs = s.keep(m.Topic), s.keep(m.Payload), s.keep(m.Attrs)
 	m.Listener = s.listener.index
 	s.counts.wills++
 	p.ledger.In++
-	lane := &p.lanes[s.listener.index]
+	lane := p.lanes[s.listener.index]
 	lane.counts.in(&m)
 	lane.batch.Messages = append(lane.batch.Messages, m)
 	p.loop.Again() // should this be the end of a turn
@@ -145,19 +159,43 @@ func (s *mqttSpeaker) testament(session *mqttSession, will *mqtt.Message) {
 // end forgets a session. What others of its shared subscriptions may have goes to them.
 func (s *mqttSpeaker) end(session *mqttSession) {
 	p := s.path
+	keys := s.groupKeys(session)
 	for i := range session.subscriptions {
 		s.drop(session, &session.subscriptions[i])
 	}
 	session.subscriptions = nil
-	session.state.Release(func(stored *mqtt.Message, c mqtt.Copy) { s.passOn(stored, &c) })
+	s.unkeep(session)
+	session.state.Release(func(stored *mqtt.Message, c mqtt.Copy) { s.passOn(stored, &c, keys[c.Group]) })
 	session.state.End()
 	s.clients.Remove(session.key, session.state)
 	s.unmake(session)
 	p.stays.remove(session.id)
 }
 
-// passOn gives a message of a shared subscription to another member.
-func (s *mqttSpeaker) passOn(stored *mqtt.Message, c *mqtt.Copy) {
+// groupKeys is by what other nodes know the session's shared subscriptions, by their
+// numbers here; nil without others.
+func (s *mqttSpeaker) groupKeys(session *mqttSession) (keys map[uint32]uint64) {
+	if s.path.far == nil || !s.setup.Shared {
+		return nil
+	}
+	for i := range session.subscriptions {
+		group, pattern, shared, _ := mqtt.CutShare(session.subscriptions[i].filter)
+		if !shared {
+			continue
+		}
+		if g := s.groups.Group(s.groups.Number(group, pattern)); g != nil {
+			if keys == nil {
+				keys = map[uint32]uint64{}
+			}
+			keys[g.ID] = keyOf(g)
+		}
+	}
+	return keys
+}
+
+// passOn gives a message of a shared subscription to another member: one of this node,
+// or else of another one that knows it by the key.
+func (s *mqttSpeaker) passOn(stored *mqtt.Message, c *mqtt.Copy, key uint64) {
 	p := s.path
 	var m abi.Message
 	stored.Fill(&m)
@@ -165,7 +203,9 @@ func (s *mqttSpeaker) passOn(stored *mqtt.Message, c *mqtt.Copy) {
 	m.Flags |= abi.FlagRedelivered
 	m.Frame = nil
 	p.encoded.reset(abi.ChangesKnown)
-	p.took(p.toGroup(&m, groupSession(c.Group)))
+	if !p.took(p.toGroup(&m, groupSession(c.Group))) {
+		p.passFar(&m, key)
+	}
 }
 
 // sweptEach is how many sessions that are away each tick looks at for expired
@@ -182,6 +222,9 @@ func (s *mqttSpeaker) tick(now time.Time) {
 		s.retained.Expire(now.UnixNano())
 	}
 	s.catchUp()
+	if len(s.stuck) > 0 {
+		s.unstick()
+	}
 	s.relieve(p.now)
 	s.counts.publish(s)
 }

@@ -29,7 +29,9 @@ func (s *mqttSpeaker) subscribed(from *peer, c *mqttConn, unit []byte) error {
 	p := s.path
 	start := len(p.scratch)
 	p.scratch = packet.AppendSuback(p.scratch, &answer, c.version)
-	s.send(from, packet.TypeSuback, p.scratch[start:])
+	if unit := p.scratch[start:]; !s.subackLater(from, c, unit) {
+		s.send(from, packet.TypeSuback, unit)
+	}
 	s.pump(c.session)
 	return nil
 }
@@ -154,6 +156,7 @@ func (s *mqttSpeaker) unsubscribed(from *peer, c *mqttConn, unit []byte) error {
 	p := s.path
 	start := len(p.scratch)
 	p.scratch = packet.AppendUnsuback(p.scratch, &answer, c.version)
+	s.dirty(session)
 	s.send(from, packet.TypeUnsuback, p.scratch[start:])
 	return nil
 }

@@ -31,7 +31,7 @@ type mqttSys struct {
 // newMQTTSys takes the shortest interval of all listeners.
 func (p *path) newMQTTSys() *mqttSys {
 	s := &mqttSys{begun: time.Now()}
-	for _, l := range p.server.cfg.Listeners {
+	for _, l := range p.server.setup().cfg.Listeners {
 		if c := l.MQTT; c != nil && c.Sys > 0 && c.Retain && (s.every == 0 || c.Sys.Std() < s.every) {
 			s.every = c.Sys.Std()
 		}
@@ -50,7 +50,7 @@ func (s *mqttSys) tick(p *path, now time.Time) {
 	s.next = now.Add(s.every)
 	var online, away, received, sent uint64
 	for _, other := range p.server.paths {
-		for _, speaks := range other.speakers {
+		for _, speaks := range other.seen().speakers {
 			if m, ok := speaks.(*mqttSpeaker); ok {
 				c := &m.counts.published
 				online += c.online.Load()
@@ -78,7 +78,7 @@ func (s *mqttSys) tick(p *path, now time.Time) {
 func (s *mqttSys) say(p *path, name, value string) {
 	p.begin()
 	m := abi.Message{
-		Time: p.now, Listener: uint32(len(p.setup.listeners)), Flags: abi.FlagRetain | abi.FlagEmitted,
+		Time: p.now, Listener: apiListener, Flags: abi.FlagRetain | abi.FlagEmitted,
 		Topic: []byte(sysPrefix + "broker/" + name), Payload: []byte(value),
 	}
 	p.ledger.Emitted++

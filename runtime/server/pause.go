@@ -63,10 +63,16 @@ func (p *path) wake() {
 func (p *path) resume() {
 	p.waiting.due.Store(false)
 	for i := range p.lanes {
-		p.resumeLane(&p.lanes[i])
+		p.resumeLane(p.lanes[i])
 	}
 	for i := range p.stages {
-		p.resumeStage(&p.stages[i])
+		p.resumeStage(p.stages[i])
+	}
+	if len(p.retired) > 0 {
+		for _, s := range p.retired {
+			p.resumeStage(s)
+		}
+		p.endRetired()
 	}
 	p.count()
 	p.publish()
@@ -88,16 +94,16 @@ func (p *path) count() {
 		n, _ := p.lanes[i].chain.Held()
 		w.lanes += n
 	}
-	for i := range p.stages {
-		if c := p.stages[i].chain; c != nil {
+	for i := range len(p.stages) + len(p.retired) {
+		if c := p.stageAt(i).chain; c != nil {
 			n, _ := c.Held()
 			w.stages += n
 		}
 	}
 	for id, from := range w.quiet {
 		if p.heldOf(from.session.ID()) <= maxSessionWaiting/2 {
-			from.conn.Suspend(false)
 			delete(w.quiet, id)
+			p.quieten(from)
 		}
 	}
 }
@@ -109,8 +115,8 @@ func (p *path) held() int {
 		waiting, _ := p.lanes[i].chain.Held()
 		n += waiting
 	}
-	for i := range p.stages {
-		if c := p.stages[i].chain; c != nil {
+	for i := range len(p.stages) + len(p.retired) {
+		if c := p.stageAt(i).chain; c != nil {
 			waiting, _ := c.Held()
 			n += waiting
 		}
@@ -124,8 +130,8 @@ func (p *path) heldOf(session uint64) int {
 	for i := range p.lanes {
 		n += p.lanes[i].chain.HeldOf(session)
 	}
-	for i := range p.stages {
-		if c := p.stages[i].chain; c != nil {
+	for i := range len(p.stages) + len(p.retired) {
+		if c := p.stageAt(i).chain; c != nil {
 			n += c.HeldOf(session)
 		}
 	}
@@ -147,7 +153,7 @@ func (p *path) calm(from *peer) {
 // Pending implements engine.Pender: a drain waits for the messages that are held, and
 // for what speakers still have to do.
 func (p *path) Pending() bool {
-	if p.holding() {
+	if p.holding() || p.logging > 0 || p.flights.under > 0 {
 		return true
 	}
 	for _, s := range p.speakers {
@@ -171,14 +177,24 @@ func (p *path) resumeLane(l *lane) {
 	}
 	p.begin()
 	l.chain.Resume(b)
+	if p.tail != nil {
+		p.tail.held(b)
+	}
 	p.remember(b)
 	for i := range b.Messages {
 		m, o := &b.Messages[i], &b.Outcomes[i]
+		p.flows.waited(p.now - m.Time)
 		if o.Emitted {
 			p.ledger.Emitted++
 		}
 		payload, _ := b.Carried[o.Origin].(asReceived)
-		p.settleAs(l, m, o, payload)
+		if p.tail != nil {
+			outer := p.tail.settling(m)
+			p.settleAs(l, m, o, payload)
+			p.tail.settled(outer)
+		} else {
+			p.settleAs(l, m, o, payload)
+		}
 	}
 	p.flush()
 }
@@ -194,8 +210,8 @@ type parked struct {
 // park lets a message wait behind those that a route's chain holds and that it must not
 // overtake; false if there are none.
 func (p *path) park(l *lane, m *abi.Message, o *plugins.Outcome, payload []byte) bool {
-	for i := range p.stages {
-		c := p.stages[i].chain
+	for i := range len(p.stages) + len(p.retired) {
+		c := p.stageAt(i).chain
 		if c == nil || !c.Ahead(m) {
 			continue
 		}
@@ -214,6 +230,14 @@ func (p *path) park(l *lane, m *abi.Message, o *plugins.Outcome, payload []byte)
 	return false
 }
 
+// stageAt counts the stages of routes, then those of routes that are gone.
+func (p *path) stageAt(i int) *stage {
+	if i < len(p.stages) {
+		return p.stages[i]
+	}
+	return p.retired[i-len(p.stages)]
+}
+
 // resumeStage takes the messages that come back from a route's chain to their
 // places.
 func (p *path) resumeStage(s *stage) {
@@ -227,31 +251,46 @@ func (p *path) resumeStage(s *stage) {
 	b := &plugins.Batch{}
 	p.begin()
 	s.chain.Resume(b)
+	if p.tail != nil {
+		p.tail.held(b)
+	}
 	p.remember(b)
 	for i := range b.Messages {
 		m, o := &b.Messages[i], &b.Outcomes[i]
+		p.flows.waited(p.now - m.Time)
 		if o.Emitted {
 			p.ledger.Emitted++
 		}
-		switch from := b.Carried[o.Origin].(type) {
-		case parked:
-			p.settleAs(from.lane, m, o, from.payload)
-		case chosen:
-			p.encoded.reset(o.Changes | from.changes)
-			if p.decided(s.chain, m, o) {
-				p.flush()
-				found := p.cache.Lookup(m.Topic)
-				p.toChoice(m, &from.choice, &found)
-			}
-		default: // a tick has caused it
-			p.encoded.reset(abi.ChangesKnown)
-			if p.decided(s.chain, m, o) {
-				p.route(m)
-			}
+		if p.tail != nil {
+			outer := p.tail.settling(m)
+			p.settleResumed(s, m, o, b.Carried[o.Origin])
+			p.tail.settled(outer)
+		} else {
+			p.settleResumed(s, m, o, b.Carried[o.Origin])
 		}
 	}
 	p.flush()
 	b.Reset()
+}
+
+// settleResumed carries out what a route's chain decided about a message that it had
+// held, given what went with it.
+func (p *path) settleResumed(s *stage, m *abi.Message, o *plugins.Outcome, carried any) {
+	switch from := carried.(type) {
+	case parked:
+		p.settleAs(from.lane, m, o, from.payload)
+	case chosen:
+		p.encoded.reset(o.Changes | from.changes)
+		if p.decided(s.chain, m, o) {
+			p.flush()
+			p.chosenBy(s, m, &from.choice)
+		}
+	default: // a tick has caused it
+		p.encoded.reset(abi.ChangesKnown)
+		if p.decided(s.chain, m, o) {
+			p.route(m)
+		}
+	}
 }
 
 // dropHeld ends what the chains hold of a session that has ended.
@@ -280,25 +319,27 @@ func (p *path) dropAllHeld() {
 type keeping interface{ kept() uint64 }
 
 func (p *path) eachChain(drop func(*plugins.Chain, *plugins.Batch), why delivery.Reason) {
-	b := &p.waiting.batch
-	end := func(c *plugins.Chain) {
-		if c == nil {
-			return
-		}
-		drop(c, b)
-		for i := range b.Outcomes {
-			if b.Outcomes[i].Emitted {
-				p.ledger.Emitted++
-			}
-			p.drop(&b.Messages[i], why)
-		}
-		b.Reset()
-	}
 	for i := range p.lanes {
-		end(p.lanes[i].chain)
+		p.endChain(p.lanes[i].chain, drop, why)
 	}
-	for i := range p.stages {
-		end(p.stages[i].chain)
+	for i := range len(p.stages) + len(p.retired) {
+		p.endChain(p.stageAt(i).chain, drop, why)
 	}
 	p.count()
+}
+
+// endChain ends what a chain holds.
+func (p *path) endChain(c *plugins.Chain, drop func(*plugins.Chain, *plugins.Batch), why delivery.Reason) {
+	if c == nil {
+		return
+	}
+	b := &p.waiting.batch
+	drop(c, b)
+	for i := range b.Outcomes {
+		if b.Outcomes[i].Emitted {
+			p.ledger.Emitted++
+		}
+		p.drop(&b.Messages[i], why)
+	}
+	b.Reset()
 }

@@ -54,7 +54,11 @@ func (p *path) postTo(m *abi.Message, at int, by []router.Subscriber, sessions i
 		b = append(b, byte(by[i].Options), flag(addressed))
 	}
 	b = le.AppendUint64(b, uint64(p.sender(m)))
-	b = le.AppendUint64(b, m.Session)
+	session := m.Session
+	if p.confirms && session == 0 {
+		session = p.confirmTo()
+	}
+	b = le.AppendUint64(b, session)
 	b = le.AppendUint64(b, m.Seq)
 	b = le.AppendUint64(b, uint64(m.Time))
 	b = le.AppendUint32(b, m.Listener)
@@ -108,6 +112,10 @@ func (p *path) Posted(kind uint64, b []byte) {
 		Listener: le.Uint32(b[32:]), Flags: abi.Flags(le.Uint32(b[36:])),
 		Type: abi.Type(b[40]), Priority: b[41], QoS: b[42],
 	}
+	asker := loopOf(m.Session)
+	if isConfirm(m.Session) {
+		asker, m.Session = int(m.Session&0xff), 0
+	}
 	p.foreign = engine.ConnID(le.Uint64(b))
 	p.landed = landing{why: delivery.NoSubscriber}
 	done := false
@@ -117,7 +125,7 @@ func (p *path) Posted(kind uint64, b []byte) {
 			p.landed.why = delivery.Internal
 		}
 		if token := le.Uint32(b[44:]); token != 0 {
-			p.answerPost(token, loopOf(m.Session))
+			p.answerPost(token, asker)
 		}
 	}()
 	rest := b[postMessage:]

@@ -54,7 +54,7 @@ func TestASlowSubscriberPausesThePublisher(t *testing.T) {
 		}
 		body := make([]byte, 4+16<<10)
 		for n := range uint32(total) {
-			if err := out.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+			if err := out.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := io.ReadFull(out.in, body); err != nil {
@@ -87,7 +87,7 @@ func TestASlowSubscriberLosesTheOldest(t *testing.T) {
 		body := make([]byte, 4+16<<10)
 		last, seen := int64(-1), 0
 		for last != total-1 {
-			if err := out.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+			if err := out.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := io.ReadFull(out.in, body); err != nil {
@@ -114,7 +114,7 @@ func TestASlowSubscriberIsDisconnected(t *testing.T) {
 			in.say(numbered(n))
 		}
 		f.await("weft_subscriptions", 0)
-		if err := out.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		if err := out.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := io.Copy(io.Discard, out.in); errors.Is(err, os.ErrDeadlineExceeded) {
@@ -162,7 +162,7 @@ func TestWhatIsNoFrame(t *testing.T) {
 		f := start(t, driver, faulty)
 		closed := func(c *client, what string) {
 			t.Helper()
-			if err := c.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+			if err := c.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 				t.Fatal(err)
 			}
 			if n, err := c.in.Read(make([]byte, 1)); n > 0 || errors.Is(err, os.ErrDeadlineExceeded) {

@@ -94,7 +94,7 @@ func readPublishes(t *testing.T, sub *mqttClient, want int) (got int) {
 	in, filled := make([]byte, 256<<10), 0
 	var p packet.Publish
 	for got < want {
-		_ = sub.SetReadDeadline(time.Now().Add(5 * time.Second))
+		_ = sub.SetReadDeadline(time.Now().Add(time.Minute))
 		n, err := sub.Read(in[filled:])
 		if err != nil {
 			return got

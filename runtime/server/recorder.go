@@ -11,6 +11,7 @@ import (
 	"github.com/weftrun/weft/plugins"
 	"github.com/weftrun/weft/runtime/admin"
 	"github.com/weftrun/weft/runtime/admin/weftv1"
+	"github.com/weftrun/weft/runtime/config"
 	"github.com/weftrun/weft/runtime/delivery"
 	"github.com/weftrun/weft/runtime/life"
 )
@@ -22,8 +23,10 @@ type recorder struct {
 
 	mu     sync.Mutex // one change of the taps at a time
 	active []*recording
+	tails  []*tailing
 
 	recorded, missed atomic.Uint64 // of recordings that have ended
+	batches          atomic.Uint64 // that tails have looked at
 }
 
 // maxRecordings is how many recordings may run at once: each one copies what it
@@ -40,11 +43,9 @@ func (r *recorder) Record(_ context.Context, o admin.RecordOptions) (admin.Recor
 	if state, _ := s.life.State(); state != life.Running {
 		return nil, fmt.Errorf("%w: weft is %s", admin.ErrDraining, state)
 	}
-	at := -1
-	if o.Listener != "" {
-		if at = slices.Index(s.setup.names[:len(s.setup.listeners)], o.Listener); at < 0 {
-			return nil, fmt.Errorf("%w: listener %.80q; the listeners are %v", admin.ErrUnknown, o.Listener, s.setup.names[:len(s.setup.listeners)])
-		}
+	at, err := r.listenerOf(o.Listener)
+	if err != nil {
+		return nil, err
 	}
 	if err := r.stands(o, at); err != nil {
 		return nil, err
@@ -72,14 +73,14 @@ func (r *recorder) stands(o admin.RecordOptions, listener int) error {
 	if o.Plugin == "" {
 		return nil
 	}
-	places := slices.Concat(r.server.plugins.chains, r.server.plugins.routes)
-	if listener >= 0 {
-		places = r.server.plugins.chains[listener : listener+1]
-	}
-	for _, chain := range places {
-		if slices.ContainsFunc(chain, func(p *plugins.Plugin) bool { return p.Name() == o.Plugin }) {
-			return nil
+	now, found := r.server.setup(), false
+	chainsOf(now.cfg, func(key chainKey, entries []config.ChainEntry) {
+		if listener < 0 || key == listenerChain(now.nameOf(uint32(listener))) {
+			found = found || slices.ContainsFunc(entries, func(e config.ChainEntry) bool { return e.Plugin == o.Plugin })
 		}
+	})
+	if found {
+		return nil
 	}
 	if o.Listener != "" {
 		return fmt.Errorf("%w: plugin %.80q does not stand in the chain of listener %s", admin.ErrUnknown, o.Plugin, o.Listener)
@@ -90,9 +91,13 @@ func (r *recorder) stands(o admin.RecordOptions, listener int) error {
 // install puts the taps of the active recordings into the chains of every loop.
 // The caller holds mu.
 func (r *recorder) install() error {
-	active := slices.Clone(r.active)
+	active, tails := slices.Clone(r.active), slices.Clone(r.tails)
 	for i := range r.server.paths {
-		err := r.server.rollouts.onLoop(i, func(p *path) error { p.tapChains(active); return nil })
+		err := r.server.rollouts.onLoop(i, func(p *path) error {
+			p.tail = newPathTail(p, tails, p.trace)
+			p.tapChains(active)
+			return nil
+		})
 		if err != nil {
 			return err
 		}
@@ -148,13 +153,13 @@ func (p *path) tapChain(chain *plugins.Chain, listener int, active []*recording)
 		if place != plugins.Whole {
 			name = chain.Plugin(place).Name()
 		}
-		t := &tap{path: p, chain: chain}
+		t := &tap{path: p, chain: chain, listener: listener, place: place, tail: p.tail}
 		for _, r := range active {
 			if r.options.Plugin == name && (r.listener < 0 && name != "" || r.listener == listener && listener >= 0) {
 				t.recordings = append(t.recordings, r)
 			}
 		}
-		if t.recordings == nil {
+		if t.recordings == nil && t.tail == nil {
 			chain.Tap(place, nil)
 		} else {
 			chain.Tap(place, t)
@@ -166,11 +171,35 @@ func (p *path) tapChain(chain *plugins.Chain, listener int, active []*recording)
 type tap struct {
 	path       *path
 	chain      *plugins.Chain
+	listener   int // -1: of a route
+	place      int
 	recordings []*recording
+	tail       *pathTail // nil: nobody
+}
+
+// Looks implements plugins.Choosy.
+func (t *tap) Looks(hook abi.Hook, messages []abi.Message) bool {
+	follows := false
+	switch {
+	case t.tail == nil:
+	case t.place == plugins.Whole:
+		follows = t.tail.looks(t.listener, hook, messages)
+	default:
+		follows = t.tail.running > 0
+	}
+	return follows || len(t.recordings) > 0
+}
+
+// Wants implements plugins.Choosy.
+func (t *tap) Wants(origin int32) bool {
+	return len(t.recordings) > 0 || t.tail.origin(origin) != nil
 }
 
 // Saw implements plugins.Tap.
-func (t *tap) Saw(hook abi.Hook, seen []plugins.Seen) {
+func (t *tap) Saw(hook abi.Hook, seen []plugins.Seen, cost plugins.Cost) {
+	if t.tail != nil {
+		t.tail.saw(t.chain, t.place, seen, cost)
+	}
 	for _, r := range t.recordings {
 		r.saw(t, hook, seen)
 	}
@@ -214,9 +243,14 @@ func (r *recording) post(loop int) {
 func (r *recording) Started() *weftv1.RecordStarted {
 	started := &weftv1.RecordStarted{Listener: r.options.Listener, Plugin: r.options.Plugin}
 	if r.listener >= 0 {
-		for _, p := range r.owner.server.plugins.chains[r.listener] {
-			started.Chain = append(started.Chain, p.Name())
-		}
+		now := r.owner.server.setup()
+		chainsOf(now.cfg, func(key chainKey, entries []config.ChainEntry) {
+			for _, e := range entries {
+				if key == listenerChain(now.nameOf(uint32(r.listener))) {
+					started.Chain = append(started.Chain, e.Plugin)
+				}
+			}
+		})
 	}
 	return started
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 	"strings"
 	"time"
 
@@ -19,65 +20,96 @@ import (
 var errNoReload = errors.New("the configuration cannot be read again: it is the built-in one, or was handed over")
 
 // reload reads the configuration again. Everything that it changes about plugins is
-// built before anything is put into effect: if one does not load, all stays. watched:
-// not because somebody has asked for it, but because the file has changed.
-func (r *rollouts) reload(ctx context.Context, watched bool) error {
+// built before anything is put into effect: if one does not load, all stays. by is who
+// or what has asked for it.
+func (r *rollouts) reload(ctx context.Context, by string) error {
 	if r.reread == nil {
 		return errNoReload
 	}
+	at := reading{by: by, since: time.Now()}
 	ctx, done, err := r.beginBuild(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
-	if r.readAlready(watched) {
+	if r.readAlready(at) {
 		return nil
 	}
+	from := r.server.running()
 	to, err := r.reread(ctx)
+	if err == nil {
+		err = to.Emptied(from)
+	}
+	if err == nil && !reflect.DeepEqual(to.API.Tokens, r.server.cfg.API.Tokens) {
+		err = CheckAccess(to) // they hold from the restart on, which must not fail by them
+	}
 	if err != nil {
-		return r.refuseConfig(fmt.Errorf("the configuration is wrong: %w", err))
+		return r.refuseConfig(at, fmt.Errorf("the configuration is wrong: %w", err))
 	}
-	r.mu.RLock()
-	from := r.applied
-	r.mu.RUnlock()
+	to, restart := to.Reloadable(r.server.cfg, from)
+	r.awaitsRestart(to, restart)
 	changes := from.Changes(to)
-	if restart := r.server.cfg.Changes(to).Restart; len(restart) > 0 {
-		r.log.Warn("the configuration has changes that take effect after a restart", "file", to.File(), "keys", strings.Join(restart, " "))
-	}
-	if len(changes.Plugins) == 0 && len(changes.Rules) == 0 {
-		r.reloaded(func(c *reloads) { c.unchanged++ })
-		r.log.Info("the configuration was read again; nothing about plugins has changed", "file", to.File())
+	if !changes.Any() {
+		r.putIn(to)
+		r.reloaded(at, admin.ReloadUnchanged, nil, nil)
+		r.log.Info("the configuration was read again; nothing has changed that can take effect", "file", to.File())
 		return nil
 	}
-	built, err := r.buildAll(ctx, to, changes)
+	err = r.changeOver(ctx, from, to, changes)
 	if err != nil {
-		return r.refuseConfig(err)
+		return r.refuseConfig(at, err)
 	}
-	return r.apply(ctx, to, changes, built)
+	r.putIn(to)
+	r.reloaded(at, admin.ReloadApplied, changes.Keys(), nil)
+	r.log.Info("the configuration was read again", "file", to.File(), "by", at.by, "changed", strings.Join(changes.Keys(), " "), "took", time.Since(at.since))
+	return nil
 }
 
-// readAlready tells whether the file is as it was last read, so that a change of which
+// changeOver has one configuration take the place of another, or changes nothing. It
+// begins again where a rollout has come between.
+func (r *rollouts) changeOver(ctx context.Context, from, to *config.Config, changes config.Changes) error {
+	for tries := 3; ; tries-- {
+		pl, err := r.newPlan(ctx, from, to, changes)
+		if err == nil {
+			err = pl.carryOut(ctx)
+		}
+		if tries == 1 || !errors.Is(err, errOvertaken) {
+			return err
+		}
+	}
+}
+
+// putIn notes which configuration runs.
+func (r *rollouts) putIn(to *config.Config) {
+	r.mu.Lock()
+	r.applied = to
+	r.mu.Unlock()
+	r.watchAll()
+}
+
+// readAlready tells whether the file, and those of its secrets, are as they were last read, so that a change of which
 // SIGHUP tells as well is not logged twice. Whoever asks for it is answered in any case,
 // and can have one read again that was refused: what it names may have been mended.
-func (r *rollouts) readAlready(watched bool) bool {
+func (r *rollouts) readAlready(at reading) bool {
 	r.mu.RLock()
-	file := r.applied.File()
+	applied := r.applied
 	r.mu.RUnlock()
+	file, secrets := applied.File(), applied.SecretsChanged()
 	sum, ok := sumOfFile(file) // before it is read: should it change meanwhile, it is read once more
 	r.mu.Lock()
-	same, bad := ok && sum == r.lastRead, r.reloads.bad
+	same, bad := ok && sum == r.lastRead && !secrets, r.reloads.bad
 	r.lastRead = sum
 	r.mu.Unlock()
 	switch {
 	case !same:
 		return false
-	case watched:
+	case at.by == admin.ByFile:
 		r.log.Debug("the configuration's file is as it was last read", "file", file)
 		return true
 	case bad:
 		return false
 	}
-	r.reloaded(func(c *reloads) { c.unchanged++ })
+	r.reloaded(at, admin.ReloadUnchanged, nil, nil)
 	r.log.Info("the configuration's file is as it was last read; nothing has changed", "file", file)
 	return true
 }
@@ -99,78 +131,12 @@ func sumOfFile(name string) (sum [sha256.Size]byte, ok bool) {
 	return [sha256.Size]byte(h.Sum(nil)), true
 }
 
-// buildAll builds a generation of each plugin that has changed, or none.
-func (r *rollouts) buildAll(ctx context.Context, to *config.Config, changes config.Changes) (map[string]*generation, error) {
-	built := map[string]*generation{}
-	own := to.OwnConfigs()
-	var faults []error
-	for _, name := range changes.Plugins {
-		g := r.groups[name]
-		r.mu.RLock()
-		made := &section{plugin: to.Plugins[name], own: g.section.own}
-		r.mu.RUnlock()
-		if changes.SameChains {
-			made.own = own[name]
-		}
-		next, err := r.build(ctx, g, blueprint{made: made, shadow: r.shadows(g, wish{made: made})})
-		if err != nil {
-			faults = append(faults, fmt.Errorf("%w (%s)", err, to.Place("plugins."+name)))
-			continue
-		}
-		next.source = sourceConfig
-		built[name] = next
-	}
-	if err := errors.Join(faults...); err != nil {
-		for _, next := range built {
-			r.put(next)
-		}
-		return nil, err
-	}
-	return built, nil
-}
-
-// apply puts the generations into their places, and new rules into effect.
-func (r *rollouts) apply(ctx context.Context, to *config.Config, changes config.Changes, built map[string]*generation) error {
-	var faults []error
-	for _, name := range changes.Plugins {
-		next := built[name]
-		faults = append(faults, r.bring(ctx, r.groups[name], next, wish{name: name, source: sourceConfig, made: next.section}))
-	}
-	for _, name := range changes.Rules {
-		faults = append(faults, r.do(ctx, func() error { return r.rule(r.groups[name], to.Plugins[name]) }))
-	}
-	if err := errors.Join(faults...); err != nil {
-		return r.refuseConfig(err)
-	}
-	r.mu.Lock()
-	r.applied = to
-	r.mu.Unlock()
-	r.reloaded(func(c *reloads) { c.applied++ })
-	about := []any{"file", to.File()}
-	if len(changes.Plugins) > 0 {
-		about = append(about, "plugins", strings.Join(changes.Plugins, " "))
-	}
-	if len(changes.Rules) > 0 {
-		about = append(about, "rules", strings.Join(changes.Rules, " "))
-	}
-	r.log.Info("the configuration was read again", about...)
-	r.watchAll()
-	return nil
-}
-
 // refuseConfig notes that a configuration is not put into effect.
-func (r *rollouts) refuseConfig(err error) error {
+func (r *rollouts) refuseConfig(at reading, err error) error {
 	if err = r.ending(err); errors.Is(err, admin.ErrDraining) {
 		return err
 	}
-	r.reloaded(func(c *reloads) { c.refused++; c.bad = true })
+	r.reloaded(at, admin.ReloadRefused, nil, err)
 	r.log.Error("the configuration was refused; the former one goes on", "error", err)
 	return err
-}
-
-func (r *rollouts) reloaded(count func(*reloads)) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.reloads.bad, r.reloads.last = false, time.Now()
-	count(&r.reloads)
 }

@@ -3,7 +3,6 @@ package server
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/weftrun/weft/abi"
 	"github.com/weftrun/weft/runtime/admin"
@@ -51,7 +50,7 @@ func (d deadLetters) Check(l *delivery.DeadLetter, way admin.ReplayWay) error {
 		return nil
 	}
 	var m abi.Message
-	n, _, err := s.setup.listeners[index].format.Decode(l.Message.Frame, nil, &m)
+	n, _, err := s.setup().listeners[index].format.Decode(l.Message.Frame, nil, &m)
 	if err != nil || n != len(l.Message.Frame) {
 		return fmt.Errorf("%w: %w", admin.ErrNotReplayable, errFrame)
 	}
@@ -59,7 +58,12 @@ func (d deadLetters) Check(l *delivery.DeadLetter, way admin.ReplayWay) error {
 }
 
 // listenerIndex finds a listener, the API included; -1 if there is none.
-func (s *Server) listenerIndex(name string) int { return slices.Index(s.setup.names, name) }
+func (s *Server) listenerIndex(name string) int {
+	if index, ok := s.setup().index[name]; ok {
+		return int(index)
+	}
+	return -1
+}
 
 // Replay implements admin.DeadLetters. It waits until the loop has done it.
 func (d deadLetters) Replay(l *delivery.DeadLetter, way admin.ReplayWay) (admin.ReplayResult, error) {
@@ -75,10 +79,24 @@ func (d deadLetters) Replay(l *delivery.DeadLetter, way admin.ReplayWay) (admin.
 		at = s.publishTo(l.Message.Topic)
 	}
 	done := make(chan admin.ReplayResult, 1)
+	say := func(r admin.ReplayResult) {
+		select {
+		case done <- r:
+		default: // it was said already
+		}
+	}
 	err := s.engine.Do(at, func() {
-		r := admin.ReplayResult{Outcome: admin.ReplayDropped, Reason: delivery.Internal.String()}
-		defer func() { done <- r }() // whatever happens: somebody waits
-		r = s.paths[at].replay(l, way)
+		r, waits := admin.ReplayResult{Outcome: admin.ReplayDropped, Reason: delivery.Internal.String()}, false
+		defer func() { // whatever happens: somebody waits
+			s.paths[at].receipts.done = nil
+			if !waits {
+				say(r)
+			}
+		}()
+		p := s.paths[at]
+		p.receipts.expect(func(at *pendingReceipt) { say(pooled(r, at)) })
+		r = p.replay(l, way)
+		waits = p.receipts.expected()
 	})
 	if err != nil {
 		return admin.ReplayResult{}, fmt.Errorf("%w: %w", admin.ErrBusy, err)
@@ -104,7 +122,9 @@ func (p *path) replay(l *delivery.DeadLetter, way admin.ReplayWay) admin.ReplayR
 	defer func() {
 		p.again = nil
 		p.events.Reset()
-		p.abandonStages() // should it panic
+		waiting := p.receipts.done
+		p.abandonStages()         // should it panic
+		p.receipts.done = waiting // for Replay, which asks whether a pool has taken it
 	}()
 	before := p.ledger
 	p.ledger.In++
@@ -112,13 +132,13 @@ func (p *path) replay(l *delivery.DeadLetter, way admin.ReplayWay) admin.ReplayR
 	m := l.Message
 	p.revive(&m, index, way)
 	if way.Topic == "" && !way.PastPlugins && index >= 0 && index < len(p.lanes) {
-		lane := &p.lanes[index]
+		lane := p.lanes[index]
 		if !p.receive(&m, l, lane.listener) {
 			return p.outcome(&before)
 		}
 		return p.throughChain(lane, m)
 	}
-	p.letter = routeLetter(p.setup.names[m.Listener])
+	p.letter = routeLetter(p.setup.nameOf(m.Listener))
 	p.encoded.reset(abi.ChangesKnown)
 	p.route(&m)
 	p.flush()
@@ -133,7 +153,7 @@ func (p *path) revive(m *abi.Message, index int, way admin.ReplayWay) {
 	m.Frame, m.FrameStale = nil, false
 	m.Listener = uint32(max(index, 0))
 	if index < 0 {
-		m.Listener = uint32(len(p.setup.listeners))
+		m.Listener = apiListener
 	}
 	if way.Topic != "" {
 		m.Topic = []byte(way.Topic)
@@ -224,6 +244,21 @@ func (p *path) outcome(before *delivery.Ledger) admin.ReplayResult {
 		r.Outcome = admin.ReplayDelivered
 	case now.Replied > before.Replied:
 		r.Outcome = admin.ReplayReplied
+	}
+	return r
+}
+
+// pooled is what became of a letter when the pools that had it have answered.
+func pooled(r admin.ReplayResult, at *pendingReceipt) admin.ReplayResult {
+	r.Copies += at.copies
+	switch {
+	case r.Handled():
+	case at.taken:
+		r.Outcome, r.Reason = admin.ReplayDelivered, ""
+	case at.dead:
+		r.Outcome, r.Reason = admin.ReplayDead, at.text
+	default:
+		r.Outcome, r.Reason = admin.ReplayDropped, at.why.String()
 	}
 	return r
 }

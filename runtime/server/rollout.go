@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/weftrun/weft/abi/spelling"
@@ -24,11 +27,16 @@ import (
 type rollouts struct {
 	server *Server
 	log    *slog.Logger
-	groups map[string]*group
+	groups atomic.Pointer[map[string]*group]
 	reread func(context.Context) (*config.Config, error) // nil: the configuration is not read again
 
-	ctx      context.Context // ends when the server begins to end
-	cancel   context.CancelFunc
+	ctx    context.Context // ends when the server begins to end
+	cancel context.CancelFunc
+	// shape is where plugins stand, routeChains which routes have chains. They belong to
+	// who holds building, and change under mu.
+	shape       chainShape
+	routeChains map[chainKey]bool
+
 	steps    chan func()
 	building chan struct{} // held by who builds
 	busy     sync.WaitGroup
@@ -45,21 +53,24 @@ type rollouts struct {
 	reloads  reloads
 }
 
-// reloads is what became of configurations that were read again.
-type reloads struct {
-	applied, unchanged, refused uint64
-	bad                         bool // the last one was refused
-	last                        time.Time
-}
-
 func newRollouts(s *Server, opts Options) *rollouts {
 	r := &rollouts{
-		server: s, log: s.log, groups: s.plugins.groups, reread: opts.Reload, applied: opts.Config, lastRead: opts.Config.Sum(),
-		steps: make(chan func()), building: make(chan struct{}, 1), ended: make(chan struct{}),
+		server: s, log: s.log, reread: opts.Reload, applied: opts.Config, lastRead: opts.Config.Sum(),
+		reloads: newReloads(), steps: make(chan func()), building: make(chan struct{}, 1), ended: make(chan struct{}),
+	}
+	r.groups.Store(&s.plugins.groups)
+	r.shape, r.routeChains = shapeOf(opts.Config), map[chainKey]bool{}
+	for key, list := range s.plugins.chains {
+		if len(list) > 0 && strings.HasPrefix(string(key), "route ") {
+			r.routeChains[key] = true
+		}
 	}
 	r.ctx, r.cancel = context.WithCancel(s.ctx)
 	return r
 }
+
+// all are the plugins by name. The mapping is not changed.
+func (r *rollouts) all() map[string]*group { return *r.groups.Load() }
 
 // start begins to watch and to judge.
 func (r *rollouts) start() {
@@ -177,11 +188,11 @@ func (r *rollouts) do(ctx context.Context, step func() error) error {
 
 // group finds a plugin.
 func (r *rollouts) group(name string) (*group, error) {
-	if g := r.groups[name]; g != nil {
+	if g := r.all()[name]; g != nil {
 		return g, nil
 	}
 	hint := "weft plugin list shows those that the configuration declares"
-	if near := spelling.Nearest(name, sortedKeys(r.groups)); near != "" {
+	if near := spelling.Nearest(name, sortedKeys(r.all())); near != "" {
 		hint = "did you mean " + near + "?"
 	}
 	return nil, fmt.Errorf("%w %.80q: %s", admin.ErrUnknownPlugin, name, hint)
@@ -197,7 +208,12 @@ func (r *rollouts) noteEvent(level slog.Level, g *group, e event) {
 	r.mu.Lock()
 	g.last = e
 	g.results[e.what]++
+	g.history = append(g.history, e)
+	if n := len(g.history) - maxHistory; n > 0 {
+		g.history = slices.Delete(g.history, 0, n)
+	}
 	r.mu.Unlock()
+	r.server.journal.rollout(g.name, &e)
 	r.log.Log(r.ctx, level, "plugin generation "+e.what, "plugin", g.name, "generation", e.generation, "cause", e.cause, "text", e.text)
 }
 
@@ -235,7 +251,7 @@ func (g *group) retire(gen *generation) {
 		addDrift(&g.drift, d)
 	default:
 		st := gen.stats()
-		st.Instances, st.Resting, st.Waiting, st.Host.HTTPOpen = 0, 0, 0, 0
+		st.Instances, st.Resting, st.Waiting, st.Host.HTTPOpen, st.Memory = 0, 0, 0, 0, 0
 		addStats(&g.past, st)
 	}
 }

@@ -17,7 +17,7 @@ import (
 // List implements admin.Plugins.
 func (r *rollouts) List(_ context.Context, names []string) ([]*weftv1.Plugin, error) {
 	if len(names) == 0 {
-		names = sortedKeys(r.groups)
+		names = sortedKeys(r.all())
 	}
 	list := make([]*weftv1.Plugin, 0, len(names))
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(names))) {
@@ -110,6 +110,10 @@ func (r *rollouts) show(g *group) *weftv1.Plugin {
 		Name: g.name, File: g.section.plugin.File, State: g.state(), Places: slices.Clone(g.places),
 		Live: showGeneration(g.live), Candidate: showGeneration(g.candidate), Previous: showGeneration(g.previous),
 		MemoryLimitBytes: uint64(g.live.members[0].Spec().Memory),
+		CallLimit:        durationpb.New(r.server.plugins.env.CallBudget()), CallFuelLimit: uint64(max(g.live.members[0].CallFuel(), 0)),
+	}
+	for _, e := range slices.Backward(g.history) {
+		p.History = append(p.History, showEvent(&e))
 	}
 	if t := g.trial; t != nil {
 		p.Trial = &weftv1.Trial{
@@ -122,13 +126,26 @@ func (r *rollouts) show(g *group) *weftv1.Plugin {
 			}
 		}
 	}
-	if e := g.last; !e.time.IsZero() {
-		p.Last = &weftv1.RolloutEvent{Time: timestamppb.New(e.time), What: e.what, Generation: e.generation, Cause: e.cause, Text: utf8(e.text)}
-		if e.drift != nil {
-			p.Last.Drift = showDrift(*e.drift)
-		}
+	if !g.last.time.IsZero() {
+		p.Last = showEvent(&g.last)
 	}
 	return p
+}
+
+func showEvent(e *event) *weftv1.RolloutEvent {
+	shown := &weftv1.RolloutEvent{Time: timestamppb.New(e.time), What: e.what, Generation: e.generation, Cause: e.cause, Text: utf8(e.text)}
+	if e.drift != nil {
+		shown.Drift = showDrift(*e.drift)
+	}
+	return shown
+}
+
+// Logs implements admin.Plugins.
+func (r *rollouts) Logs(name string, after uint64, limit int) (*weftv1.PluginsLogsResponse, error) {
+	if _, err := r.group(name); err != nil {
+		return nil, err
+	}
+	return r.server.lines.after(name, after, limit), nil
 }
 
 func (g *group) state() weftv1.PluginState {
@@ -156,6 +173,11 @@ func showGeneration(g *generation) *weftv1.Generation {
 			Rebuilds: st.Rebuilds, Denied: st.Denied, Fuel: st.Fuel, FuelMost: st.FuelMost, BusySeconds: time.Duration(st.BusyNanoseconds).Seconds(),
 			Instances: uint32(max(st.Instances, 0)), Resting: uint32(max(st.Resting, 0)),
 		},
+	}
+	shown.Stats.Calls, shown.Stats.MemoryBytes = st.Calls, st.Memory
+	if c := g.calls(); c.Count() > 0 {
+		shown.Stats.P50, shown.Stats.P95 = durationpb.New(c.Quantile(0.5)), durationpb.New(c.Quantile(0.95))
+		shown.Stats.P99, shown.Stats.Longest = durationpb.New(c.Quantile(0.99)), durationpb.New(c.Max())
 	}
 	if g.shadow {
 		shown.Drift = showDrift(g.drift())

@@ -12,7 +12,7 @@ import (
 func (r *rollouts) anyWatched() bool {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	for _, g := range r.groups {
+	for _, g := range r.all() {
 		if g.trial != nil {
 			return true
 		}
@@ -23,8 +23,8 @@ func (r *rollouts) anyWatched() bool {
 // judge looks at every generation that is watched, and promotes, settles or takes
 // it back.
 func (r *rollouts) judge(now time.Time) {
-	for _, name := range sortedKeys(r.groups) {
-		g := r.groups[name]
+	for _, name := range sortedKeys(r.all()) {
+		g := r.all()[name]
 		if g.trial == nil || g.trial.ending {
 			continue
 		}

@@ -139,13 +139,8 @@ func (r *rollouts) exchange(step func(p *path, loop int) (swapped, error)) error
 	return nil
 }
 
-// chainAt is the chain with that number: listeners, then routes.
-func (p *path) chainAt(i int) *plugins.Chain {
-	if i < len(p.lanes) {
-		return p.lanes[i].chain
-	}
-	return p.stages[i-len(p.lanes)].chain
-}
+// chainAt is the chain of that name.
+func (p *path) chainAt(key chainKey) *plugins.Chain { return p.chains[key] }
 
 // swap puts the waiting instances where from is live, in all chains or in none.
 func (p *path) swap(from *generation, loop []seating) (done swapped, err error) {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/weftrun/weft/plugins"
 	"github.com/weftrun/weft/runtime/admin"
+	"github.com/weftrun/weft/runtime/rollout"
 )
 
 // generations are those of a plugin that there are, with their parts. Hold mu.
@@ -39,8 +40,8 @@ func (g *group) total() plugins.Stats {
 func (r *rollouts) totals() map[string]plugins.Stats {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	all := make(map[string]plugins.Stats, len(r.groups))
-	for name, g := range r.groups {
+	all := make(map[string]plugins.Stats, len(r.all()))
+	for name, g := range r.all() {
 		all[name] = g.total()
 	}
 	return all
@@ -50,8 +51,8 @@ func (r *rollouts) livePlugins() []*plugins.Plugin {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	var list []*plugins.Plugin
-	for _, name := range sortedKeys(r.groups) {
-		list = append(list, r.groups[name].live.members...)
+	for _, name := range sortedKeys(r.all()) {
+		list = append(list, r.all()[name].live.members...)
 	}
 	return list
 }
@@ -59,6 +60,7 @@ func (r *rollouts) livePlugins() []*plugins.Plugin {
 // metrics are about generations. Those by generation are of the ones that there
 // are, at most three a plugin.
 func (r *rollouts) metrics() []admin.Metric {
+	fault := r.fileFault()
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	number := newFamily("weft_plugin_generation", "Number of the plugin's generation, by the part that it has: live, candidate, previous.", admin.Gauge, "plugin", "role")
@@ -71,8 +73,8 @@ func (r *rollouts) metrics() []admin.Metric {
 	traps := newFamily("weft_plugin_generation_traps_total", "Calls of a generation that trapped.", admin.Counter, "plugin", "generation")
 	failed := newFamily("weft_plugin_generation_failed_total", "Messages that a generation failed on.", admin.Counter, "plugin", "generation")
 	fuel := newFamily("weft_plugin_generation_fuel_total", "Fuel that a generation has spent.", admin.Counter, "plugin", "generation")
-	for _, name := range sortedKeys(r.groups) {
-		g := r.groups[name]
+	for _, name := range sortedKeys(r.all()) {
+		g := r.all()[name]
 		d := g.drift
 		for role, gen := range g.generations {
 			n := strconv.FormatUint(gen.number, 10)
@@ -89,8 +91,9 @@ func (r *rollouts) metrics() []admin.Metric {
 		for what, n := range g.results {
 			swaps.add(n, name, strings.ReplaceAll(what, "-", "_"))
 		}
-		for cause, n := range g.causes {
-			rollbacks.add(n, name, cause)
+		rollbacks.add(g.causes[causeByHand], name, causeByHand)
+		for _, cause := range rollout.Causes() { // those that never happened, too: an increase begins at 0
+			rollbacks.add(g.causes[string(cause)], name, string(cause))
 		}
 		if g.candidate != nil {
 			weight.add(uint64(g.trial.weight), name)
@@ -103,7 +106,7 @@ func (r *rollouts) metrics() []admin.Metric {
 			drift.add(f.count, name, f.name)
 		}
 	}
-	return append(r.reloads.metrics(), number.Metric, swaps.Metric, rollbacks.Metric, weight.Metric, drift.Metric, compared.Metric,
+	return append(r.reloads.metrics(fault), number.Metric, swaps.Metric, rollbacks.Metric, weight.Metric, drift.Metric, compared.Metric,
 		messages.Metric, traps.Metric, failed.Metric, fuel.Metric)
 }
 
@@ -117,16 +120,18 @@ func driftFields(d plugins.Drift) []driftField {
 	return []driftField{{"verdict", d.Verdict}, {"topic", d.Topic}, {"attributes", d.Attributes}, {"payload", d.Payload}, {"header", d.Header}, {"effects", d.Effects}}
 }
 
-// metrics are about the configuration.
-func (c *reloads) metrics() []admin.Metric {
+// metrics are about the configuration, whose file has that fault or none.
+func (c *reloads) metrics(fault string) []admin.Metric {
 	results := newFamily("weft_config_reloads_total", "Times that the configuration was read again, by what became of it.", admin.Counter, "result")
 	results.add(c.applied, "applied")
 	results.add(c.unchanged, "unchanged")
 	results.add(c.refused, "refused")
 	good := uint64(1)
-	if c.bad {
+	if c.bad || fault != "" {
 		good = 0
 	}
 	return []admin.Metric{results.Metric,
-		single("weft_config_good", "Whether the configuration was in order when it was read last: 0 if it was refused and the former one goes on.", admin.Gauge, good)}
+		single("weft_config_last_reload_timestamp_seconds", "When the configuration was read last, the start included.", admin.Gauge, uint64(c.last.At.Unix())),
+		single("weft_config_restart_keys", "Keys of the configuration that have changed and wait for a restart.", admin.Gauge, uint64(len(c.restart))),
+		single("weft_config_good", "Whether the configuration was in order when it was read last: 0 if it was refused and the former one goes on, or if its file cannot be read any more.", admin.Gauge, good)}
 }

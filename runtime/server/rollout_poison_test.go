@@ -113,7 +113,7 @@ func TestOnePercentOfPoisonIsTakenBack(t *testing.T) {
 func (p *poisoned) goesOn(s *site) {
 	p.t.Helper()
 	before := p.received.Load()
-	for end := time.Now().Add(10 * time.Second); p.received.Load() < before+1000; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); p.received.Load() < before+1000; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			p.t.Fatalf("nothing goes on: %d sent, %d received, %d dead letters: %+v\n%s", p.sent.Load(), p.received.Load(), len(all(s.DeadLetters().Store())), s.Ledger(), s.log)
 		}
@@ -125,7 +125,7 @@ func (p *poisoned) goesOn(s *site) {
 func (p *poisoned) settled(s *site) {
 	p.t.Helper()
 	letters := all(s.DeadLetters().Store())
-	for end := time.Now().Add(10 * time.Second); p.received.Load()+int64(len(letters)) < p.sent.Load(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); p.received.Load()+int64(len(letters)) < p.sent.Load(); time.Sleep(time.Millisecond) {
 		if letters = all(s.DeadLetters().Store()); time.Now().After(end) {
 			p.t.Fatalf("%d sent, %d received, %d dead letters", p.sent.Load(), p.received.Load(), len(letters))
 		}

@@ -17,7 +17,6 @@ import (
 	"github.com/weftrun/weft/runtime/admin/weftv1"
 	"github.com/weftrun/weft/runtime/config"
 	"github.com/weftrun/weft/runtime/frame"
-	"github.com/weftrun/weft/runtime/life"
 	"github.com/weftrun/weft/runtime/server"
 )
 
@@ -81,6 +80,12 @@ api: {address: ""}
 // replace each other in the configuration.
 func open(t *testing.T, driver string, changes ...string) *site {
 	t.Helper()
+	return openWith(t, driver, nil, changes...)
+}
+
+// openWith is open with a process that compiles.
+func openWith(t *testing.T, driver string, compiler []string, changes ...string) *site {
+	t.Helper()
 	s := &site{dir: t.TempDir(), log: &lockedBuffer{}}
 	s.write("guest.wasm", module(t, inRust))
 	s.configure(changes...)
@@ -91,30 +96,16 @@ func open(t *testing.T, driver string, changes ...string) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv, err := server.New(t.Context(), server.Options{Config: cfg, Logger: slog.New(slog.NewTextHandler(s.log, nil)), Driver: driver, Reload: reload})
+	o := server.Options{Config: cfg, Logger: slog.New(slog.NewTextHandler(s.log, nil)), Driver: driver, Reload: reload, Compiler: compiler}
+	if len(compiler) == 0 { // else it is to have something to do
+		o.CacheDir = compiled
+	}
+	srv, err := server.New(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.fixture = running(t, srv)
+	s.fixture = run(t, srv)
 	return s
-}
-
-// running runs a server until the test ends.
-func running(t *testing.T, srv *server.Server) *fixture {
-	t.Helper()
-	f := &fixture{Server: srv, t: t, ended: make(chan error, 1)}
-	ctx, cancel := context.WithCancel(context.Background())
-	f.stop = cancel
-	go func() { f.ended <- f.Run(ctx) }()
-	t.Cleanup(f.end)
-	for f.State() != life.Running {
-		select {
-		case err := <-f.ended:
-			t.Fatalf("the server has ended: %v", err)
-		case <-time.After(time.Millisecond):
-		}
-	}
-	return f
 }
 
 func (s *site) path(name string) string { return filepath.Join(s.dir, name) }
@@ -150,7 +141,7 @@ func (s *site) plugin() *weftv1.Plugin {
 // until waits until the guest is as it should be.
 func (s *site) until(what string, is func(p *weftv1.Plugin) bool) *weftv1.Plugin {
 	s.t.Helper()
-	for end := time.Now().Add(10 * time.Second); ; {
+	for end := time.Now().Add(time.Minute); ; {
 		p := s.plugin()
 		if is(p) {
 			return p
@@ -197,7 +188,7 @@ func (c *client) ask(line string) string {
 // awaitOf waits for one sample of a metric.
 func (f *fixture) awaitOf(name, label string, want float64) {
 	f.t.Helper()
-	for end := time.Now().Add(10 * time.Second); f.MetricOf(name, label) != want; {
+	for end := time.Now().Add(time.Minute); f.MetricOf(name, label) != want; {
 		if time.Now().After(end) {
 			f.t.Fatalf("%s of %s is %v, not %v", name, label, f.MetricOf(name, label), want)
 		}

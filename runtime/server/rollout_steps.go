@@ -15,12 +15,7 @@ import (
 // install puts a new generation into its places, or on trial. On an error nothing
 // has changed but that a trial was ended.
 func (r *rollouts) install(g *group, next *generation, all seatings, w wish) error {
-	mode, weight := r.mode(g, w), w.weight
-	if weight == 0 {
-		r.mu.RLock()
-		weight = next.section.plugin.Rollout.Weight
-		r.mu.RUnlock()
-	}
+	mode, weight := r.mode(g, w), r.weight(next, w)
 	if g.candidate != nil {
 		r.withdraw(g, didSupersede, w.source, fmt.Sprintf("generation %d comes", next.number))
 	}
@@ -30,12 +25,28 @@ func (r *rollouts) install(g *group, next *generation, all seatings, w wish) err
 	if err := r.tryEverywhere(g, all, next.shadow, weight); err != nil {
 		return err
 	}
+	r.tries(g, next, mode, weight, w)
+	return nil
+}
+
+// weight is how many sessions a trial sees.
+func (r *rollouts) weight(next *generation, w wish) int {
+	if w.weight != 0 {
+		return w.weight
+	}
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return next.section.plugin.Rollout.Weight
+}
+
+// tries notes that a generation is on trial.
+func (r *rollouts) tries(g *group, next *generation, mode rollout.Mode, weight int, w wish) {
 	r.mu.Lock()
 	g.section, g.number, g.candidate = next.section, max(g.number, next.number), next
 	g.watch(mode, weight, w.manual, next)
 	r.mu.Unlock()
+	r.granted(g)
 	r.note(slog.LevelInfo, g, didTry, next.number, w.source, fmt.Sprintf("%s beside generation %d, %d%% of the sessions", mode, g.live.number, weight))
-	return nil
 }
 
 // tryEverywhere puts a generation beside the live one on all loops or on none.
@@ -56,9 +67,20 @@ func (r *rollouts) takeOver(g *group, next *generation, all seatings, cause stri
 	if err := r.exchange(func(p *path, loop int) (swapped, error) { return p.swap(from, all[loop]) }); err != nil {
 		return err
 	}
+	r.took(g, next, from, cause)
+	return nil
+}
+
+// took notes that a generation is where another was.
+func (r *rollouts) took(g *group, next, from *generation, cause string) {
 	r.settleIn(g, next)
 	r.note(slog.LevelInfo, g, didSwap, next.number, cause, fmt.Sprintf("in the place of generation %d", from.number))
-	return nil
+}
+
+// granted says whether the plugin may filter now. One that may no longer loses its rules.
+func (r *rollouts) granted(g *group) {
+	may := func(of *generation) bool { return of != nil && !of.shadow && of.members[0].Spec().Grants.Filter != nil }
+	r.server.orders.filter.Grant(g.name, may(g.live) || may(g.candidate))
 }
 
 // settleIn notes that a generation is live now, and keeps the one before it.
@@ -73,6 +95,7 @@ func (r *rollouts) settleIn(g *group, next *generation) {
 		g.watch(rollout.AtOnce, 100, false, next)
 	}
 	r.mu.Unlock()
+	r.granted(g)
 	r.put(old)
 }
 
@@ -88,6 +111,7 @@ func (r *rollouts) withdraw(g *group, what, cause, text string) {
 	g.retire(candidate)
 	g.candidate, g.trial = nil, nil
 	r.mu.Unlock()
+	r.granted(g)
 	r.put(candidate)
 	level := slog.LevelInfo
 	if what == didRollBack {
@@ -199,6 +223,7 @@ func (r *rollouts) rollBack(g *group, cause, text string) error {
 	g.causes[cause]++
 	back := g.live.number
 	r.mu.Unlock()
+	r.granted(g)
 	r.put(bad)
 	r.note(slog.LevelWarn, g, didRollBack, bad.number, cause, fmt.Sprintf("%s; generation %d is back", text, back))
 	return nil

@@ -56,12 +56,12 @@ func TestAReloadChangesPluginsAndNamesTheRest(t *testing.T) {
 	if p := s.plugin(); p.Live.Number != 1 {
 		t.Errorf("an identical configuration made generation %d", p.Live.Number)
 	}
-	s.configure(`"reply one"`, `"reply two"`, "outbox: {size: 16MiB}", "outbox: {size: 8MiB}")
+	s.configure(`"reply one"`, `"reply two"`, "outbox: {size: 16MiB}", "outbox: {size: 8MiB}", "loops: 2", "loops: 1")
 	s.reload()
 	if got := c.ask("x"); got != "two" {
 		t.Errorf("got %q", got)
 	}
-	if !strings.Contains(s.log.String(), "take effect after a restart") || !strings.Contains(s.log.String(), "keys=listeners.seq") {
+	if !strings.Contains(s.log.String(), "take effect after a restart") || !strings.Contains(s.log.String(), "keys=loops") {
 		t.Errorf("the log does not name what needs a restart:\n%s", s.log)
 	}
 	for _, wrong := range []string{"reply: [", `{messages: "reply x", error: "no"}`, "nonsense: 1"} {

@@ -109,19 +109,25 @@ func TestWhatKeepsTheRulesIsPromoted(t *testing.T) {
 	for _, mode := range []string{"canary, weight: 99", "shadow, weight: 100, rollback: {drift: 100%}"} {
 		t.Run(mode, func(t *testing.T) {
 			s := open(t, "auto")
-			c := s.dial("lines")
 			s.configure(`"reply one"`, `"reply two"`, "mode: at-once", "mode: "+mode+", messages: 20, window: 100ms")
 			s.reload()
 			for p := s.plugin(); p.Last.What != "promoted" && p.Last.What != "settled"; p = s.plugin() {
-				c.ask("x")
+				if p.Last.What == "rolled-back" {
+					t.Fatalf("what keeps the rules is taken back: %v", p)
+				}
+				s.dial("lines").ask("x") // a new one each time: one of a hundred is not the canary's
 			}
+			c := s.dial("lines")
 			if p := s.plugin(); p.Live.Number != 2 || p.Candidate != nil || p.Previous.GetNumber() != 1 {
 				t.Errorf("it is %v", p)
 			}
 			if got := c.ask("x"); got != "two" {
 				t.Errorf("got %q", got)
 			}
-			for s.plugin().Last.What != "settled" {
+			for p := s.plugin(); p.Last.What != "settled"; p = s.plugin() {
+				if p.Last.What == "rolled-back" {
+					t.Fatalf("what was promoted is taken back: %v", p)
+				}
 				c.ask("x")
 			}
 			if p := s.plugin(); p.State != weftv1.PluginState_PLUGIN_STATE_STEADY || p.Trial != nil {

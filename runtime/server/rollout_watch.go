@@ -20,7 +20,7 @@ func (r *rollouts) watchAll() {
 		return
 	}
 	wanted := map[string][sha256.Size]byte{}
-	for _, g := range r.groups {
+	for _, g := range r.all() {
 		if c := &g.section.plugin; c.Watch && c.Path != "" {
 			newest := g.live
 			if g.candidate != nil {
@@ -73,14 +73,14 @@ func (r *rollouts) changed(c watch.Change) {
 	r.mu.RLock()
 	file := r.applied.File()
 	var names []string
-	for _, name := range sortedKeys(r.groups) {
-		if p := &r.groups[name].section.plugin; p.Watch && p.Path == c.Path {
+	for _, name := range sortedKeys(r.all()) {
+		if p := &r.all()[name].section.plugin; p.Watch && p.Path == c.Path {
 			names = append(names, name)
 		}
 	}
 	r.mu.RUnlock()
 	if c.Path == file {
-		_ = r.reload(r.ctx, true) // it was logged
+		_ = r.reload(r.ctx, admin.ByFile) // it was logged
 	}
 	for _, name := range names {
 		if _, err := r.swap(r.ctx, wish{name: name, source: sourceFile, module: c.Content}); err != nil && !errors.Is(err, admin.ErrRefused) {

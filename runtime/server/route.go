@@ -13,6 +13,9 @@ import (
 // connection, or of several, that came one after another. Whatever is delivered
 // past them makes them go first, so that order is kept.
 type stage struct {
+	key     chainKey
+	rule    int            // of the route; -1 if it is gone
+	convert *conversion    // the route's; nil for none
 	chain   *plugins.Chain // nil where the route has none
 	batch   plugins.Batch
 	choices []router.Choice // by the message's origin: where it goes afterwards
@@ -23,26 +26,23 @@ type stage struct {
 
 const noStage = -1
 
-// makeStages makes an instance of every plugin in a route's chain.
-func (p *path) makeStages() error {
-	p.stages = make([]stage, len(p.server.plugins.routes))
-	for i, list := range p.server.plugins.routes {
-		if len(list) == 0 {
-			continue
+// makeStages makes a stage for every route.
+func (p *path) makeStages() {
+	p.stages = make([]*stage, len(p.setup.cfg.Routes))
+	for i := range p.stages {
+		s := &stage{rule: i, key: routeChain(p.setup.cfg.Routes[i].Name)}
+		if s.chain = p.chains[s.key]; s.chain != nil {
+			s.carryChoices()
 		}
-		chain, err := plugins.NewChain(p.server.ctx, p.setup.names, list...)
-		if err != nil {
-			return err
+		if p.setup.routes != nil {
+			s.convert = p.setup.routes[i]
 		}
-		p.stages[i].chain = chain
-		p.stages[i].carry()
-		p.wakeOnAnswers(chain)
+		p.stages[i] = s
 	}
-	return nil
 }
 
-// carry keeps with each message that is held where it goes afterwards.
-func (s *stage) carry() {
+// carryChoices keeps with each message that is held where it goes afterwards.
+func (s *stage) carryChoices() {
 	s.batch.Carry = func(origin int32) any { return chosen{s.choices[origin], s.changes[origin]} }
 }
 
@@ -58,11 +58,14 @@ func (p *path) wait(m *abi.Message, choice router.Choice) {
 		p.flush()
 		p.open = choice.Rule
 	}
-	s := &p.stages[choice.Rule]
+	s := p.stages[choice.Rule]
 	s.batch.Messages = append(s.batch.Messages, *m)
 	s.choices = append(s.choices, choice)
 	s.changes = append(s.changes, p.encoded.changes)
 	s.left++
+	if p.tail != nil {
+		p.tail.stages(m)
+	}
 }
 
 // flush runs the messages that wait in a stage through its chain, and takes them
@@ -71,10 +74,13 @@ func (p *path) flush() {
 	if p.open == noStage {
 		return
 	}
-	s := &p.stages[p.open]
+	s := p.stages[p.open]
 	p.open = noStage
 	encoded, letter := p.encoded, p.letter
 	s.chain.Messages(&s.batch)
+	if p.tail != nil {
+		p.tail.held(&s.batch)
+	}
 	s.left -= s.batch.Held
 	p.waiting.note(&p.waiting.stages, s.chain)
 	p.remember(&s.batch)
@@ -85,15 +91,26 @@ func (p *path) flush() {
 			p.ledger.Emitted++
 			s.left++
 		}
-		p.encoded.reset(o.Changes | s.changes[o.Origin])
-		if p.decided(s.chain, m, o) {
-			found := p.cache.Lookup(m.Topic)
-			p.toChoice(m, &s.choices[o.Origin], &found)
+		if p.tail != nil {
+			outer := p.tail.settling(m)
+			p.leaveStage(s, m, o)
+			p.tail.settled(outer)
+		} else {
+			p.leaveStage(s, m, o)
 		}
 		s.left--
 	}
 	s.reset()
 	p.encoded, p.letter = encoded, letter
+}
+
+// leaveStage takes a message that has passed a route's chain on.
+func (p *path) leaveStage(s *stage, m *abi.Message, o *plugins.Outcome) {
+	p.encoded.reset(o.Changes | s.changes[o.Origin])
+	if p.decided(s.chain, m, o) {
+		found := p.cache.Lookup(m.Topic)
+		p.toChoice(m, &s.choices[o.Origin], &found)
+	}
 }
 
 // goPast lets the messages that wait in a stage go first. What became of them says
@@ -115,7 +132,10 @@ func (p *path) route(m *abi.Message) {
 	}
 	if len(entry.Rules) == 0 && p.setup.direct {
 		p.goPast()
-		p.settled(m, p.toSubscribers(m, &entry))
+		p.flows.routed(m, byDefault)
+		copies := p.toSubscribers(m, &entry)
+		p.flows.placed(p.flows.direct, copies)
+		p.settled(m, copies)
 		return
 	}
 	p.input.Message = m
@@ -123,6 +143,7 @@ func (p *path) route(m *abi.Message) {
 	p.choices = p.setup.table.Route(&p.input, entry.Rules, p.choices[:0])
 	choice := p.choices[0]
 	m.QoS = choice.QoS
+	p.flows.routed(m, choice.Rule)
 	if choice.Rule >= 0 && p.stages[choice.Rule].chain != nil && !p.pastPlugins() {
 		p.wait(m, choice)
 		return
@@ -134,7 +155,14 @@ func (p *path) route(m *abi.Message) {
 // toChoice takes the message to every destination of a route.
 func (p *path) toChoice(m *abi.Message, choice *router.Choice, found *router.Entry[router.Subscriber]) {
 	p.why = delivery.NoRoute
+	if f := p.tail.of(m); f != nil && choice.Rule >= 0 {
+		f.routed(p.setup.cfg.Routes[choice.Rule].Name)
+	}
 	if !p.translateFor(choice.Rule, m) {
+		return
+	}
+	if l := p.durable(choice.Rule); l != nil {
+		p.toLog(m, l)
 		return
 	}
 	copies := 0
@@ -146,10 +174,16 @@ func (p *path) toChoice(m *abi.Message, choice *router.Choice, found *router.Ent
 
 // toDestination takes the message to one destination of the rules.
 func (p *path) toDestination(m *abi.Message, d *router.Destination, found *router.Entry[router.Subscriber]) int {
+	copies := p.toPlace(m, d, found)
+	p.flows.placed(d.Index, copies)
+	return copies
+}
+
+func (p *path) toPlace(m *abi.Message, d *router.Destination, found *router.Entry[router.Subscriber]) int {
 	if d.Template == nil {
 		return p.deliver(m, d.Kind, d.Name, found)
 	}
-	p.values.set(p.setup.names[m.Listener], m)
+	p.values.set(p.setup.nameOf(m.Listener), m)
 	start := len(p.scratch)
 	grown, err := d.Template.Append(p.scratch, &p.values)
 	p.scratch = grown
@@ -163,6 +197,9 @@ func (p *path) toDestination(m *abi.Message, d *router.Destination, found *route
 // routeTo takes the message to the destinations that a plugin named, one a line.
 func (p *path) routeTo(m *abi.Message, o *plugins.Outcome) {
 	p.goPast()
+	if o.Cause <= plugins.CausePlugin { // a failure's policy is shown where the plugin is
+		p.flows.routed(m, byPlugin)
+	}
 	copies := 0
 	for lines := o.Out; len(lines) > 0; {
 		var line []byte
@@ -205,10 +242,15 @@ func (p *path) settled(m *abi.Message, copies int) {
 	if copies == 0 {
 		why = p.why
 	}
-	if !p.awaits(m, copies, why) {
+	later, open := p.awaits(m, copies, why)
+	if !later {
 		p.tell(m, why)
 	}
+	if f := p.tail.of(m); f != nil && !open {
+		f.endAs(copies, p.why)
+	}
 	switch {
+	case open:
 	case copies == 0:
 		p.ledger.Drop(p.why)
 	case p.why == asDeadLetter:

@@ -12,13 +12,16 @@ func (s *secrets) metrics(stats *engine.Stats) []admin.Metric {
 	open := newFamily("weft_tls_handshakes_open", "TLS handshakes that are under way.", admin.Gauge, "listener")
 	reloads := newFamily("weft_tls_reloads_total", "Times that changed certificates, keys or CAs were read, by whether they are in use now.", admin.Counter, "listener", "result")
 	expiry := newFamily("weft_tls_certificate_expiry_seconds", "When the first of the certificates in use expires, in seconds since 1970.", admin.Gauge, "listener")
-	for _, at := range s.list {
+	for _, at := range s.all.Load().list {
 		st := at.source.Stats()
 		reloads.add(st.Reloads, at.name, "taken")
 		reloads.add(st.Failures, at.name, "refused")
 		expiry.add(uint64(max(st.NotAfter.Unix(), 0)), at.name)
 		if at.index < 0 {
 			continue
+		}
+		if at.index >= len(stats.Listeners) {
+			continue // it has just come
 		}
 		h := &stats.Listeners[at.index].Handshakes
 		done.add(h.Done-min(h.Done, h.Resumed), at.name, "new")
@@ -28,8 +31,10 @@ func (s *secrets) metrics(stats *engine.Stats) []admin.Metric {
 			failed.add(n, at.name, engine.HandshakeFault(fault).String())
 		}
 	}
-	if len(s.list) == 0 {
-		return nil
+	clients := append(s.clientMetrics(), single("weft_secrets_refused",
+		"Of how many (listeners, the API, its tokens, whom weft connects to) changed certificates, keys, CAs or tokens were refused: those before stay in use.", admin.Gauge, uint64(len(s.refusals()))))
+	if len(s.all.Load().list) == 0 {
+		return clients
 	}
-	return []admin.Metric{done.Metric, failed.Metric, open.Metric, reloads.Metric, expiry.Metric}
+	return append(clients, done.Metric, failed.Metric, open.Metric, reloads.Metric, expiry.Metric)
 }

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/weftrun/weft/abi"
+	"github.com/weftrun/weft/plugins/compiler"
 	"github.com/weftrun/weft/plugins/std"
 	"github.com/weftrun/weft/runtime/config"
 	"github.com/weftrun/weft/runtime/frame"
@@ -24,7 +25,36 @@ import (
 	"github.com/weftrun/weft/runtime/server"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if file := os.Getenv(childConfig); file != "" {
+		if err := runChild(file); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	if os.Getenv(compilerChild) != "" {
+		if err := compiler.Serve(context.Background(), os.Stdin, os.Stdout, os.Exit); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	folder, err := os.MkdirTemp("", "weft-compiled-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	compiled = folder
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		_ = os.RemoveAll(folder)
+		os.Exit(code)
+	}))
+}
+
+// compiled is the folder of compiled plugins that all tests of this process share: to
+// compile one takes seconds under the race detector.
+var compiled string
 
 // drivers are the engine's: every test of the server holds for each.
 var drivers = []string{"auto", "net"}
@@ -65,7 +95,7 @@ func run(t testing.TB, srv *server.Server) *fixture {
 
 func build(t testing.TB, driver, yaml string) *server.Server {
 	t.Helper()
-	srv, err := server.New(t.Context(), server.Options{Config: load(t, yaml), Logger: logger(t), Driver: driver})
+	srv, err := server.New(t.Context(), server.Options{Config: load(t, yaml), Logger: logger(t), Driver: driver, CacheDir: compiled})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,11 +104,15 @@ func build(t testing.TB, driver, yaml string) *server.Server {
 
 func load(t testing.TB, yaml string) *config.Config {
 	t.Helper()
-	cfg, err := config.Load(config.Options{File: "test.yaml", Data: []byte(yaml), Presets: frame.Presets(), StdPlugins: std.Names()})
+	cfg, err := parse(yaml)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return cfg
+}
+
+func parse(yaml string) (*config.Config, error) {
+	return config.Load(config.Options{File: "test.yaml", Data: []byte(yaml), Presets: frame.Presets(), StdPlugins: std.Names()})
 }
 
 // logger writes to the test's own log where the environment asks for it.
@@ -157,7 +191,7 @@ func (c *client) hear() abi.Message {
 }
 
 func (c *client) next() (abi.Message, error) {
-	if err := c.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := c.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		return abi.Message{}, err
 	}
 	for {
@@ -320,7 +354,7 @@ func replace(text, old, with string) string { return strings.ReplaceAll(text, ol
 // await waits until the metric has the value.
 func (f *fixture) await(name string, want float64) {
 	f.t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	var got float64
 	for time.Now().Before(deadline) {
 		got = f.Metric(name)

@@ -3,6 +3,9 @@ package server
 import (
 	"errors"
 	"fmt"
+	"math"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/weftrun/weft/abi"
@@ -17,21 +20,33 @@ import (
 // setup is what a configuration becomes: every template parsed, every frame
 // compiled, every rule in its table. It is immutable; loops share it.
 type setup struct {
+	cfg *config.Config // what it was compiled from
+	// listeners are those of the configuration, each at the index that it has in the
+	// engine, and between them those that are gone: connections and messages of theirs
+	// may still be there.
 	listeners []*listener
-	names     []string // of the listeners, by index; the last one is the API
+	names     []string          // of them
+	labels    [][]byte          // the names as records have them
+	index     map[string]uint32 // of those that are not gone, and of the API
 	table     *router.Table
 	direct    bool                  // see router.Table.Direct
 	timeout   time.Duration         // of requests
 	dead      *delivery.DeadLetters // nil for none
 	// converters are those of the configuration by name, routes the ones that routes
-	// use, by index; routes is nil where none does.
+	// use, by index; routes is nil where none does. chains are those of entries in
+	// chains.
 	converters map[string]*codec.Converter
+	formats    map[string]*frame.Format // the operator's own, by name
 	routes     []*conversion
+	chains     map[chainPlace]*conversion
 }
 
 // listener is one listener's part of a setup.
 type listener struct {
 	index    uint32
+	gone     bool         // it accepts nobody any more
+	ended    *atomic.Bool // its last connection has ended
+	closed   *atomic.Bool // and nothing of it is left
 	name     string
 	protocol string        // what it speaks: the name of the frame format, say
 	format   *frame.Format // nil where a speaker takes its place
@@ -40,23 +55,35 @@ type listener struct {
 	topic       *router.Template
 	web         *web                           // nil without WebSocket
 	speak       func(*path, *listener) speaker // makes the speaker; nil for frames
+	mqtt        *mqttSetup                     // nil for any other protocol
 	modbus      *modbusListener                // nil for any other protocol
 	fixedTopic  []byte                         // the topic, if the template has no placeholder
 	node        *router.Template
-	subscribe   []*router.Template
+	subscribe   *[]*router.Template // nil: none
 	acknowledge *router.Template
 	convert     *conversion
-	outbox      int    // bytes that may wait for one connection
-	seqBits     int    // how wide sequence ids are that a speaker matches answers by; 0: it does not
-	pauses      bool   // publishers wait for slow receivers
-	beats       bool   // the format has heartbeats
-	beatNode    string // the node's number in weft's own
-	identity    string // which part of a client's certificate is its session's identity
+	ttl         time.Duration // of what outlives the connections of clients of frames; 0: nothing does
+	outbox      int           // bytes that may wait for one connection
+	seqBits     int           // how wide sequence ids are that a speaker matches answers by; 0: it does not
+	pauses      bool          // publishers wait for slow receivers
+	beats       bool          // the format has heartbeats
+	beatNode    string        // the node's number in weft's own
+	identity    string        // which part of a client's certificate is its session's identity
 }
 
-// newSetup compiles a configuration. All faults are reported at once.
+// newSetup compiles a configuration whose listeners have the places in it as their
+// indices. All faults are reported at once.
 func newSetup(cfg *config.Config) (*setup, error) {
-	s := &setup{timeout: cfg.Requests.Timeout.Std()}
+	indices := make([]int, len(cfg.Listeners))
+	for i := range indices {
+		indices[i] = i
+	}
+	return compileSetup(cfg, indices)
+}
+
+// compileSetup compiles a configuration; its listeners get these indices.
+func compileSetup(cfg *config.Config, indices []int) (*setup, error) {
+	s := &setup{cfg: cfg, timeout: cfg.Requests.Timeout.Std(), index: map[string]uint32{apiName: apiListener}}
 	var faults []error
 	if cfg.DeadLetter.Topic != "" {
 		dead, err := delivery.NewDeadLetters(cfg.DeadLetter.Topic)
@@ -64,11 +91,12 @@ func newSetup(cfg *config.Config) (*setup, error) {
 		faults = append(faults, err)
 	}
 	formats, err := compileFrames(cfg)
+	s.formats = formats
 	faults = append(faults, err)
 	s.converters, err = compileConverters(cfg)
 	faults = append(faults, err)
 	if err == nil {
-		faults = append(faults, s.routeConversions(cfg))
+		faults = append(faults, s.routeConversions(cfg), s.chainConversions(cfg))
 	}
 	for i := range cfg.Listeners {
 		l, wrong := newListener(cfg, i, formats)
@@ -78,11 +106,13 @@ func newSetup(cfg *config.Config) (*setup, error) {
 			wrong = errors.Join(wrong, unknown)
 		}
 		faults = append(faults, wrong)
-		s.listeners = append(s.listeners, l)
-		s.names = append(s.names, cfg.Listeners[i].Name)
+		if l != nil {
+			l.index = uint32(indices[i])
+			s.put(l)
+		}
+		s.index[cfg.Listeners[i].Name] = uint32(indices[i])
 	}
-	s.names = append(s.names, apiName)
-	s.table, err = router.Compile(rules(cfg), targets(cfg.DefaultRoute), s.names)
+	s.table, err = router.CompileFor(rules(cfg), targets(cfg.DefaultRoute), s.index)
 	faults = append(faults, err)
 	if err := errors.Join(faults...); err != nil {
 		return nil, err
@@ -91,8 +121,68 @@ func newSetup(cfg *config.Config) (*setup, error) {
 	return s, nil
 }
 
-// apiName stands for the API where messages name their listener.
-const apiName = "api"
+// put gives a listener its place.
+func (s *setup) put(l *listener) {
+	for len(s.listeners) <= int(l.index) {
+		s.listeners, s.names, s.labels = append(s.listeners, nil), append(s.names, ""), append(s.labels, nil)
+	}
+	s.listeners[l.index], s.names[l.index], s.labels[l.index] = l, l.name, []byte(l.name)
+}
+
+// apiName stands for the API where messages name their listener, and apiListener is its
+// number there: none that a listener ever has.
+const (
+	apiName     = "api"
+	apiListener = math.MaxUint16
+)
+
+var apiLabel = []byte(apiName)
+
+// nameOf is a listener's name, apiName where a message came by none.
+func (s *setup) nameOf(index uint32) string {
+	if int(index) < len(s.names) {
+		return s.names[index]
+	}
+	return apiName
+}
+
+// labelOf is nameOf as records have it; nobody may change it.
+func (s *setup) labelOf(index uint32) []byte {
+	if int(index) < len(s.labels) {
+		return s.labels[index]
+	}
+	return apiLabel
+}
+
+// indexOf is the number of the listener of that name; the API's if there is none.
+func (s *setup) indexOf(name []byte) uint32 {
+	if index, ok := s.index[string(name)]; ok {
+		return index
+	}
+	return apiListener
+}
+
+// rule is the index of the route of that name; -1 if there is none.
+func (s *setup) rule(name string) int {
+	return slices.IndexFunc(s.cfg.Routes, func(r config.Route) bool { return r.Name == name })
+}
+
+// listening are the names of the listeners, in the configuration's order.
+func (s *setup) listening() (names []string) {
+	for i := range s.cfg.Listeners {
+		names = append(names, s.cfg.Listeners[i].Name)
+	}
+	return names
+}
+
+// each yields the listeners that are not gone for good, by index.
+func (s *setup) each(yield func(i int, l *listener) bool) {
+	for i, l := range s.listeners {
+		if !l.closed.Load() && !yield(i, l) {
+			return
+		}
+	}
+}
 
 func compileFrames(cfg *config.Config) (map[string]*frame.Format, error) {
 	formats := map[string]*frame.Format{}
@@ -110,11 +200,14 @@ func compileFrames(cfg *config.Config) (map[string]*frame.Format, error) {
 
 func newListener(cfg *config.Config, i int, formats map[string]*frame.Format) (*listener, error) {
 	c := &cfg.Listeners[i]
-	l := &listener{index: uint32(i), name: c.Name, outbox: int(c.Outbox.Size), pauses: c.Outbox.WhenFull == config.WhenFullPause}
+	l := &listener{ended: new(atomic.Bool), closed: new(atomic.Bool), name: c.Name, outbox: int(c.Outbox.Size), pauses: c.Outbox.WhenFull == config.WhenFullPause}
 	if c.TLS != nil {
 		l.identity = c.TLS.Identity
 	}
-	make, err := speaking(cfg, i)
+	if c.Frame != config.FrameMQTT && !c.IsModbus() {
+		l.ttl = cfg.SessionTTL(c).Std()
+	}
+	make, err := speaking(cfg, i, l)
 	if err != nil {
 		return nil, err
 	}
@@ -149,8 +242,11 @@ func newListener(cfg *config.Config, i int, formats map[string]*frame.Format) (*
 	l.topic = parse("topic", c.Topic, router.TopicTemplate)
 	l.node = parse("node", c.Node, router.TextTemplate)
 	l.acknowledge = parse("acknowledge", c.Acknowledge, router.RawTemplate)
+	if len(c.Subscribe) > 0 {
+		l.subscribe = new([]*router.Template) // apart: a connection that waits for them does not keep the listener
+	}
 	for _, text := range c.Subscribe {
-		l.subscribe = append(l.subscribe, parse("subscribe", text, router.PatternTemplate))
+		*l.subscribe = append(*l.subscribe, parse("subscribe", text, router.PatternTemplate))
 	}
 	if err := errors.Join(faults...); err != nil {
 		return nil, err
@@ -184,10 +280,12 @@ func (l *listener) frames(cfg *config.Config, c *config.Listener, formats map[st
 
 // speaking is what makes the speaker of a listener's protocol, compiled from its
 // configuration; nil if it is a frame format.
-func speaking(cfg *config.Config, i int) (func(*path, *listener) speaker, error) {
+func speaking(cfg *config.Config, i int, l *listener) (func(*path, *listener) speaker, error) {
 	switch cfg.Listeners[i].Frame {
 	case config.FrameMQTT:
-		return newMQTT(cfg, i)
+		var err error
+		l.mqtt, err = newMQTT(cfg, i)
+		return newMQTTSpeaker, err
 	case frame.ModbusTCP, frame.ModbusRTU:
 		return newModbusSpeaker, nil
 	case config.FrameDatagram:
@@ -270,6 +368,7 @@ func engineListeners(cfg *config.Config) ([]engine.Listener, error) {
 			HeartbeatEvery: orNever(c.Heartbeat.Every.Std()), CloseAfter: orNever(c.Heartbeat.CloseAfter.Std()),
 			Outbox:            engine.Outbox{Limit: int(c.Outbox.Size), WhenFull: policy},
 			HandshakeDeadline: c.Deadlines.Handshake.Std(), MaxHandshakes: c.Limits.Handshakes,
+			Links: cfg.Kernel != nil, Steer: cfg.Kernel != nil && cfg.Kernel.Steer,
 		})
 		if w := c.WebSocket; w != nil {
 			l := &list[len(list)-1]

@@ -73,7 +73,7 @@ func (p *path) blank() *abi.Message {
 // Priority, QoS, Topic, Attrs, Payload; they belong to the turn.
 func (p *path) enter(from *peer, m *abi.Message) {
 	l := from.listener
-	lane := &p.lanes[l.index]
+	lane := p.lanes[l.index]
 	m.Session, m.Listener, m.Time = from.session.ID(), l.index, p.now
 	m.Context = from.session.Context()
 	p.ledger.In++
@@ -112,17 +112,27 @@ func (p *path) write(to *peer, unit []byte, priority uint8) engine.Sent {
 
 // drop ends a message undelivered.
 func (p *path) drop(m *abi.Message, why delivery.Reason) {
+	if f := p.tail.of(m); f != nil {
+		f.end("dropped", why)
+	}
 	p.ledger.Drop(why)
 	p.tell(m, why)
 }
 
 // tell tells who waits for it what became of a message.
 func (p *path) tell(m *abi.Message, why delivery.Reason) {
-	if m.Receipt == 0 || m.Flags&abi.FlagEmitted != 0 || int(m.Listener) >= len(p.speakers) {
+	if m.Receipt == 0 || m.Flags&abi.FlagEmitted != 0 {
 		return
 	}
-	if s := p.speakers[m.Listener]; s != nil {
+	if int(m.Listener) >= len(p.speakers) {
+		p.tellCall(m.Receipt, why)
+	} else if s := p.speakers[m.Listener]; s != nil {
+		if len(p.oweds) > 0 {
+			p.sayOwed(m, why)
+		}
 		s.ended(m, why)
+	} else {
+		p.acknowledged(m.Receipt, why)
 	}
 }
 

@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 
 	"github.com/weftrun/weft/abi"
@@ -110,6 +111,7 @@ func (p *path) unwrap(from *peer, b []byte) (consumed, need int) {
 	}
 	switch {
 	case in.Fault != nil:
+		p.offends(from, offenceFrame)
 		if p.server.debugging() {
 			p.server.log.Debug("not WebSocket", "listener", from.listener.name, "remote", from.conn.Remote(), "error", in.Fault)
 		}
@@ -157,6 +159,9 @@ func (p *path) upgrade(from *peer, b []byte) int {
 	start := len(p.scratch)
 	if refusal != nil {
 		counts.refuse(refusal.Status)
+		if refusal.Status == http.StatusBadRequest {
+			p.offends(from, offenceFrame)
+		}
 		if p.server.debugging() {
 			p.server.log.Debug("no WebSocket", "listener", l.name, "remote", from.conn.Remote(), "status", refusal.Status, "error", refusal.Text)
 		}

@@ -63,14 +63,16 @@ func (s *Server) webMetrics() []admin.Metric {
 	upgrades := newFamily("weft_websocket_upgrades_total", "Requests for a WebSocket by the HTTP status of their answer; 101 is an upgrade.", admin.Counter, "listener", "status")
 	closes := newFamily("weft_websocket_closes_total", "Close frames by who sent them first and their code.", admin.Counter, "listener", "by", "code")
 	control := newFamily("weft_websocket_control_frames_total", "Pings and pongs: received, and pings that weft sent.", admin.Counter, "listener", "kind")
-	for i, l := range s.setup.listeners {
+	for i, l := range s.setup().each {
 		if l.web == nil {
 			continue
 		}
 		row := make([]uint64, 4+webStatuses+2*webCodes)
 		for _, p := range s.paths {
 			for k := range row {
-				row[k] += p.lanes[i].web.published[k].Load()
+				if l := p.seen().lane(i); l != nil && l.web != nil {
+					row[k] += l.web.published[k].Load()
+				}
 			}
 		}
 		upgrades.add(row[0], l.name, "101")

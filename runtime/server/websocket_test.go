@@ -231,7 +231,7 @@ func TestWebSocket(t *testing.T) {
 func (c *client) expectFrame(want string) {
 	c.t.Helper()
 	b := make([]byte, len(want))
-	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetReadDeadline(time.Now().Add(time.Minute))
 	if _, err := io.ReadFull(c.in, b); err != nil || string(b) != want {
 		c.t.Fatalf("%q, %v, want %q", b, err, want)
 	}
@@ -341,7 +341,7 @@ func TestWebSocketPing(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer idle.Close()
-			_ = idle.SetReadDeadline(time.Now().Add(10 * time.Second))
+			_ = idle.SetReadDeadline(time.Now().Add(time.Minute))
 			if n, err := idle.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
 				t.Errorf("%d bytes, %v", n, err)
 			}

@@ -2,16 +2,25 @@ package session
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"sync/atomic"
 )
 
 // Group is a queue group: sessions of which each message goes to one, in turn.
 type Group struct {
-	name    string
-	members atomic.Pointer[[]uint64]
-	turn    atomic.Uint64
+	name string
+	turn atomic.Uint64
+	// The members stand in the first places, one in each. Who joins stands behind the
+	// others; the last one takes the place of who leaves. A reader that is told another
+	// number meanwhile finds a member all the same, or one that has just left.
+	places atomic.Pointer[[]atomic.Uint64]
+	count  atomic.Int64
+	held   *holder[*Group] // the writer's: its name among the groups
 }
+
+// fewPlaces is how many members a group has room for at first.
+const fewPlaces = 2
 
 // Name is the group's name.
 func (g *Group) Name() string { return g.name }
@@ -21,7 +30,7 @@ func (g *Group) Len() int {
 	if g == nil {
 		return 0
 	}
-	return len(*g.members.Load())
+	return int(g.count.Load())
 }
 
 // Next is the member whose turn it is; false if there is none. A caller whom a
@@ -30,25 +39,55 @@ func (g *Group) Next() (id uint64, ok bool) {
 	if g == nil {
 		return 0, false
 	}
-	members := *g.members.Load()
-	if len(members) == 0 {
+	places := *g.places.Load()
+	n := min(uint64(g.count.Load()), uint64(len(places)))
+	if n == 0 {
 		return 0, false
 	}
-	return members[(g.turn.Add(1)-1)%uint64(len(members))], true
+	id = places[(g.turn.Add(1)-1)%n].Load()
+	return id, id != 0 // none only where all has changed since the first line
 }
 
-// queues is the groups by name. Groups are few and change seldom: each change
-// copies the map.
-type queues struct {
-	groups atomic.Pointer[map[string]*Group]
+// add and remove are for one writer at a time.
+func (g *Group) add(id uint64) {
+	places, n := *g.places.Load(), int(g.count.Load())
+	if n == len(places) {
+		places = g.resize(n, 2*n)
+	}
+	places[n].Store(id)
+	g.count.Store(int64(n + 1))
 }
 
-func (q *queues) init() { q.groups.Store(&map[string]*Group{}) }
+func (g *Group) remove(id uint64) {
+	places, n := *g.places.Load(), int(g.count.Load())
+	for i := range n {
+		if places[i].Load() != id {
+			continue
+		}
+		places[i].Store(places[n-1].Load())
+		g.count.Store(int64(n - 1))
+		if len(places) > fewPlaces && n-1 <= len(places)/4 {
+			g.resize(n-1, len(places)/2)
+		}
+		return
+	}
+}
 
-func (q *queues) len() int { return len(*q.groups.Load()) }
+// resize gives the n members so many places.
+func (g *Group) resize(n, size int) []atomic.Uint64 {
+	places := make([]atomic.Uint64, size)
+	for i := range n {
+		places[i].Store((*g.places.Load())[i].Load())
+	}
+	g.places.Store(&places)
+	return places
+}
 
 // Queue finds the group of that name; nil, which has no members, if there is none.
-func (r *Registry) Queue(name []byte) *Group { return (*r.queues.groups.Load())[string(name)] }
+func (r *Registry) Queue(name []byte) *Group {
+	g, _ := r.queues.lookup(name)
+	return g
+}
 
 // Join makes the session a member of the queue group, once.
 func (r *Registry) Join(s *Session, queue string) error {
@@ -69,17 +108,18 @@ func (r *Registry) Join(s *Session, queue string) error {
 	g := r.Queue([]byte(queue))
 	if g == nil {
 		g = &Group{name: queue}
-		g.members.Store(&[]uint64{})
-		r.setQueue(queue, g)
+		g.resize(0, fewPlaces)
+		g.add(s.id)
+		var err error
+		if g.held, _, err = r.queues.claim(queue, g, false, math.MaxInt); err != nil {
+			return err
+		}
+	} else {
+		if g.Len() >= r.limits.Members {
+			return fmt.Errorf("%w: queue group %.64q has %d members", ErrLimit, queue, g.Len())
+		}
+		g.add(s.id)
 	}
-	members := *g.members.Load()
-	if len(members) >= r.limits.Members {
-		return fmt.Errorf("%w: queue group %.64q has %d members", ErrLimit, queue, len(members))
-	}
-	// A reader never looks behind the length that it loaded, so the array may
-	// be shared and grow in place.
-	members = append(members, s.id)
-	g.members.Store(&members)
 	s.queues = append(s.queues, g)
 	return nil
 }
@@ -98,26 +138,7 @@ func (r *Registry) Leave(s *Session, queue string) bool {
 func (r *Registry) leave(g *Group, id uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	members := slices.Clone(*g.members.Load())
-	if i := slices.Index(members, id); i >= 0 {
-		members = slices.Delete(members, i, i+1)
+	if g.remove(id); g.Len() == 0 {
+		r.queues.release(g.held)
 	}
-	g.members.Store(&members)
-	if len(members) == 0 {
-		r.setQueue(g.name, nil)
-	}
-}
-
-// setQueue puts the group into the map, or takes it out if it is nil.
-func (r *Registry) setQueue(name string, g *Group) {
-	next := map[string]*Group{}
-	for n, other := range *r.queues.groups.Load() {
-		if n != name {
-			next[n] = other
-		}
-	}
-	if g != nil {
-		next[name] = g
-	}
-	r.queues.groups.Store(&next)
 }

@@ -65,10 +65,10 @@ type Stats struct{ Names, Subscriptions, Queues int }
 type Registry struct {
 	limits Limits
 	topics *router.Trie[router.Subscriber]
-	names  names
+	names  names[uint64]
 
 	mu     sync.Mutex // queues: writers
-	queues queues
+	queues names[*Group]
 }
 
 // NewRegistry returns an empty registry whose sessions subscribe in the trie.
@@ -77,6 +77,13 @@ func NewRegistry(topics *router.Trie[router.Subscriber], limits Limits) *Registr
 	r.names.init()
 	r.queues.init()
 	return r
+}
+
+// Observe has the functions told which names are held now or not any more, and which
+// queue groups have members: of each in order, several at the same time. They must not
+// use the registry. Call it before there are sessions.
+func (r *Registry) Observe(name func(name string, held bool), queue func(queue string, members bool)) {
+	r.names.observe, r.queues.observe = name, queue
 }
 
 // Topics is the trie of subscriptions: ids of sessions under patterns.

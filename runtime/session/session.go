@@ -15,7 +15,7 @@ import (
 type Session struct {
 	id            uint64
 	since         int64
-	name          *holder
+	name          *holder[uint64]
 	context       abi.Attributes
 	subscriptions []subscription
 	queues        []*Group

@@ -137,13 +137,13 @@ func (r *reader) dates(file string, chain []*x509.Certificate) {
 	for _, cert := range chain {
 		switch {
 		case r.now.After(cert.NotAfter):
-			r.warn("a certificate has expired: clients will refuse it; renew it, weft takes up the new file by itself",
+			r.warn("a certificate has expired: the other side will refuse it; renew it, weft takes up the new file by itself",
 				"file", file, "subject", cert.Subject.String(), "expired", cert.NotAfter.UTC())
 		case r.now.Add(soon).After(cert.NotAfter):
 			r.warn("a certificate is about to expire: renew it, weft takes up the new file by itself",
 				"file", file, "subject", cert.Subject.String(), "expires", cert.NotAfter.UTC())
 		case r.now.Before(cert.NotBefore):
-			r.warn("a certificate is not valid yet: clients will refuse it; look at the clocks of this machine and of the CA",
+			r.warn("a certificate is not valid yet: the other side will refuse it; look at the clocks of this machine and of the CA",
 				"file", file, "subject", cert.Subject.String(), "valid_from", cert.NotBefore.UTC())
 		}
 		if r.notAfter.IsZero() || cert.NotAfter.Before(r.notAfter) {
@@ -152,19 +152,20 @@ func (r *reader) dates(file string, chain []*x509.Certificate) {
 	}
 }
 
-// authorities adds a file's CA certificates to a pool.
-func (r *reader) authorities(pool *x509.CertPool, file string) {
-	content, ok := r.file(file, "write the path of the CA certificates in PEM that clients' certificates come from")
+// authorities adds a file's CA certificates to a pool; whose says who those are whose
+// certificates come from them.
+func (r *reader) authorities(pool *x509.CertPool, file, whose string) {
+	content, ok := r.file(file, "write the path of the CA certificates in PEM that "+whose+"' certificates come from")
 	if !ok {
 		return
 	}
 	for _, cert := range r.certificates(file, content) {
 		pool.AddCert(cert)
 		if cert.BasicConstraintsValid && !cert.IsCA {
-			r.warn("a certificate among the clients' CAs is not that of a CA: what it has signed is refused", "file", file, "subject", cert.Subject.String())
+			r.warn("a certificate among the "+whose+"' CAs is not that of a CA: what it has signed is refused", "file", file, "subject", cert.Subject.String())
 		}
 		if r.now.After(cert.NotAfter) {
-			r.warn("a CA of clients has expired: their certificates are refused", "file", file, "subject", cert.Subject.String(), "expired", cert.NotAfter.UTC())
+			r.warn("a CA of "+whose+" has expired: their certificates are refused", "file", file, "subject", cert.Subject.String(), "expired", cert.NotAfter.UTC())
 		}
 	}
 }

@@ -7,14 +7,11 @@
 package tlsconf
 
 import (
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -92,36 +89,9 @@ type Config struct {
 // Source is a TLS configuration that follows its files. Its methods may be called
 // from any goroutine.
 type Source struct {
+	following
 	cfg  Config
 	base *tls.Config // what servers hold: it asks current for every connection
-
-	current atomic.Pointer[snapshot]
-
-	mu       sync.Mutex // held by Reload
-	reloads  atomic.Uint64
-	failures atomic.Uint64
-}
-
-// snapshot is what the files said at one time.
-type snapshot struct {
-	tls      *tls.Config
-	files    []File
-	notAfter time.Time
-}
-
-// File is a file that was read.
-type File struct {
-	Path string
-	// Sum is the SHA-256 of its content.
-	Sum [sha256.Size]byte
-}
-
-// Stats counts what became of changed files.
-type Stats struct {
-	// Reloads counts reloads that took effect, Failures those that did not.
-	Reloads, Failures uint64
-	// NotAfter is when the first of the certificates in use expires.
-	NotAfter time.Time
 }
 
 // New reads the files. The error wraps ErrConfig and has every fault of every file.
@@ -139,15 +109,13 @@ func New(cfg Config) (*Source, error) {
 		return nil, err
 	}
 	s := &Source{cfg: cfg}
-	first, err := s.read()
-	if err != nil {
+	if err := s.follow(s.readAll); err != nil {
 		return nil, err
 	}
-	s.current.Store(first)
 	// Tickets are sealed with the keys of base, which crypto/tls makes and turns
 	// over every day; so a session can be resumed after a reload. What it may be
 	// resumed for is checked against the current CAs.
-	s.base = first.tls.Clone()
+	s.base = s.current.Load().tls.Clone()
 	s.base.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return s.current.Load().tls, nil }
 	return s, nil
 }
@@ -170,47 +138,8 @@ func (c *Config) validate() error {
 // always, must not be changed, and serves each new connection by what was read last.
 func (s *Source) TLS() *tls.Config { return s.base }
 
-// Files are those that were read last, for a watcher.
-func (s *Source) Files() []File { return s.current.Load().files }
-
-// Stats counts the reloads.
-func (s *Source) Stats() Stats {
-	return Stats{Reloads: s.reloads.Load(), Failures: s.failures.Load(), NotAfter: s.current.Load().notAfter}
-}
-
-// Reload reads the files again. New connections get what they say now; those that
-// are open stay as they are. On an error everything is as it was. It does nothing
-// if no file has changed.
-func (s *Source) Reload() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	next, err := s.read()
-	if err != nil {
-		s.failures.Add(1)
-		return err
-	}
-	if sameFiles(s.current.Load().files, next.files) {
-		return nil
-	}
-	s.current.Store(next)
-	s.reloads.Add(1)
-	return nil
-}
-
-func sameFiles(a, b []File) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
-}
-
-// read makes a snapshot of the files as they are now.
-func (s *Source) read() (*snapshot, error) {
+// readAll makes a snapshot of the files as they are now.
+func (s *Source) readAll() (*snapshot, error) {
 	c := &s.cfg
 	r := reader{now: c.Now(), log: c.Logger}
 	t := &tls.Config{MinVersion: c.MinVersion, NextProtos: c.ALPN, Time: c.Now}
@@ -220,7 +149,7 @@ func (s *Source) read() (*snapshot, error) {
 	if len(c.ClientCAs) > 0 {
 		t.ClientCAs = x509.NewCertPool()
 		for _, file := range c.ClientCAs {
-			r.authorities(t.ClientCAs, file)
+			r.authorities(t.ClientCAs, file, "clients")
 		}
 	}
 	switch c.ClientAuth {

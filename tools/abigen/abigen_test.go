@@ -68,7 +68,7 @@ func TestLoad(t *testing.T) {
 		"ExportOnTick":    ` "weft_on_tick"`,
 		"FlagEmitted":     "Flags 8",
 		"MetricHistogram": "MetricKind 2",
-		"Minor":           " 0",
+		"Minor":           " 1",
 	} {
 		if got[name] != want {
 			t.Errorf("%s: got %q, want %q", name, got[name], want)

@@ -2,7 +2,9 @@ package clients
 
 import (
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"strings"
@@ -246,4 +248,53 @@ func TestMosquittoExpiry(t *testing.T) {
 	}
 	m := w.subscribe("5", "%t %p", "-t", "short/#", "-q", "1")
 	m.hears("short/b b")
+}
+
+// TestMosquittoBlocked: a client whose address is blocked is refused, and gets in again
+// when it is not.
+func TestMosquittoBlocked(t *testing.T) {
+	w := start(t, strings.Replace(broker, `api: {address: ""}`, `api: {address: "127.0.0.1:0"}`, 1))
+	w.publish("5", "-t", "a", "-m", "x")
+	call := func(method, body string) {
+		t.Helper()
+		r, err := http.Post("http://"+w.address("api")+"/weft.v1.FastPath/"+method, "application/json", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = r.Body.Close() }()
+		if r.StatusCode != http.StatusOK {
+			text, _ := io.ReadAll(r.Body)
+			t.Fatalf("%s: %s: %s", method, r.Status, text)
+		}
+	}
+	call("Block", `{"source": "127.0.0.1", "ttl": "3600s"}`)
+	if code := w.run("mosquitto_pub", "5", "-t", "a", "-m", "x").wait(); code == 0 {
+		t.Error("who is blocked has published")
+	}
+	call("Unblock", `{"source": "127.0.0.1"}`)
+	w.publish("5", "-t", "a", "-m", "x")
+}
+
+// TestNetcatBlocked: datagrams that nc sends are counted by what became of them.
+func TestNetcatBlocked(t *testing.T) {
+	w := start(t, "listeners: [{name: packets, address: \"127.0.0.1:0\", frame: mcp-dgram, filter: {deny: [127.0.0.1]}}]\napi: {address: \"127.0.0.1:0\"}\n")
+	host, port, err := net.SplitHostPort(w.address("packets"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc := exec.Command(need(t, "nc"), "-u", "-w", "1", host, port)
+	nc.Stdin = strings.NewReader("12345678")
+	if out, err := nc.CombinedOutput(); err != nil && len(out) > 0 {
+		t.Fatalf("%v: %s", err, out)
+	}
+	const want = `weft_filter_packets_total{enforcer="engine",listener="packets",reason="denied"} 1`
+	for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		shown := metrics(t, w.address("api"))
+		if strings.Contains(shown, want) {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("never: %s\n%s", want, shown)
+		}
+	}
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/weftrun/weft/tools/load"
+	"github.com/weftrun/weft/tools/program"
 )
 
 var update = flag.Bool("update", false, "write golden files")
@@ -68,10 +69,10 @@ func TestServersStartAndEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = conn.Close()
-		if !strings.Contains(p.tail(), "fake server "+p.name) {
-			t.Errorf("log %q", p.tail())
+		if !strings.Contains(p.Tail(), "fake server "+p.name) {
+			t.Errorf("log %q", p.Tail())
 		}
-		if rss, err := load.ProcessMemory(p.pid()); err != nil || rss == 0 {
+		if rss, err := load.ProcessMemory(p.PID()); err != nil || rss == 0 {
 			t.Errorf("the pid is not the server's: %d bytes, %v", rss, err)
 		}
 	}
@@ -79,7 +80,7 @@ func TestServersStartAndEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, p := range running {
-		if !gone(p.pid()) {
+		if !gone(p.PID()) {
 			t.Errorf("%s still runs", p.name)
 		}
 		if err := p.stop(); err != nil {
@@ -100,8 +101,8 @@ func TestStubbornServerIsKilled(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
-	if !gone(running[0].pid()) || time.Since(started) < graceTime {
-		t.Errorf("gone: %t after %v", gone(running[0].pid()), time.Since(started))
+	if !gone(running[0].PID()) || time.Since(started) < graceTime {
+		t.Errorf("gone: %t after %v", gone(running[0].PID()), time.Since(started))
 	}
 }
 
@@ -110,7 +111,7 @@ func TestServerThatDiesSaysWhy(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "dies ended at once") || !strings.Contains(err.Error(), "fake server dies") {
 		t.Errorf("got %v", err)
 	}
-	if err := stop(); err != nil || !gone(running[0].pid()) {
+	if err := stop(); err != nil || !gone(running[0].PID()) {
 		t.Errorf("the other one was left behind: %v", err)
 	}
 }
@@ -127,12 +128,12 @@ func TestUsage(t *testing.T) {
 		"not defined: -fast":          "--fast",
 	} {
 		var out, words bytes.Buffer
-		if code := mainCode(t.Context(), strings.Fields(args), &out, &words); code != exitUsage || !strings.Contains(words.String(), want) {
+		if code := program.Run(t.Context(), "compare", tool, strings.Fields(args), &out, &words); code != program.ExitUsage || !strings.Contains(words.String(), want) {
 			t.Errorf("%s: exit %d, %q", args, code, words.String())
 		}
 	}
 	var words bytes.Buffer
-	if code := mainCode(t.Context(), []string{"--help"}, &bytes.Buffer{}, &words); code != exitOK || !strings.Contains(words.String(), "-rounds") {
+	if code := program.Run(t.Context(), "compare", tool, []string{"--help"}, &bytes.Buffer{}, &words); code != program.ExitOK || !strings.Contains(words.String(), "-rounds") {
 		t.Errorf("help: exit %d, %q", code, words.String())
 	}
 }
@@ -220,7 +221,7 @@ func TestAgainstNATS(t *testing.T) {
 	}
 	var out, words bytes.Buffer
 	args := strings.Fields("--peers nats --rounds 2 --seconds 0.2 --connections 200 --json")
-	if code := mainCode(t.Context(), args, &out, &words); code != exitOK {
+	if code := program.Run(t.Context(), "compare", tool, args, &out, &words); code != program.ExitOK {
 		t.Fatalf("exit %d: %s", code, words.String())
 	}
 	var r report

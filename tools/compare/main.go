@@ -22,17 +22,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
-)
 
-// Exit codes.
-const (
-	exitOK      = 0
-	exitRuntime = 1
-	exitUsage   = 2
+	"github.com/weftrun/weft/tools/program"
 )
 
 // options are the command line.
@@ -47,27 +40,15 @@ type options struct {
 	json        bool
 }
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := mainCode(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
-}
+func main() { program.Main("compare", tool) }
 
-func mainCode(ctx context.Context, args []string, out, words io.Writer) int {
+// tool is the program.
+func tool(ctx context.Context, args []string, out, words io.Writer) error {
 	o, err := parse(args, words)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		return exitOK
-	case err != nil:
-		say(words, "compare: %v", err)
-		return exitUsage
+	if err != nil {
+		return program.Usage(err)
 	}
-	if err := compare(ctx, o, out, words); err != nil {
-		say(words, "compare: %v", err)
-		return exitRuntime
-	}
-	return exitOK
+	return compare(ctx, o, out, words)
 }
 
 func parse(args []string, words io.Writer) (options, error) {
@@ -135,21 +116,17 @@ func compare(ctx context.Context, o options, out, words io.Writer) (err error) {
 	report := newReport(o, found)
 	for _, name := range o.scenarios {
 		s, _ := scenarioCalled(name)
-		say(words, "%s: %s", s.name, s.about)
+		program.Say(words, "%s: %s", s.name, s.about)
 		started := time.Now()
 		rows, err := s.run(ctx, s, o, found, words)
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 		report.add(s, rows)
-		say(words, "%s: done in %.0f s", s.name, time.Since(started).Seconds())
+		program.Say(words, "%s: done in %.0f s", s.name, time.Since(started).Seconds())
 	}
 	if o.json {
 		return report.writeJSON(out)
 	}
 	return report.writeTable(out)
-}
-
-func say(w io.Writer, format string, args ...any) {
-	_, _ = fmt.Fprintf(w, format+"\n", args...) // words to a person may be lost
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/weftrun/weft/tools/load"
+	"github.com/weftrun/weft/tools/program"
 )
 
 // maxConnections keeps the driver below the limit of 20,000 open files that a
@@ -28,7 +29,7 @@ func memory(ctx context.Context, _ scenario, o options, servers []server, words 
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", s.name, err)
 		}
-		say(words, "  %-10s %.0f bytes a connection (%d connections)", s.name, bytes, o.connections)
+		program.Say(words, "  %-10s %.0f bytes a connection (%d connections)", s.name, bytes, o.connections)
 		rows = append(rows, row{server: s, bytes: []float64{bytes}})
 	}
 	return rows, nil
@@ -45,7 +46,7 @@ func idle(ctx context.Context, s server, n int) (bytes float64, err error) {
 	if err := pause(ctx, settleTime/4); err != nil {
 		return 0, err
 	}
-	empty, err := load.ProcessMemory(p.pid())
+	empty, err := load.ProcessMemory(p.PID())
 	if err != nil {
 		return 0, err
 	}
@@ -61,7 +62,7 @@ func idle(ctx context.Context, s server, n int) (bytes float64, err error) {
 	if err := pause(ctx, settleTime); err != nil {
 		return 0, err
 	}
-	full, err := load.ProcessMemory(p.pid())
+	full, err := load.ProcessMemory(p.PID())
 	if err != nil {
 		return 0, err
 	}
@@ -70,7 +71,7 @@ func idle(ctx context.Context, s server, n int) (bytes float64, err error) {
 
 // exchange opens n connections, some at a time, each with one exchange: the
 // handshake's, or a message whose acknowledgement comes back.
-func exchange(ctx context.Context, p *process, n int) ([]net.Conn, error) {
+func exchange(ctx context.Context, p *running, n int) ([]net.Conn, error) {
 	protocol, err := p.protocol()
 	if err != nil {
 		return nil, err

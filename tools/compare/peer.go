@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +12,8 @@ import (
 
 	"github.com/weftrun/weft/runtime/frame"
 	"github.com/weftrun/weft/tools/load"
+	"github.com/weftrun/weft/tools/process"
+	"github.com/weftrun/weft/tools/program"
 )
 
 // peer is one server to compare.
@@ -43,7 +44,7 @@ var peers = []peer{
 	{
 		name: "nats", version: "--version", separator: ".",
 		locate: func(ctx context.Context, _ options, dir string) (string, error) {
-			return build(ctx, dir, "nats-server", "github.com/nats-io/nats-server/v2")
+			return process.Build(ctx, dir, "nats-server", "github.com/nats-io/nats-server/v2")
 		},
 		command: func(_, _ string, port int) ([]string, error) {
 			return []string{"-a", "127.0.0.1", "-p", fmt.Sprint(port)}, nil
@@ -113,7 +114,7 @@ func find(ctx context.Context, o options, dir string, words io.Writer) ([]server
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 		if path == "" {
-			say(words, "%s is not installed and is left out (%s)", name, p.remedy)
+			program.Say(words, "%s is not installed and is left out (%s)", name, p.remedy)
 			continue
 		}
 		found = append(found, server{p, path, versionOf(ctx, path, p.version)})
@@ -143,20 +144,11 @@ func look(name string) func(context.Context, options, string) (string, error) {
 	}
 }
 
-func build(ctx context.Context, dir, name, pkg string) (string, error) {
-	path := filepath.Join(dir, name)
-	out, err := exec.CommandContext(ctx, "go", "build", "-o", path, pkg).CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("building %s: %w\n%s", pkg, err, out)
-	}
-	return path, nil
-}
-
 func locateWeft(ctx context.Context, o options, dir string) (string, error) {
 	if o.weft != "" {
 		return exec.LookPath(o.weft)
 	}
-	return build(ctx, dir, "weft", "github.com/weftrun/weft/tools/weft")
+	return process.Build(ctx, dir, "weft", "github.com/weftrun/weft/tools/weft")
 }
 
 // weftConfig is the cold chain of the default configuration with one listener:
@@ -193,7 +185,7 @@ log: {level: warn}
 `
 
 func weftCommand(_, dir string, port int) ([]string, error) {
-	api, err := freePort()
+	api, err := process.FreePort()
 	if err != nil {
 		return nil, err
 	}
@@ -215,7 +207,7 @@ log: {level: warn}
 `
 
 func weftMQTTCommand(_, dir string, port int) ([]string, error) {
-	api, err := freePort()
+	api, err := process.FreePort()
 	if err != nil {
 		return nil, err
 	}
@@ -229,13 +221,4 @@ func weftProtocol() (load.Protocol, error) {
 		return nil, fmt.Errorf("weft has no preset mcp-seq")
 	}
 	return &load.Frames{Codec: format, Hello: load.TokenHello([]byte(tokenKey), time.Hour), AwaitHello: true}, nil
-}
-
-func freePort() (int, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("looking for a free port: %w", err)
-	}
-	port := ln.Addr().(*net.TCPAddr).Port
-	return port, ln.Close()
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/weftrun/weft/tools/load"
+	"github.com/weftrun/weft/tools/program"
 )
 
 // report is everything that was measured; its JSON field names are stable.
@@ -182,7 +183,7 @@ func (r *report) writeTable(w io.Writer) error {
 		}
 		for _, row := range s.Rows {
 			if c := row.Wrong; !c.Clean() {
-				say(w, "  %s: %d lost, %d twice, %d out of order, %d foreign, %d not sent", row.Name, c.Lost, c.Duplicates, c.OutOfOrder, c.Foreign, c.Unsent)
+				program.Say(w, "  %s: %d lost, %d twice, %d out of order, %d foreign, %d not sent", row.Name, c.Lost, c.Duplicates, c.OutOfOrder, c.Foreign, c.Unsent)
 			}
 		}
 	}
@@ -191,15 +192,15 @@ func (r *report) writeTable(w io.Writer) error {
 
 func (s scenarioReport) write(t io.Writer) {
 	if s.Rows[0].Bytes != nil {
-		say(t, "  server\tbytes a connection\tratio")
+		program.Say(t, "  server\tbytes a connection\tratio")
 		for _, row := range s.Rows {
-			say(t, "  %s\t%.0f\t%.2f", row.Name, row.Bytes.Median, row.Ratio)
+			program.Say(t, "  %s\t%.0f\t%.2f", row.Name, row.Bytes.Median, row.Ratio)
 		}
 		return
 	}
-	say(t, "  server\tk msg/s\tratio\tserver CPU us\tratio\tp50\tp99")
+	program.Say(t, "  server\tk msg/s\tratio\tserver CPU us\tratio\tp50\tp99")
 	for _, row := range s.Rows {
-		say(t, "  %s\t%s\t%.2f\t%s\t%.2f\t%s\t%s", row.Name, row.Rate.text(1e-3, "%.0f"), row.Ratio,
+		program.Say(t, "  %s\t%s\t%.2f\t%s\t%.2f\t%s\t%s", row.Name, row.Rate.text(1e-3, "%.0f"), row.Ratio,
 			row.CPU.text(1, "%.3f"), row.CPURatio, row.P50.times(), row.P99.times())
 	}
 }

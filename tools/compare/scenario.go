@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/weftrun/weft/tools/load"
+	"github.com/weftrun/weft/tools/program"
 )
 
 // scenario is one load on all servers.
@@ -84,7 +85,7 @@ type row struct {
 const jsonPayload = `{"truck":"{n}","temperature":4.2,"bench":"{stamp}","pad":"{pad}"}`
 
 // config is the load on one server.
-func (s scenario) config(p *process, o options) (load.Config, error) {
+func (s scenario) config(p *running, o options) (load.Config, error) {
 	protocol, err := p.protocol()
 	if err != nil {
 		return load.Config{}, err
@@ -108,7 +109,7 @@ func (s scenario) config(p *process, o options) (load.Config, error) {
 		Address: p.address, Protocol: protocol, Mode: load.Closed, Publishers: s.publishers, Subscribers: s.subscribers,
 		Topics: topics, Subscribe: load.Partition(topics, min(s.subscribers, len(topics))), Payload: payload,
 		Warmup: 500 * time.Millisecond, Duration: time.Duration(o.seconds * float64(time.Second)), Drain: 2 * time.Second,
-		ServerPID: p.pid(), Window: max(1, o.window*128/s.size),
+		ServerPID: p.PID(), Window: max(1, o.window*128/s.size),
 	}
 	if s.rate > 0 {
 		c.Mode, c.Rate = load.Open, s.rate
@@ -134,10 +135,10 @@ func traffic(ctx context.Context, s scenario, o options, servers []server, words
 			rows[i].server = p.server
 			result, err := s.once(ctx, p, o)
 			if err != nil {
-				return nil, fmt.Errorf("%s, round %d: %w; the server's last words:\n%s", p.name, round+1, err, p.tail())
+				return nil, fmt.Errorf("%s, round %d: %w; the server's last words:\n%s", p.name, round+1, err, p.Tail())
 			}
 			rows[i].results = append(rows[i].results, result)
-			say(words, "  round %d %-10s %10.0f msg/s, server CPU %.3f us, p50 %v, p99 %v", round+1, p.name, result.Measured.Rate,
+			program.Say(words, "  round %d %-10s %10.0f msg/s, server CPU %.3f us, p50 %v, p99 %v", round+1, p.name, result.Measured.Rate,
 				result.Server.PerMessage, time.Duration(result.Latency.P50), time.Duration(result.Latency.P99))
 		}
 	}
@@ -149,7 +150,7 @@ func speakingMQTT(servers []server) []server {
 }
 
 // once is one round on one server, bounded in time.
-func (s scenario) once(ctx context.Context, p *process, o options) (*load.Result, error) {
+func (s scenario) once(ctx context.Context, p *running, o options) (*load.Result, error) {
 	c, err := s.config(p, o)
 	if err != nil {
 		return nil, err

@@ -79,7 +79,7 @@ func load(t testing.TB, wasm []byte, config string, memory int64) *plugins.Plugi
 			Log: &hostfuncs.LogGrant{}, Metrics: &hostfuncs.MetricsGrant{}, Clock: &hostfuncs.ClockGrant{},
 			Random: &hostfuncs.RandomGrant{}, KV: &hostfuncs.KVGrant{Namespace: "n"}, WASI: &hostfuncs.WASIGrant{},
 			Publish: &hostfuncs.PublishGrant{Topics: []string{"#"}}, Subscribe: &hostfuncs.SubscribeGrant{Topics: []string{"#", "queue:#"}},
-			HTTP: &hostfuncs.HTTPGrant{},
+			HTTP: &hostfuncs.HTTPGrant{}, Filter: &hostfuncs.FilterGrant{},
 		},
 	})
 	if err != nil {

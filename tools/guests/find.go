@@ -36,7 +36,7 @@ var places = []struct {
 	{"plugins/std", beside},
 	{"examples", beside},
 	{"abi/vectors/guests", func(folder string) string {
-		return "abi/vectors/v1.0/" + filepath.Base(folder) + ".wasm"
+		return "abi/vectors/v1.1/" + filepath.Base(folder) + ".wasm"
 	}},
 	{"tools/guests/testdata", beside},
 	{"tools/soak", beside},

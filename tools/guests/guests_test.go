@@ -51,7 +51,7 @@ func TestFind(t *testing.T) {
 	}
 	want := []string{
 		"rust plugins/std/a/a.wasm", "assemblyscript plugins/std/b/b.wasm",
-		"go examples/e/plugin/plugin.wasm", "rust abi/vectors/v1.0/rust.wasm",
+		"go examples/e/plugin/plugin.wasm", "rust abi/vectors/v1.1/rust.wasm",
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("got %q", got)

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -55,11 +56,26 @@ type Config struct {
 	// Request mode has none.
 	Subscribers int
 	// Topics are used in turn by each publisher. Default: one topic, "bench".
-	// Formats without a topic field ignore the names.
+	// Formats without a topic field ignore the names. Each is a Template.
 	Topics []string
 	// Subscribe lists the patterns of each subscriber: entry i modulo the
-	// length is that of subscriber i. Default: all Topics for each.
+	// length is that of subscriber i. Default: all Topics for each, with + for a
+	// level that differs between messages.
 	Subscribe [][]string
+	// Base is the number of the first publisher, of Of that several runs have
+	// together: messages of the others' publishers are told apart. Of 0: this run has
+	// all. FirstSubscriber is the number of the first subscriber.
+	Base, Of, FirstSubscriber int
+	// Steps are rates to pass through, each for a time, in Open mode, instead of Rate
+	// and Duration.
+	Steps []Step
+	// Checks say what answers and deliveries must be like.
+	Checks *Checks
+	// Width is how long an interval of Result.Series is; 0 is chosen.
+	Width time.Duration
+	// Gate is called when everything is connected, and sending begins when it returns
+	// nil; nil: at once.
+	Gate func(ctx context.Context) error
 	// Payload says what messages carry.
 	Payload Payload
 	// Warmup precedes the measurement. Its messages count for losses and order
@@ -111,6 +127,17 @@ func Series(pattern string, n int) []string {
 // withDefaults fills in what was left at zero and refuses what cannot run.
 func (c Config) withDefaults() (Config, error) {
 	setDefault(&c.Mode, Closed)
+	if c.Of == 0 {
+		c.Of = c.Base + c.Publishers
+		setDefault(&c.Of, 1)
+	}
+	if len(c.Steps) > 0 && c.Mode == Open && c.Rate == 0 && c.Duration == 0 {
+		c.Rate = c.Steps[0].From
+		for _, s := range c.Steps {
+			c.Duration += s.For
+			c.Rate = max(c.Rate, s.From, s.To)
+		}
+	}
 	setDefault(&c.Window, 10_000)
 	setDefault(&c.Publishers, 1)
 	setDefault(&c.Drain, time.Second)
@@ -120,7 +147,11 @@ func (c Config) withDefaults() (Config, error) {
 		c.Topics = []string{"bench"}
 	}
 	if len(c.Subscribe) == 0 {
-		c.Subscribe = [][]string{c.Topics}
+		patterns := make([]string, len(c.Topics))
+		for n, topic := range c.Topics {
+			patterns[n] = (&Template{text: topic}).wildcards(n)
+		}
+		c.Subscribe = [][]string{patterns}
 	}
 	if c.Sample == 0 {
 		c.Sample = 64
@@ -161,8 +192,14 @@ func (c Config) validate() error {
 		return bad("request mode has no subscribers: answers come back on the publisher's connection")
 	case c.Mode != Request && c.Payload.Template != "" && !strings.Contains(c.Payload.Template, "{stamp}"):
 		return bad("the payload template %.60q has no {stamp}, by which a message is recognised", c.Payload.Template)
+	case c.Mode != Request && c.stampless():
+		return bad("%s carries nothing by which a delivery is recognised: only request mode measures it", c.Protocol.Name())
+	case len(c.Steps) > 0 && c.Mode != Open:
+		return bad("steps of rates belong to open mode")
 	case c.Publishers < 1 || c.Publishers > MaxPublishers:
 		return bad("%d publishers: expected 1 to %d", c.Publishers, MaxPublishers)
+	case c.Base < 0 || c.Base+c.Publishers > c.Of || c.Of > MaxPublishers:
+		return bad("publishers %d to %d of %d, and at most %d", c.Base, c.Base+c.Publishers-1, c.Of, MaxPublishers)
 	case c.Subscribers < 0:
 		return bad("%d subscribers", c.Subscribers)
 	case len(c.Topics) > MaxTopics:
@@ -172,5 +209,11 @@ func (c Config) validate() error {
 	case c.Warmup < 0 || c.Drain < 0 || c.Timeout < 0 || c.Duration < 0:
 		return bad("a negative time")
 	}
-	return nil
+	return validSteps(c.Steps)
+}
+
+// stampless tells whether messages have no room for a stamp.
+func (c *Config) stampless() bool {
+	s, ok := c.Protocol.(stampless)
+	return ok && s.Stampless()
 }

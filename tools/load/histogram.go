@@ -18,6 +18,9 @@ const histogramMax = int64(time.Hour)
 // NewHistogram returns an empty histogram.
 func NewHistogram() *Histogram { return &Histogram{hdr.New(64, histogramMax, 3)} }
 
+// newCoarse returns an empty histogram with two significant digits, an eighth as large.
+func newCoarse() *Histogram { return &Histogram{hdr.New(64, histogramMax, 2)} }
+
 // Record adds one latency. One outside the range counts as the nearest inside.
 func (h *Histogram) Record(ns int64) {
 	_ = h.h.RecordValue(min(max(ns, 0), histogramMax)) // cannot fail within the range
@@ -70,7 +73,7 @@ func (h *Histogram) UnmarshalJSON(b []byte) error {
 	if err != nil {
 		return fmt.Errorf("decoding the histogram: %w", err)
 	}
-	h.h = hdr.New(64, histogramMax, 3)
+	h.h = hdr.New(64, histogramMax, int(decoded.SignificantFigures()))
 	h.h.Merge(decoded)
 	return nil
 }

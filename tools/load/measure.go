@@ -32,15 +32,23 @@ func (r *run) measure() (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	if r.cfg.Mode == Open {
+		r.plan = newSchedule(&r.cfg)
+	}
+	r.series = newSeries(widthOf(&r.cfg), r.started+int64(r.cfg.Warmup), &r.cfg)
+	r.moments = append(r.moments[:0], first)
+	for _, s := range r.subscribers {
+		s.begin.Store(r.series)
+	}
 	defer r.places()()
 	sent := r.send()
 	first, last, err := r.supervise(first, sent)
 	r.stopSending(sent)
 	if err != nil {
-		return nil, err
+		return r.cutShort(first, err)
 	}
 	if err := r.drain(); err != nil {
-		return nil, err
+		return r.cutShort(first, err)
 	}
 	if r.cfg.Duration == 0 { // a count: what matters is when the last one came
 		if last, err = r.moment(); err != nil {
@@ -49,10 +57,30 @@ func (r *run) measure() (*Result, error) {
 		last.at = max(r.lastArrival(), first.at+1)
 	}
 	if err := r.cause(); err != nil {
-		return nil, err
+		return r.cutShort(first, err)
 	}
 	r.close()
+	r.moments = append(r.moments, last)
 	return r.result(first, last), nil
+}
+
+// cutShort sums up what was measured until a connection failed, and hands on why. The
+// publishers have ended.
+func (r *run) cutShort(from moment, why error) (*Result, error) {
+	if r.outer.Err() != nil || r.measureFrom.Load() == math.MaxInt64 {
+		return nil, why
+	}
+	r.cfg.ServerPID = 0 // it may be gone
+	to, err := r.moment()
+	if err != nil {
+		return nil, why
+	}
+	to.at = max(to.at, from.at+1)
+	r.close()
+	r.moments = append(r.moments, to)
+	out := r.result(from, to)
+	out.CutOff = why.Error()
+	return out, why
 }
 
 // maxPlaces bounds how many publishers sleep on time.
@@ -83,6 +111,7 @@ func (r *run) send() <-chan struct{} {
 			}
 		}
 		r.latency[i] = NewHistogram()
+		p.recent.series = r.series
 		group.Go(func() {
 			if err := r.publish(p, limit); err != nil {
 				r.cancel(err)
@@ -121,6 +150,8 @@ func (r *run) supervise(first moment, sent <-chan struct{}) (from, to moment, er
 	}
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
+	fine := time.NewTicker(time.Duration(r.series.width))
+	defer fine.Stop()
 	from = first
 	shown, moved := first, first
 	for {
@@ -133,6 +164,8 @@ func (r *run) supervise(first moment, sent <-chan struct{}) (from, to moment, er
 					return from, to, err
 				}
 				r.measureFrom.Store(from.at)
+				r.moments = append(r.moments, from)
+				fine.Reset(time.Duration(r.series.width)) // intervals end with a tick
 			}
 		case <-sent:
 			to, err = r.moment()
@@ -140,6 +173,14 @@ func (r *run) supervise(first moment, sent <-chan struct{}) (from, to moment, er
 		case <-over:
 			to, err = r.moment()
 			return from, to, err
+		case <-fine.C:
+			now, err := r.moment()
+			if err != nil {
+				return from, to, err
+			}
+			if len(r.moments) < 4*maxIntervals {
+				r.moments = append(r.moments, now)
+			}
 		case <-ticker.C:
 			now, err := r.moment()
 			if err != nil {
@@ -277,7 +318,18 @@ func (r *run) result(from, to moment) *Result {
 			return p.ring.sent(p.sent.Load(), topic)
 		}))
 		out.Histogram.Merge(s.latency)
+		s.recent.finish()
+		r.gather(out, s.checker)
 	}
+	for _, p := range r.publishers {
+		p.recent.finish()
+		r.gather(out, p.checker)
+	}
+	if r.cfg.Checks != nil && out.Checked == nil {
+		out.Checked = &Checked{Kinds: map[string]uint64{}}
+	}
+	out.Series = r.series.intervals(r.moments, to, r.schedule(), r.cfg.Subscribers > 0 || r.cfg.Mode == Request)
+	out.Steps = r.steps(out.Series, to)
 	out.Latency = out.Histogram.Summary()
 	if c.ServerPID > 0 {
 		out.Server = newCPU(to.server-from.server, m.messages())
@@ -286,4 +338,48 @@ func (r *run) result(from, to moment) *Result {
 		out.Driver = newCPU(to.driver-from.driver, m.messages())
 	}
 	return out
+}
+
+// gather adds what a connection's checks found.
+func (r *run) gather(out *Result, c *checker) {
+	if c.out.Passed+c.out.Failed == 0 {
+		return
+	}
+	if out.Checked == nil {
+		out.Checked = &Checked{}
+	}
+	out.Checked.Merge(&c.out)
+}
+
+// schedule is that of times since the run's epoch, nil if there is none.
+func (r *run) schedule() *schedule {
+	if r.plan == nil {
+		return nil
+	}
+	moved := &schedule{parts: append([]part(nil), r.plan.parts...)}
+	for i := range moved.parts {
+		moved.parts[i].at += float64(r.started) / 1e9
+	}
+	return moved
+}
+
+// steps puts the intervals of the series together to those of the ramp.
+func (r *run) steps(series []Interval, last moment) []Interval {
+	var list []Interval
+	end := r.series.start
+	for _, step := range r.cfg.Steps {
+		start := end
+		end += int64(step.For)
+		if start >= last.at {
+			break
+		}
+		h := newCoarse()
+		for _, i := range series {
+			if middle := r.series.start + int64((i.From+i.Seconds/2)*1e9); middle >= start && middle < end {
+				h.Merge(i.Histogram)
+			}
+		}
+		list = append(list, r.series.interval(start, min(end, last.at), h, r.moments, r.schedule(), r.cfg.Subscribers > 0))
+	}
+	return list
 }

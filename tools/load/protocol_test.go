@@ -2,11 +2,14 @@ package load_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/weftrun/weft/runtime/frame"
 	"github.com/weftrun/weft/runtime/websocket"
@@ -38,7 +41,7 @@ func wires(tb testing.TB) []wire {
 			return dst
 		}, noise})
 	}
-	mqtt := &load.MQTT{}
+	mqtt, mqtt5 := &load.MQTT{}, &load.MQTT{Version: 5, QoS: 1}
 	for _, name := range []string{"mcp-seq", "line"} {
 		format, _ := frame.Preset(name)
 		p := &load.WebSocket{Inner: &load.Frames{Codec: format}}
@@ -58,6 +61,15 @@ func wires(tb testing.TB) []wire {
 			dst, _ = mqtt.Append(dst, load.Publication{Topic: topic, Payload: payload})
 			return dst
 		}, []byte{0xd0, 0}},
+		wire{mqtt5, func(dst []byte, topic string, payload []byte) []byte {
+			dst, _ = mqtt5.Append(dst, load.Publication{Topic: topic, Seq: 7, Payload: payload})
+			return dst
+		}, []byte{0x40, 3, 0, 1, 0x10}},
+		wire{&load.API{}, func(dst []byte, _ string, payload []byte) []byte {
+			message := protowire.AppendBytes(protowire.AppendTag(nil, 3, protowire.BytesType), payload)
+			event := protowire.AppendBytes(protowire.AppendTag(nil, 2, protowire.BytesType), message)
+			return append(binary.BigEndian.AppendUint32(append(dst, 0), uint32(len(event))), event...)
+		}, []byte("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")},
 		wire{&load.Redis{}, func(dst []byte, topic string, payload []byte) []byte {
 			return append(append(fmt.Appendf(dst, "*3\r\n$7\r\nmessage\r\n$%d\r\n%s\r\n$%d\r\n", len(topic), topic, len(payload)), payload...), "\r\n"...)
 		}, []byte(":1\r\n")},

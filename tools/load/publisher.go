@@ -21,7 +21,12 @@ type publisher struct {
 
 	sent     atomic.Uint64
 	answered atomic.Uint64 // Request mode
+	acked    atomic.Uint64
+	wake     chan struct{} // something was acknowledged, or the run stops
+	checker  *checker
+	recent   recorder // Request mode
 	unsent   uint64
+	probed   uint64 // probes sent
 	lag      int64
 }
 
@@ -31,12 +36,16 @@ func (p *publisher) drain() error {
 	buf := make([]byte, max(16<<10, 2*len(p.rest)))
 	filled := copy(buf, p.rest)
 	var spans []Span
+	refused := uint64(0)
 	for {
 		var consumed int
 		var err error
 		spans, consumed, err = cutter.Cut(buf[:filled], spans[:0])
 		if err != nil {
 			return fmt.Errorf("publisher %d: %w", p.index, err)
+		}
+		if t, ok := cutter.(telling); ok {
+			refused = p.heed(t.told(), refused)
 		}
 		if reply := cutter.Reply(); len(reply) > 0 {
 			if _, err := p.conn.Write(reply); err != nil {
@@ -51,6 +60,42 @@ func (p *publisher) drain() error {
 		filled += n
 		if n == 0 && err != nil {
 			return p.run.fault("publisher", p.index, err)
+		}
+	}
+}
+
+// heed takes over what the server told about messages sent.
+func (p *publisher) heed(o *outcomes, refused uint64) uint64 {
+	if p.acked.Swap(o.acked) != o.acked {
+		select {
+		case p.wake <- struct{}{}:
+		default:
+		}
+	}
+	p.checker.refused(o.refused-refused, p.ring.publisher, 0, o.why)
+	return o.refused
+}
+
+// credit is how many messages may be sent before the server acknowledges one; it waits
+// until that is at least one, and is 0 when the run is over. sent counts probes too.
+func (p *publisher) credit(sent, most uint64) uint64 {
+	limit := uint64(0)
+	if c, ok := p.run.cfg.Protocol.(crediting); ok {
+		limit = c.Credit()
+	}
+	if limit == 0 {
+		return most
+	}
+	for {
+		if under := sent + p.probed - p.acked.Load(); under < limit {
+			return min(most, limit-under)
+		}
+		select {
+		case <-p.wake:
+		case <-p.run.stop:
+			return 0
+		case <-p.run.ctx.Done():
+			return 0
 		}
 	}
 }
@@ -92,11 +137,9 @@ func (p *publisher) write(from, end uint64, due func(uint64) int64) (bool, error
 // cutShort accounts for a write of which the server took only n bytes before the
 // run was over: messages that did not leave whole are unsent.
 func (p *publisher) cutShort(from, end uint64, n int) {
-	first := from % uint64(len(p.ring.slots))
-	slots := p.ring.slots[first : first+end-from]
-	whole := sort.Search(len(slots), func(i int) bool { return slots[i].off+slots[i].len-slots[0].off > n })
+	whole := p.ring.whole(from, end, n)
 	p.sent.Store(from + uint64(whole))
-	p.unsent += uint64(len(slots) - whole)
+	p.unsent += end - from - uint64(whole)
 	p.run.window.sent.Add(-p.deliveries(from+uint64(whole), end))
 }
 
@@ -106,6 +149,9 @@ func (p *publisher) closed(limit uint64) error {
 	k := uint64(0)
 	for !r.stopping() && k < limit {
 		n := min(p.ring.room(k, r.cfg.WriteSize), limit-k)
+		if n = p.credit(k, n); n == 0 {
+			break
+		}
 		if r.cfg.Subscribers > 0 {
 			free := r.window.free()
 			if free <= 0 {
@@ -130,9 +176,8 @@ func (p *publisher) closed(limit uint64) error {
 // is due before the end is sent even if it is late, until the server takes no more.
 func (p *publisher) open(limit uint64) error {
 	r := p.run
-	interval := float64(time.Second) * float64(r.cfg.Publishers) / r.cfg.Rate
-	start := float64(r.started) + interval*float64(p.index)/float64(r.cfg.Publishers)
-	due := func(k uint64) int64 { return int64(start + float64(k)*interval) }
+	others, first, start := float64(r.cfg.Publishers), float64(p.index), float64(r.started)
+	due := func(k uint64) int64 { return int64(start + r.plan.due(float64(k)*others+first)) }
 	sleep := newSleeper()
 	defer sleep.close()
 	k := uint64(0)
@@ -147,8 +192,11 @@ func (p *publisher) open(limit uint64) error {
 		}
 		p.lag = max(p.lag, now-due(k))
 		// Message k is due: due rounds down, so what is computed may be one less.
-		ready := uint64((float64(min(now, r.deadline-1)) - start) / interval)
+		ready := uint64(max(0, (r.plan.until(float64(min(now, r.deadline-1))-start)-first)/others))
 		n := min(max(ready, k)+1-k, limit-k, p.ring.room(k, r.cfg.WriteSize))
+		if n = p.credit(k, n); n == 0 {
+			break
+		}
 		ok, err := p.write(k, k+n, due)
 		if err != nil {
 			return err

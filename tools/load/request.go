@@ -34,21 +34,65 @@ func (p *publisher) request(limit uint64, latency *Histogram, counts *Counts) er
 		if ok, err := p.write(k, k+1, func(uint64) int64 { return due }); !ok {
 			return err
 		}
-		ok, err := a.await(k, stamped, counts)
-		if err != nil {
+		if err := p.patience(); err != nil {
 			return err
 		}
-		if !ok {
+		ok, err := a.await(k, stamped, counts)
+		switch {
+		case err != nil:
+			return err
+		case ok:
+		case r.stopping():
 			return nil
+		case !stamped:
+			return fmt.Errorf("publisher %d: no answer within %v, and a later one could not be told apart", p.index, r.cfg.Timeout)
+		default:
+			p.checker.silent(p.ring.publisher, k, r.cfg.Timeout)
+			k++
+			continue
 		}
 		counts.Received++
 		p.answered.Add(1)
+		p.checker.judge(a, k, r.now()-due)
 		if due >= r.measureFrom.Load() {
 			latency.Record(r.now() - due)
+			p.recent.record(due, r.now()-due)
 		}
 		k++
 	}
 	return nil
+}
+
+// patience bounds how long the next answer may take.
+func (p *publisher) patience() error {
+	err := p.conn.SetReadDeadline(time.Now().Add(p.run.cfg.Timeout))
+	if err == nil && p.run.stopping() { // whoever set it then may have been first
+		err = p.conn.SetReadDeadline(time.Now().Add(p.run.cfg.Drain))
+	}
+	if err != nil {
+		return p.run.fault("publisher", p.index, err)
+	}
+	return nil
+}
+
+// judge checks the answer to message seq.
+func (k *checker) judge(a *answers, seq uint64, latency int64) {
+	p := a.publisher
+	if t, ok := a.cutter.(telling); ok && t.told().refused > a.refused {
+		k.refused(t.told().refused-a.refused, p.ring.publisher, seq, t.told().why)
+		a.refused = t.told().refused
+		return
+	}
+	topic := p.ring.slots[seq%uint64(len(p.ring.slots))].topic
+	k.check(a.answer, p.ring.publisher, topic, seq, latency)
+}
+
+// silent counts a message without an answer.
+func (k *checker) silent(client int, seq uint64, timeout time.Duration) {
+	k.fail(FailSilent, client, seq, "an answer within "+timeout.String(), nil)
+	k.mu.Lock()
+	k.out.Failed++
+	k.mu.Unlock()
 }
 
 // answers reads what comes back on one connection.
@@ -58,6 +102,8 @@ type answers struct {
 	stamps    stampReader
 	buf       []byte
 	spans     []Span
+	answer    []byte // the payload found last; a copy where checks want it
+	refused   uint64
 }
 
 // await reads until the answer to message k has come. Others are counted: one
@@ -73,12 +119,18 @@ func (a *answers) await(k uint64, stamped bool, counts *Counts) (bool, error) {
 		if err != nil {
 			return false, fmt.Errorf("publisher %d: %w", p.index, err)
 		}
-		found := false
+		found, refused := false, false
+		if t, ok := a.cutter.(telling); ok {
+			refused = t.told().refused > a.refused // has no payload that could be known again
+		}
 		for _, span := range a.spans {
 			m, ok := a.stamps.read(a.buf[span.Off : span.Off+span.Len])
 			switch {
-			case !stamped && !found, ok && m.publisher == p.index && m.number == want && !found:
+			case (!stamped || refused) && !found, ok && m.publisher == p.ring.publisher && m.number == want && !found:
 				found = true
+				if p.checker.wanted() {
+					a.answer = append(a.answer[:0], a.buf[span.Off:span.Off+span.Len]...)
+				}
 			case ok:
 				counts.Received++
 				counts.Duplicates++

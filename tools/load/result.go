@@ -31,6 +31,49 @@ type Result struct {
 	Server *CPU `json:"server"`
 	// Driver is the load generator's own use of CPU.
 	Driver *CPU `json:"driver"`
+
+	// CutOff is why the run ended before its time; empty if it did not.
+	CutOff string `json:"cut_off,omitempty"`
+
+	// Checked is nil if nothing was to be checked and nothing was refused.
+	Checked *Checked `json:"checked"`
+	// Series is the measurement over time, Steps by the steps of a ramp.
+	Series []Interval `json:"series"`
+	Steps  []Interval `json:"steps,omitempty"`
+	// Knee is what a search for the highest rate found.
+	Knee *Knee `json:"knee,omitempty"`
+	// Workers are those that made the load, if there were any beside this process.
+	Workers []Worker `json:"workers,omitempty"`
+	// About is where, when and how the run was made, as far as who ran it has said so.
+	About *About `json:"about,omitempty"`
+}
+
+// Worker is a process that made a part of the load.
+type Worker struct {
+	Name string `json:"name"`
+	Host string `json:"host"`
+	CPUs int    `json:"cpus"`
+	// Rate is what it measured by itself.
+	Rate float64 `json:"rate"`
+}
+
+// About is where, when and how a run was made.
+type About struct {
+	Began   time.Time `json:"began"`
+	Version string    `json:"version"`
+	Command string    `json:"command"`
+	Machine Machine   `json:"machine"`
+}
+
+// Machine is what a run was made on.
+type Machine struct {
+	Host   string `json:"host"`
+	System string `json:"system"`
+	Kernel string `json:"kernel"`
+	CPU    string `json:"cpu"`
+	CPUs   int    `json:"cpus"`
+	Memory int64  `json:"memory_bytes"`
+	Go     string `json:"go"`
 }
 
 // Counts account for every message of the whole run, warm-up included. With
@@ -47,6 +90,9 @@ type Counts struct {
 	OutOfOrder uint64 `json:"out_of_order"`
 	// Foreign are messages of which the run knows nothing.
 	Foreign uint64 `json:"foreign"`
+	// Elsewhere are messages of the publishers of other workers: they are counted here
+	// and nowhere else.
+	Elsewhere uint64 `json:"elsewhere"`
 	// Unsent were due in Open mode when the run ended, but the server had not
 	// taken what was sent before them.
 	Unsent uint64 `json:"unsent"`
@@ -118,9 +164,46 @@ func (r *Result) Merge(o *Result) error {
 		r.Histogram.Merge(o.Histogram)
 		r.Latency = r.Histogram.Summary()
 	}
+	if o.Checked != nil {
+		if r.Checked == nil {
+			r.Checked = &Checked{}
+		}
+		r.Checked.Merge(o.Checked)
+	}
+	r.Series = mergeIntervals(r.Series, o.Series)
+	r.Steps = mergeIntervals(r.Steps, o.Steps)
 	r.Driver = mergeCPU(r.Driver, o.Driver, m.messages())
 	r.Server = mergeCPU(r.Server, o.Server, m.messages())
 	return nil
+}
+
+// mergeIntervals adds up what ran at the same time.
+func mergeIntervals(a, b []Interval) []Interval {
+	for i, o := range b {
+		if i == len(a) {
+			return append(a, b[i:]...)
+		}
+		v := &a[i]
+		v.Seconds = max(v.Seconds, o.Seconds)
+		v.TargetRate += o.TargetRate
+		v.SentRate += o.SentRate
+		v.Rate += o.Rate
+		if v.Histogram == nil || o.Histogram == nil {
+			continue
+		}
+		v.Histogram.Merge(o.Histogram)
+		v.Latency = v.Histogram.Summary()
+	}
+	return a
+}
+
+// WithoutHistograms drops those of the intervals, whose summaries stay.
+func (r *Result) WithoutHistograms() {
+	for _, list := range [][]Interval{r.Series, r.Steps} {
+		for i := range list {
+			list[i].Histogram = nil
+		}
+	}
 }
 
 func mergeCPU(a, b *CPU, messages uint64) *CPU {
@@ -159,6 +242,7 @@ func (c *Counts) Add(o Counts) {
 	c.Duplicates += o.Duplicates
 	c.OutOfOrder += o.OutOfOrder
 	c.Foreign += o.Foreign
+	c.Elsewhere += o.Elsewhere
 	c.Unsent += o.Unsent
 }
 

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"sort"
+	"time"
 )
 
 // ring is one publisher's messages, encoded before the run and written over and
@@ -16,6 +18,7 @@ type ring struct {
 	protocol  Protocol
 	publisher int
 	topics    []string
+	names     []*Template    // by topic: what makes one for each message; nil for those that stay
 	payloads  []payloadShape // by topic
 	slots     []slot
 	buf       []byte // all frames, one behind the other
@@ -23,6 +26,9 @@ type ring struct {
 	seqAt     []int // offsets of the frame's sequence bytes in a frame, lowest first
 	seqWord   bool  // they are one big-endian 16-bit word
 	fresh     []byte
+	ends      []int  // of the frames in fresh
+	seqs      uint64 // sequence ids of frames that are encoded anew
+	name      []byte
 }
 
 type slot struct {
@@ -34,20 +40,35 @@ type slot struct {
 // ringBytes is about how long a ring is: more than one write, less than a cache.
 const ringBytes = 256 << 10
 
-func newRing(protocol Protocol, publisher int, topics []string, p Payload) (*ring, error) {
-	r := &ring{protocol: protocol, publisher: publisher, topics: topics}
-	for n, topic := range topics {
-		shape, err := p.forTopic(topic, n, protocol.Text())
+// newRing prepares what publisher number base+publisher sends.
+func newRing(c *Config, publisher int) (*ring, error) {
+	r := &ring{protocol: c.Protocol, publisher: publisher + c.Base, topics: make([]string, len(c.Topics))}
+	for n, topic := range c.Topics {
+		name, err := ParseTemplate(topic)
 		if err != nil {
 			return nil, err
 		}
+		v := templateValues{n: n, client: r.publisher, seed: c.Payload.Seed, now: time.Now, undetermined: true}
+		r.topics[n] = string(name.append(nil, &v))
+		if !name.changes {
+			name = nil
+		}
+		r.names = append(r.names, name)
+		shape := payloadShape{stampAt: -1}
+		if !c.stampless() {
+			if shape, err = c.Payload.forTopic(r.topics[n], n, r.publisher, c.Protocol.Text(), c.Mode == Request); err != nil {
+				return nil, err
+			}
+		}
+		shape.values.n, shape.values.client, shape.values.seed, shape.values.now = v.n, v.client, v.seed, v.now
 		r.payloads = append(r.payloads, shape)
 	}
+	topics := r.topics
 	size := 0
 	for rounds := 0; rounds == 0 || size < ringBytes && len(r.slots) < 4096; rounds++ {
 		for i := range topics {
-			topic := (publisher + i) % len(topics)
-			frame, err := r.encode(r.buf, topic, 1, stamp{publisher: publisher, topic: topic, time: 1})
+			topic := (r.publisher + i) % len(topics)
+			frame, err := r.encode(r.buf, topic, 1, uint64(len(r.slots)), stamp{publisher: r.publisher, topic: topic, time: 1})
 			if err != nil {
 				return nil, fmt.Errorf("encoding a message of topic %s: %w", topics[topic], err)
 			}
@@ -55,7 +76,7 @@ func newRing(protocol Protocol, publisher int, topics []string, p Payload) (*rin
 			if shape := &r.payloads[topic]; shape.stampAt >= 0 {
 				at := bytes.LastIndex(frame[s.off:], shape.bytes)
 				if at < 0 {
-					return nil, fmt.Errorf("%w: %s changes the payload", ErrConfig, protocol.Name())
+					return nil, fmt.Errorf("%w: %s changes the payload", ErrConfig, r.protocol.Name())
 				}
 				s.stamp = s.off + at + shape.stampAt
 			}
@@ -67,20 +88,47 @@ func newRing(protocol Protocol, publisher int, topics []string, p Payload) (*rin
 	return r, r.learn()
 }
 
-// encode appends a frame of the topic.
-func (r *ring) encode(dst []byte, topic int, seq uint64, s stamp) ([]byte, error) {
-	p := r.payloads[topic]
+// encode appends a frame of the topic, with the payload and the name of message k.
+func (r *ring) encode(dst []byte, topic int, seq, k uint64, s stamp) ([]byte, error) {
+	p := &r.payloads[topic]
+	name := r.topics[topic]
+	if r.names[topic] != nil {
+		p.values.seq = k
+		r.name = r.names[topic].append(r.name[:0], &p.values)
+		name = string(r.name)
+		p.values.topic = name
+	}
+	if p.template != nil {
+		p.render(k)
+	}
 	if p.stampAt >= 0 {
 		s.put(p.bytes[p.stampAt:], p.text)
 	}
-	return r.protocol.Append(dst, Publication{Topic: r.topics[topic], Seq: seq, Payload: p.bytes})
+	return r.protocol.Append(dst, Publication{Topic: name, Seq: seq, Payload: p.bytes})
+}
+
+// changes tells whether messages differ in more than stamp and sequence id.
+func (r *ring) changes() bool {
+	for i := range r.payloads {
+		if r.payloads[i].template != nil || r.names[i] != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // learn finds out by trying whether frames can be patched, and where their
 // sequence id lies.
 func (r *ring) learn() error {
+	r.seqs = math.MaxUint16 - 1
+	if _, err := r.encode(nil, r.slots[0].topic, math.MaxUint16, 0, stamp{}); err != nil {
+		r.seqs = math.MaxUint8
+	}
+	if r.changes() {
+		return nil
+	}
 	first := r.slots[0]
-	sample := func(seq uint64, s stamp) ([]byte, error) { return r.encode(nil, first.topic, seq, s) }
+	sample := func(seq uint64, s stamp) ([]byte, error) { return r.encode(nil, first.topic, seq, 0, s) }
 	plain, err := sample(1, stamp{})
 	if err != nil {
 		return err
@@ -152,7 +200,7 @@ func (r *ring) batch(from, end uint64, sample uint64, due func(k uint64) int64) 
 		last := r.slots[first+end-from-1]
 		return r.buf[r.slots[first].off : last.off+last.len], nil
 	}
-	r.fresh = r.fresh[:0]
+	r.fresh, r.ends = r.fresh[:0], r.ends[:0]
 	for k := from; k < end; k++ {
 		topic := r.slots[first+k-from].topic
 		s := stamp{publisher: r.publisher, topic: topic, number: k / topics}
@@ -160,9 +208,10 @@ func (r *ring) batch(from, end uint64, sample uint64, due func(k uint64) int64) 
 			s.time = due(k)
 		}
 		var err error
-		if r.fresh, err = r.encode(r.fresh, topic, k%0xff+1, s); err != nil {
+		if r.fresh, err = r.encode(r.fresh, topic, k%r.seqs+1, k, s); err != nil {
 			return nil, err
 		}
+		r.ends = append(r.ends, len(r.fresh))
 	}
 	return r.fresh, nil
 }
@@ -216,6 +265,17 @@ func (r *ring) room(k uint64, size int) uint64 {
 	return n
 }
 
+// whole is how many of the messages from from to before end, which batch has prepared,
+// are whole in the first n bytes.
+func (r *ring) whole(from, end uint64, n int) int {
+	if !r.patched {
+		return sort.SearchInts(r.ends, n+1)
+	}
+	first := from % uint64(len(r.slots))
+	slots := r.slots[first : first+end-from]
+	return sort.Search(len(slots), func(i int) bool { return slots[i].off+slots[i].len-slots[0].off > n })
+}
+
 // sent is how many of the first total messages belong to a topic.
 func (r *ring) sent(total uint64, topic int) uint64 {
 	n := uint64(len(r.topics))
@@ -231,7 +291,8 @@ func (r *ring) probes(round uint64) ([]byte, error) {
 	var out []byte
 	for topic := range r.topics {
 		var err error
-		if out, err = r.encode(out, topic, 1, stamp{publisher: r.publisher, topic: topic, number: round, probe: true}); err != nil {
+		// Packet identifiers of messages under way must differ.
+		if out, err = r.encode(out, topic, uint64(topic)%r.seqs+1, 0, stamp{publisher: r.publisher, topic: topic, number: round, probe: true}); err != nil {
 			return nil, err
 		}
 	}

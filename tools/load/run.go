@@ -1,6 +1,7 @@
 package load
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -18,6 +19,7 @@ import (
 type run struct {
 	cfg         Config
 	ctx         context.Context
+	outer       context.Context // the caller's
 	cancel      context.CancelCauseFunc
 	epoch       time.Time
 	publishers  []*publisher
@@ -26,6 +28,9 @@ type run struct {
 	fanout      []uint32 // by stream: subscribers
 	requests    []Counts // Request mode: by publisher
 	latency     []*Histogram
+	series      *series
+	plan        *schedule // Open mode
+	moments     []moment  // of the series
 
 	started     int64 // when sending began; all times are nanoseconds since epoch
 	deadline    int64 // when it ends
@@ -38,13 +43,15 @@ type run struct {
 // Run generates load as configured and reports what came back. It returns when
 // all messages have arrived or been given up, at the latest Warmup + Duration +
 // Timeout + Drain after the connections stand; when ctx ends; or when a
-// connection fails, with the error.
+// connection fails, with the error. The result of a run that a connection has cut
+// off is what was measured until then, with CutOff; it is nil where nothing was.
 func Run(ctx context.Context, cfg Config) (*Result, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return nil, err
 	}
 	r := &run{cfg: cfg, epoch: time.Now(), stop: make(chan struct{}), window: newWindow(cfg.Window, cfg.Publishers)}
+	r.outer = ctx
 	r.ctx, r.cancel = context.WithCancelCause(ctx)
 	defer r.cancel(nil)
 	r.measureFrom.Store(math.MaxInt64)
@@ -68,6 +75,11 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 	}
 	for _, p := range r.publishers {
 		p.weigh(r.fanout)
+	}
+	if cfg.Gate != nil {
+		if err := cfg.Gate(r.ctx); err != nil {
+			return nil, cmp.Or(r.cause(), err)
+		}
 	}
 	return r.measure()
 }
@@ -126,26 +138,26 @@ func (r *run) close() {
 // connect opens the subscribers' connections, then the publishers'.
 func (r *run) connect() error {
 	for i := range r.cfg.Subscribers {
-		conn, rest, err := r.dial(Peer{RoleSubscriber, i, r.cfg.Subscribe[i%len(r.cfg.Subscribe)]})
+		conn, rest, err := r.dial(Peer{RoleSubscriber, r.cfg.FirstSubscriber + i, r.cfg.Subscribe[i%len(r.cfg.Subscribe)]})
 		if err != nil {
 			return err
 		}
 		s := &subscriber{
 			run: r, index: i, conn: conn, rest: rest, cutter: r.cfg.Protocol.Cutter(), probes: map[int]uint64{},
-			tracker: newTracker(r.cfg.Publishers, len(r.cfg.Topics)), latency: NewHistogram(),
+			tracker: newTracker(r.cfg.Base, r.cfg.Publishers, r.cfg.Of, len(r.cfg.Topics)), checker: newChecker(&r.cfg), latency: NewHistogram(),
 			stamps: stampReader{text: r.cfg.text()},
 		}
 		r.subscribers = append(r.subscribers, s)
 		r.read(s.receive)
 	}
 	for i := range r.cfg.Publishers {
-		conn, rest, err := r.dial(Peer{Role: RolePublisher, Index: i})
+		conn, rest, err := r.dial(Peer{Role: RolePublisher, Index: r.cfg.Base + i})
 		if err != nil {
 			return err
 		}
-		p := &publisher{run: r, index: i, conn: conn, rest: rest}
+		p := &publisher{run: r, index: i, conn: conn, rest: rest, checker: newChecker(&r.cfg), wake: make(chan struct{}, 1)}
 		r.publishers = append(r.publishers, p)
-		if p.ring, err = newRing(r.cfg.Protocol, i, r.cfg.Topics, r.cfg.Payload); err != nil {
+		if p.ring, err = newRing(&r.cfg, i); err != nil {
 			return err
 		}
 		if r.cfg.Mode != Request {
@@ -202,6 +214,14 @@ func dial(ctx context.Context, address string, secret *tls.Config, protocol Prot
 	if secret != nil && err == nil {
 		over := tls.Client(conn, secret)
 		conn, err = over, over.HandshakeContext(ctx)
+	}
+	if err == nil {
+		if o, ok := protocol.(opener); ok {
+			var inner net.Conn
+			if inner, err = o.Open(conn, p); err == nil {
+				conn = inner
+			}
+		}
 	}
 	if err == nil {
 		rest, err = protocol.Handshake(conn, p)

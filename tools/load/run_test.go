@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/weftrun/weft/runtime/frame"
+	"github.com/weftrun/weft/runtime/ports"
 	"github.com/weftrun/weft/tools/load"
 )
 
@@ -279,6 +280,46 @@ func TestServerThatHangsUpEndsTheRun(t *testing.T) {
 	}
 }
 
+// What was measured before the server went is not lost.
+func TestServerThatHangsUpLeavesAResult(t *testing.T) {
+	for _, mode := range []load.Mode{load.Request, load.Closed, load.Open} {
+		r := newRelay(t)
+		c := load.Config{Address: r.addr(), Protocol: &load.NATS{}, Mode: mode, Subscribers: 1, Duration: time.Minute}
+		var n atomic.Int64
+		switch mode {
+		case load.Request:
+			c.Subscribers, c.Protocol = 0, lines(t)
+			c.Address = answering(t, func(line []byte) []byte {
+				if n.Add(1) > 100 {
+					return nil
+				}
+				return line
+			})
+		case load.Open, load.Closed:
+			if c.Rate = 2000; mode == load.Closed {
+				c.Rate, c.Window = 0, 10
+			}
+			r.copies = func(int, []byte) int {
+				if n.Add(1) == 100 {
+					go r.close()
+				}
+				return 1
+			}
+		}
+		result, err := load.Run(t.Context(), c)
+		if err == nil || result == nil {
+			t.Fatalf("%v: %v, %v", mode, result, err)
+		}
+		if result.CutOff != err.Error() || result.Measured.Received == 0 || result.Latency.Samples == 0 || result.Measured.Seconds <= 0 {
+			t.Errorf("%v: %q, %+v, %+v", mode, result.CutOff, result.Measured, result.Latency)
+		}
+		var table strings.Builder
+		if err := result.WriteTable(&table); err != nil || !strings.Contains(table.String(), "cut off") {
+			t.Errorf("%v: %v:\n%s", mode, err, table.String())
+		}
+	}
+}
+
 func TestNobodySubscribed(t *testing.T) {
 	r := newRelay(t)
 	_, err := load.Run(t.Context(), load.Config{
@@ -291,12 +332,12 @@ func TestNobodySubscribed(t *testing.T) {
 }
 
 func TestNobodyListens(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	port, release, err := ports.Reserve()
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := ln.Addr().String()
-	_ = ln.Close()
+	defer release()
+	address := fmt.Sprintf("127.0.0.1:%d", port)
 	if _, err := load.Run(t.Context(), load.Config{Address: address, Protocol: lines(t), Duration: time.Second}); err == nil || !strings.Contains(err.Error(), address) {
 		t.Errorf("got %v", err)
 	}

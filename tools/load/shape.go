@@ -1,6 +1,9 @@
 package load
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"net"
+)
 
 // shape recognises frames that look like one seen before: same total length,
 // same place of the payload, and a header whose bytes are the same except where
@@ -59,6 +62,39 @@ type cutter struct {
 	shaped  bool // false: frames that end at a delimiter have no shape
 	shape   shape
 	replies []byte
+	outcomes
+}
+
+// outcomes is what a server has told about messages sent, where a protocol has it.
+type outcomes struct {
+	acked   uint64 // the server is done with so many, whatever came of them
+	refused uint64 // among them
+	why     string // what the server said about the last one refused
+}
+
+func (o *outcomes) refuse(why string) {
+	o.refused++
+	o.why = why
+}
+
+// told implements telling.
+func (o *outcomes) told() *outcomes { return o }
+
+// telling is a Cutter that knows what became of messages sent.
+type telling interface{ told() *outcomes }
+
+// crediting is a protocol that bounds how many messages a publisher's connection may
+// have unacknowledged; 0 for no bound.
+type crediting interface{ Credit() uint64 }
+
+// stampless is a protocol whose messages have no room for a stamp: Request mode alone
+// can measure it.
+type stampless interface{ Stampless() bool }
+
+// opener is a protocol that puts something between itself and a connection, after TLS
+// and before its handshake.
+type opener interface {
+	Open(conn net.Conn, p Peer) (net.Conn, error)
 }
 
 func (c *cutter) Cut(b []byte, spans []Span) ([]Span, int, error) {

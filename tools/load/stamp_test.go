@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -71,7 +72,7 @@ func TestRingSendsWhatItEncodes(t *testing.T) {
 func checkRing(t *testing.T, p Protocol, payload Payload) {
 	const publisher, sample = 2, 5
 	topics := Series("t.{n}", 3)
-	r, err := newRing(p, publisher, topics, payload)
+	r, err := newRing(&Config{Protocol: p, Topics: topics, Payload: payload}, publisher)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,12 +149,14 @@ func toSubscriber(p Protocol, b []byte) []byte {
 func TestPatchingAndTakingDoNotAllocate(t *testing.T) {
 	format, _ := frame.Preset("mcp-seq")
 	p := &Frames{Codec: format}
-	r, err := newRing(p, 0, []string{"bench"}, Payload{})
+	r, err := newRing(&Config{Protocol: p, Topics: []string{"bench"}}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	run := &run{window: newWindow(1<<40, 1)}
-	s := &subscriber{run: run, cutter: p.Cutter(), tracker: newTracker(1, 1), latency: NewHistogram(), probes: map[int]uint64{}}
+	over := newSeries(time.Second, 1, &Config{})
+	s := &subscriber{run: run, cutter: p.Cutter(), tracker: newTracker(0, 1, 1, 1), checker: newChecker(&Config{}), latency: NewHistogram(), probes: map[int]uint64{}}
+	s.begin.Store(over)
 	spans := make([]Span, 0, 4096)
 	k := uint64(0)
 	due := func(uint64) int64 { return 1 }
@@ -174,7 +177,7 @@ func TestPatchingAndTakingDoNotAllocate(t *testing.T) {
 // TestTracker compares with a model: a set of what came and the highest number.
 func TestTracker(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		tr := newTracker(1, 2)
+		tr := newTracker(0, 1, 1, 2)
 		seen := [2]map[uint64]bool{{}, {}}
 		high := [2]int64{-1, -1}
 		var want Counts
@@ -204,7 +207,7 @@ func TestTracker(t *testing.T) {
 }
 
 func TestTrackerKnowsForeignStamps(t *testing.T) {
-	tr := newTracker(2, 2)
+	tr := newTracker(0, 2, 2, 2)
 	tr.add(stamp{publisher: 2})
 	tr.add(stamp{topic: 2})
 	if got := tr.finish(func(int, int) uint64 { return 0 }); got.Foreign != 2 {

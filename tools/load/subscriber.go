@@ -22,6 +22,9 @@ type subscriber struct {
 	stamps  stampReader
 	tracker *tracker
 	latency *Histogram
+	recent  recorder
+	begin   atomic.Pointer[series]
+	checker *checker
 
 	received atomic.Uint64
 	last     atomic.Int64 // when the last message came
@@ -111,11 +114,16 @@ func (s *subscriber) take(buf []byte, spans []Span) {
 			messages++
 		case m.probe:
 			s.probe(m)
+		case s.tracker.elsewhere(m):
+			s.tracker.counts.Elsewhere++
 		default:
+			if s.checker.wanted() {
+				s.check(payload, m, now)
+			}
 			s.tracker.add(m)
 			messages++
 			s.sample(m.time, now, from)
-			if !s.stamps.text {
+			if !s.stamps.text && !s.checker.wanted() {
 				stream, id = s.tracker.follow(m)
 			}
 		}
@@ -135,7 +143,26 @@ func (s *subscriber) take(buf []byte, spans []Span) {
 func (s *subscriber) sample(due, now, from int64) {
 	if due >= from && due > 0 {
 		s.latency.Record(now - due)
+		if s.recent.series == nil {
+			s.recent.series = s.begin.Load()
+		}
+		s.recent.record(due, now-due)
 	}
+}
+
+// check looks at what was delivered.
+func (s *subscriber) check(payload []byte, m stamp, now int64) {
+	latency := int64(-1)
+	if m.time > 0 {
+		latency = now - m.time
+	}
+	s.checker.check(payload, m.publisher, m.topic, s.run.cfg.sequence(m), latency)
+}
+
+// sequence is the number at its publisher of the message with a stamp.
+func (c *Config) sequence(m stamp) uint64 {
+	n := len(c.Topics)
+	return m.number*uint64(n) + uint64((m.topic-m.publisher%n+n)%n)
 }
 
 // probe notes that the subscriber receives a stream.
@@ -175,6 +202,7 @@ func (r *run) settle() error {
 			if _, err := p.conn.Write(probes); err != nil {
 				return fmt.Errorf("publisher %d: sending a probe: %w", p.index, err)
 			}
+			p.probed += uint64(len(p.ring.topics))
 		}
 		total, silent := r.awaitProbes(round)
 		if silent < 0 && total == last {

@@ -5,6 +5,8 @@ import "sort"
 // tracker finds losses, duplicates and disorder in what one subscriber receives.
 // A stream is one publisher's messages on one topic, numbered from 0.
 type tracker struct {
+	base    int // the first publisher's number
+	of      int // numbers of all publishers, of other runs too
 	topics  int
 	next    []uint64       // by stream: the number expected next
 	probed  []bool         // by stream: the subscriber receives it
@@ -16,18 +18,23 @@ type tracker struct {
 // hole is the numbers from first to before end.
 type hole struct{ first, end uint64 }
 
-func newTracker(publishers, topics int) *tracker {
+func newTracker(base, publishers, of, topics int) *tracker {
 	n := publishers * topics
-	return &tracker{topics: topics, next: make([]uint64, n), probed: make([]bool, n), holes: map[int][]hole{}}
+	return &tracker{base: base, of: of, topics: topics, next: make([]uint64, n), probed: make([]bool, n), holes: map[int][]hole{}}
 }
 
 // stream is the index of a stamp's stream, -1 for one that is not of this run.
 func (t *tracker) stream(s stamp) int {
-	i := s.publisher*t.topics + s.topic
-	if s.topic >= t.topics || i >= len(t.next) {
+	i := (s.publisher-t.base)*t.topics + s.topic
+	if s.topic >= t.topics || s.publisher < t.base || i >= len(t.next) {
 		return -1
 	}
 	return i
+}
+
+// elsewhere tells whether a stamp is of a publisher of another run beside this one.
+func (t *tracker) elsewhere(s stamp) bool {
+	return s.publisher < t.of && (s.publisher < t.base || s.publisher >= t.base+len(t.next)/t.topics)
 }
 
 // follow returns the word by which a stamp's next message on the same stream

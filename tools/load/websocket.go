@@ -36,6 +36,14 @@ func (w *WebSocket) Name() string { return "ws+" + w.Inner.Name() }
 // Text is the inner protocol's.
 func (w *WebSocket) Text() bool { return w.Inner.Text() }
 
+// Credit is the inner protocol's.
+func (w *WebSocket) Credit() uint64 {
+	if c, ok := w.Inner.(crediting); ok {
+		return c.Credit()
+	}
+	return 0
+}
+
 // Handshake asks for the upgrade, then does the inner protocol's.
 func (w *WebSocket) Handshake(rw io.ReadWriter, p Peer) ([]byte, error) {
 	subprotocol := w.Subprotocol
@@ -125,7 +133,11 @@ func wsCut(b []byte) (head, payload int, err error) {
 // Cutter cuts messages, of which each holds one of the inner protocol's; pings are
 // answered.
 func (w *WebSocket) Cutter() Cutter {
-	c, inner := &cutter{shaped: true}, w.Inner.Cutter()
+	inner := w.Inner.Cutter()
+	c := &cutter{shaped: true}
+	if in, ok := inner.(*cutter); ok && !w.Text() {
+		c.shaped = in.shaped // packets that are answered must be looked at
+	}
 	var spans []Span
 	c.parse = func(b []byte) (Span, int, bool, error) {
 		head, n, err := wsCut(b)
@@ -151,6 +163,9 @@ func (w *WebSocket) Cutter() Cutter {
 			return Span{}, 0, false, err
 		case consumed != n || len(spans) > 1:
 			return Span{}, 0, false, fmt.Errorf("%w: a WebSocket message with %d messages and %d bytes more", ErrProtocol, len(spans), n-consumed)
+		}
+		if t, ok := inner.(telling); ok {
+			c.outcomes = *t.told()
 		}
 		if reply := inner.Reply(); len(reply) > 0 {
 			c.replies = append(wsHeader(c.replies, w.opcode(), len(reply), true), reply...)

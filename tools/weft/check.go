@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"maps"
-	"net"
 	"slices"
 	"strings"
 
@@ -36,9 +35,11 @@ func checkCommand(sys system) *cobra.Command {
 		Use:   "check",
 		Short: "Says what is wrong with a configuration, and how to mend it",
 		Long: `Checks a configuration as "weft run" would take it: the file, its frame declarations, its plugins (each is loaded with
-its grants and configured), its listeners and routes, and whether its addresses are free. It changes nothing.`,
+its grants and configured), its listeners and routes, where it keeps
+what must survive, and whether its addresses are free. It leaves nothing behind. What the weft that answers at the address of
+its API has in use is a note and no failure: it is mostly the one that runs this configuration.`,
 		Example: `weft check -c weft.yaml
-weft check -c weft.yaml --no-addresses      # while weft runs
+weft check -c weft.yaml --no-addresses      # on another machine than the one that will run it
 weft check -c weft.yaml --json`,
 		Args: arguments(0, 0, "no argument"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -56,7 +57,7 @@ weft check -c weft.yaml --json`,
 	}
 	cmd.Flags().SortFlags = false
 	s.flags(cmd, sys)
-	cmd.Flags().BoolVar(&offline, "no-addresses", false, "do not try whether the addresses are free")
+	cmd.Flags().BoolVar(&offline, "no-addresses", false, "do not try whether the addresses are free, and the data folder")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
@@ -72,29 +73,67 @@ func (s *source) check(cmd *cobra.Command, sys system, addresses bool) []finding
 	if err != nil {
 		return list
 	}
+	if cfg.Blank() {
+		list[0].Warnings = []string{"nothing stands in the file but comments at most: weft would start without listeners and routes, and a weft that runs would refuse it; " +
+			"write listeners: [] if that is meant, or begin with weft run --example"}
+	}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Frames)) {
 		declared := cfg.Frames[name]
 		_, err := frame.Parse(name, declared.Doc)
 		list = append(list, found("frames", name, inFile(err, cfg, declared)))
 	}
 	list = append(list, found("routes", "listeners, templates and routes", server.CheckSetup(cfg)))
+	if cfg.API.Address != "" && len(cfg.API.Tokens) > 0 {
+		f := found("access", "tokens of the API", server.CheckAccess(cfg))
+		f.Warnings = exposedTokens(cfg)
+		list = append(list, f)
+	}
 	for checked, err := range server.CheckPlugins(cmd.Context(), cfg, slog.New(slog.DiscardHandler)) {
 		f := found("plugins", checked.Name, err)
 		f.Warnings = checked.Warnings
 		list = append(list, f)
 	}
 	list = append(list, outboxes(cfg)...)
-	if !addresses {
-		return list
+	var running neighbour
+	if addresses {
+		running = beside(cmd.Context(), cfg)
 	}
-	for i := range cfg.Listeners {
-		l := &cfg.Listeners[i]
-		list = append(list, found("addresses", l.Name+" "+l.Address, free(networkOf(l), l.Address)))
+	switch folder, err := server.CheckBackbone(cfg); {
+	case folder == "" || !addresses && inUse(err):
+	case inUse(err):
+		list = append(list, running.folderInUse(folder, err))
+	default:
+		list = append(list, found("backbone", folder, err))
 	}
-	if cfg.API.Address != "" {
-		list = append(list, found("addresses", "api "+cfg.API.Address, free("tcp", cfg.API.Address)))
+	list = append(list, filters(cfg)...)
+	if addresses {
+		list = append(list, tryAddresses(cfg, running)...)
 	}
 	return list
+}
+
+// filters tells whether the filters can be put into effect, and what keeps the kernel from
+// enforcing them. That is a warning: weft does so itself.
+func filters(cfg *config.Config) []finding {
+	findings, err := server.CheckFilters(cfg)
+	if err != nil {
+		return []finding{found("filters", "listeners", err)}
+	}
+	if cfg.Kernel == nil {
+		return nil
+	}
+	f := found("kernel", strings.Join(cfg.Kernel.Interfaces, " "), nil)
+	for _, k := range findings {
+		what := k.What
+		if k.Fatal {
+			what += "; weft will enforce the filters alone"
+		}
+		if k.Remedy != "" {
+			what += ": " + k.Remedy
+		}
+		f.Warnings = append(f.Warnings, what)
+	}
+	return []finding{f}
 }
 
 // outboxes finds those that pause their publishers too late: reading stops when a turn
@@ -139,23 +178,6 @@ func networkOf(l *config.Listener) string {
 		return "udp"
 	}
 	return "tcp"
-}
-
-// free tells whether an address can be listened on.
-func free(network, address string) error {
-	var l io.Closer
-	var err error
-	shown := "ss -ltnp"
-	if network == "udp" {
-		shown = "ss -lunp"
-		l, err = net.ListenPacket(network, address)
-	} else {
-		l, err = net.Listen(network, address)
-	}
-	if err != nil {
-		return fmt.Errorf("%w: stop the process that listens there (%s shows it), choose another address, or pass --no-addresses", err, shown)
-	}
-	return l.Close()
 }
 
 func found(group, name string, err error) finding {

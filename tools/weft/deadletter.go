@@ -34,14 +34,14 @@ weft deadletter purge --plugin filter --yes`,
 }
 
 func (a *api) deadLetters() weftv1connect.DeadLettersClient {
-	return weftv1connect.NewDeadLettersClient(a.secure.httpClient(), a.url())
+	return weftv1connect.NewDeadLettersClient(a.http(), a.url())
 }
 
 // letterFailed is api.failed for calls about dead letters.
 func letterFailed(a *api, err error) error {
 	switch connect.CodeOf(err) {
 	case connect.CodeNotFound:
-		return fail(exitRuntime, a.said(err), "weft deadletter list shows those that are kept.")
+		return fail(exitUsage, a.said(err), "weft deadletter list shows those that are kept.")
 	case connect.CodeFailedPrecondition:
 		return fail(exitRuntime, a.said(err), "Set dead_letter.keep in the configuration.")
 	}
@@ -59,14 +59,14 @@ func (l *letterFilter) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVarP(&l.plugin, "plugin", "p", "", "only letters of this plugin")
 	f.Uint64Var(&l.generation, "generation", 0, "only letters of this generation of the plugin")
-	f.StringVar(&l.cause, "cause", "", "only letters with this cause: route, conversion, plugin, trap, fuel, depth, fault, back_off or buffer")
+	f.StringVar(&l.cause, "cause", "", "only letters with this cause: route, untaken, conversion, plugin, trap, fuel, depth, fault, back_off or buffer")
 	f.StringVarP(&l.topic, "topic", "t", "", "only messages whose topics match this `PATTERN`")
 	f.StringVarP(&l.listener, "listener", "l", "", "only messages that came in by this listener")
 	f.DurationVar(&l.since, "since", 0, "only letters not older than this, such as 1h")
 	_ = cmd.RegisterFlagCompletionFunc("cause", cobra.FixedCompletions(letterCauses, cobra.ShellCompDirectiveNoFileComp))
 }
 
-var letterCauses = []string{"route", "conversion", "plugin", "trap", "fuel", "depth", "fault", "back_off", "buffer"}
+var letterCauses = []string{"route", "untaken", "conversion", "plugin", "trap", "fuel", "depth", "fault", "back_off", "buffer"}
 
 // empty tells whether no flag was given.
 func (l *letterFilter) empty() bool { return *l == letterFilter{} }

@@ -68,7 +68,7 @@ func deadLetterListCommand(sys system) *cobra.Command {
 		Short: "Lists dead letters, grouped, then the newest",
 		Long: `Lists dead letters: how many there are by cause, plugin and generation, then the newest one by one.
 
-A cause is route (the configuration sent it here), conversion (its payload could not be converted), plugin (a plugin's verdict did), or how a plugin failed: trap, fuel (its
+A cause is route (the configuration sent it here), untaken (a durable route's destination did not take it), conversion (its payload could not be converted), plugin (a plugin's verdict did), or how a plugin failed: trap, fuel (its
 CPU budget), depth (of its calls), fault (its answer broke the contract), back_off (it rests), buffer (no room).`,
 		Example: `weft deadletter list
 weft deadletter list --plugin filter --since 10m
@@ -80,7 +80,7 @@ weft deadletter list --cause fuel --json | jq '.groups'`,
 	f.SortFlags = false
 	l.filter.flags(cmd)
 	f.Uint32VarP(&l.count, "count", "n", 20, "list so many letters (0: only the groups)")
-	f.BoolVar(&l.json, "json", false, "print JSON")
+	f.BoolVar(&l.json, "json", false, "print JSON, one document: groups and letters")
 	f.DurationVar(&l.timeout, "timeout", 10*time.Second, "give up after this long")
 	l.api.flags(cmd, sys)
 	return cmd

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"connectrpc.com/connect"
@@ -66,6 +67,12 @@ func (p *letterPurge) run(cmd *cobra.Command, args []string) error {
 	result, err := p.purge(ctx, ids)
 	if err != nil {
 		return err
+	}
+	if gone := len(ids) - int(result.Deleted); len(ids) > 0 && gone > 0 {
+		if result.Deleted == 0 {
+			return fail(exitUsage, fmt.Errorf("no such dead letter: %s", strings.Join(args, " ")), "weft deadletter list shows those that are kept.")
+		}
+		note(cmd, "not there any more: %s", plural(gone, "letter"))
 	}
 	switch {
 	case p.json:

@@ -132,6 +132,8 @@ func (r *letterReplay) run(cmd *cobra.Command, args []string) error {
 	case r.dryRun:
 	case stayed > 0:
 		return fail(exitRuntime, fmt.Errorf("not delivered, and kept: %s", plural(stayed, "letter")), "weft deadletter list shows them.")
+	case gone > 0 && len(counts) == 1:
+		return fail(exitUsage, fmt.Errorf("not there any more: %s", plural(gone, "letter")), "weft deadletter list shows those that are kept.")
 	case gone > 0:
 		return fail(exitRuntime, fmt.Errorf("not there any more: %s", plural(gone, "letter")), "weft deadletter list shows those that are kept.")
 	}

@@ -11,7 +11,6 @@ import (
 	"github.com/weftrun/weft/abi"
 	"github.com/weftrun/weft/runtime/datagram"
 	"github.com/weftrun/weft/runtime/datagram/client"
-	"github.com/weftrun/weft/tools/load"
 )
 
 // frameDatagram is the --frame that goes over UDP.
@@ -64,16 +63,4 @@ func (s *sending) datagrams(cmd *cobra.Command, m *abi.Message) error {
 		return fail(exitRuntime, fmt.Errorf("weft has not acknowledged the message: %w", err), "")
 	}
 	return nil
-}
-
-// datagrams is the configuration of a bench over UDP.
-func (b *benching) datagrams(cmd *cobra.Command, sys system) (load.Config, error) {
-	if err := streamOnly(cmd, "tls", "websocket", "priority"); err != nil {
-		return load.Config{}, err
-	}
-	kind := abi.TypeEvent
-	if b.request {
-		kind = abi.TypeRequest
-	}
-	return b.with(&load.Frames{Codec: datagram.Codec{}, Type: kind, Connect: dialDatagrams(b.mtu)}, cmd, sys)
 }

@@ -48,7 +48,7 @@ weft frames mcp-seq --declaration >>weft.yaml    # a start for one of your own`,
 			return showFrame(cmd, args[0], asJSON, declaration)
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, a format a line")
 	cmd.Flags().BoolVar(&declaration, "declaration", false, "print the declaration (YAML)")
 	return cmd
 }
@@ -64,7 +64,7 @@ func listFrames(cmd *cobra.Command, asJSON bool) error {
 		list = append(list, describe(f))
 	}
 	if asJSON {
-		return json.NewEncoder(cmd.OutOrStdout()).Encode(list)
+		return printLines(cmd.OutOrStdout(), list, asIs)
 	}
 	t := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 	for _, f := range list {

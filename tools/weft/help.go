@@ -9,12 +9,38 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// guide is where the documentation is.
-const guide = "https://github.com/weftrun/weft#readme"
+// guide is where the documentation is, guides where it goes deeper: by the first word of
+// a command, else the operator's.
+const (
+	guide  = "https://github.com/weftrun/weft#readme"
+	guides = "https://github.com/weftrun/weft/blob/main/"
+)
+
+// guideOf names the guide that a command belongs to.
+func guideOf(cmd *cobra.Command) string {
+	for cmd.HasParent() && cmd.Parent().HasParent() {
+		cmd = cmd.Parent()
+	}
+	switch cmd.Name() {
+	case "plugin":
+		return guides + "plugins/AUTHOR.md"
+	case "deadletter":
+		return guides + "plugins/AUTHOR.md#what-a-plugin-failed-on"
+	case "send", "publish", "subscribe", "request", "frames", "token", "upstream":
+		return guides + "configs/PROTOCOLS.md"
+	case "nodes", "backbone", "log":
+		return guides + "runtime/backbone/CLUSTER.md"
+	case "bench":
+		return guides + "configs/OPERATOR.md#put-load-on-it"
+	case "fastpath":
+		return guides + "configs/OPERATOR.md#who-may-speak-to-a-listener"
+	}
+	return guides + "configs/OPERATOR.md"
+}
 
 // common are the commands in the order in which a newcomer needs them; the rest
 // follows by name.
-var common = []string{"run", "check", "plugin", "send", "publish", "subscribe", "request", "deadletter", "bench", "frames", "token", "version", "completion"}
+var common = []string{"run", "check", "config", "plugin", "send", "publish", "subscribe", "request", "tail", "top", "health", "deadletter", "log", "connection", "session", "subscription", "listener", "route", "nodes", "bench", "frames", "token", "version", "completion"}
 
 // help prints examples first, then what there is, the common things first.
 func help(cmd *cobra.Command, _ []string) {
@@ -41,7 +67,9 @@ func help(cmd *cobra.Command, _ []string) {
 	}
 	if !cmd.HasParent() {
 		fmt.Fprintf(w, "\nExit codes:\n%s\n%s COMMAND --help tells more about one. Guide: %s\n", exitCodes, cmd.CommandPath(), guide)
+		return
 	}
+	fmt.Fprintf(w, "\nGuide: %s\n", guideOf(cmd))
 }
 
 func listCommands(w io.Writer, parent *cobra.Command) {

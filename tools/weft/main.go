@@ -5,23 +5,22 @@ import (
 	"context"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"github.com/weftrun/weft/tools/load"
 )
 
 func main() {
-	// The first signal asks to end in order; the second one, no longer caught,
-	// ends at once.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx, system{
+	ctx, signals, release := catch(context.Background())
+	code := run(ctx, system{
 		args: os.Args[1:], stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, env: os.Environ(), program: program(os.Args[0]),
 		progress: load.Terminal(os.Stderr),
-	}))
+		compiler: compilerCommand(),
+		signals:  signals,
+	})
+	release()
+	os.Exit(code)
 }
 
 // system is what a command has of the world outside: tests hand in their own.
@@ -35,6 +34,11 @@ type system struct {
 	program string
 	// progress tells whether a person looks at stderr.
 	progress bool
+	// compiler starts this program again as the process that compiles plugins; nil:
+	// plugins are compiled in this process.
+	compiler []string
+	// signals are those that ask this process to end; nil: there are none.
+	signals *interrupts
 }
 
 // getenv is the value of a variable, "" if there is none.

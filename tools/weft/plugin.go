@@ -32,7 +32,7 @@ func pluginCommands(sys system) []*cobra.Command {
 		pluginRecordCommand(sys),
 		pluginKeygenCommand(sys), pluginSignCommand(sys), pluginVerifyCommand(sys),
 		pluginListCommand(sys), pluginSwapCommand(sys), pluginCanaryCommand(sys), pluginShadowCommand(sys),
-		pluginPromoteCommand(sys), pluginRollbackCommand(sys),
+		pluginPromoteCommand(sys), pluginRollbackCommand(sys), pluginLogsCommand(sys),
 	}
 }
 
@@ -40,5 +40,5 @@ func pluginCommands(sys system) []*cobra.Command {
 // then an operator need them; the rest follows by name.
 var commonPlugin = []string{
 	"new", "build", "test", "inspect", "bench", "keygen", "sign", "verify",
-	"list", "swap", "canary", "shadow", "promote", "rollback", "record", "replay",
+	"list", "swap", "canary", "shadow", "promote", "rollback", "logs", "record", "replay",
 }

@@ -59,7 +59,7 @@ func TestInspectJSON(t *testing.T) {
 	if r.code != exitOK || json.Unmarshal([]byte(r.out), &i) != nil {
 		t.Fatalf("%+v", r)
 	}
-	if i.Name != "jwt-auth" || i.ABI != "1.0" || len(i.SHA256) != 64 || i.Size == 0 || i.Sections["code"] == 0 || len(i.Hooks) == 0 ||
+	if i.Name != "jwt-auth" || i.ABI != "1.1" || len(i.SHA256) != 64 || i.Size == 0 || i.Sections["code"] == 0 || len(i.Hooks) == 0 ||
 		i.MemoryBegins == 0 || i.Metering.Functions == 0 || i.Metering.Size <= i.Size || i.Fuel != nil {
 		t.Errorf("%+v", i)
 	}

@@ -53,7 +53,7 @@ weft plugin record --plugin filter --listener trucks --every 100 --for 1h > samp
 }
 
 func (a *api) traffic() weftv1connect.TrafficClient {
-	return weftv1connect.NewTrafficClient(a.secure.httpClient(), a.url())
+	return weftv1connect.NewTrafficClient(a.http(), a.url())
 }
 
 func (r *pluginRecording) run(cmd *cobra.Command) error {
@@ -107,7 +107,8 @@ func (r *pluginRecording) close(ctx context.Context, cmd *cobra.Command, w *reco
 	switch {
 	case end.Why != "":
 		err = nil
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+	case errors.Is(ctx.Err(), context.DeadlineExceeded), r.wait > 0 && connect.CodeOf(err) == connect.CodeDeadlineExceeded:
+		// weft knows of the deadline, too, and may be the quicker one.
 		end.Why, err = "time", nil
 	case ctx.Err() != nil:
 		end.Why, err = "interrupted", nil

@@ -22,12 +22,13 @@ type rolling struct {
 }
 
 func (r *rolling) flags(cmd *cobra.Command, sys system) {
+	cmd.ValidArgsFunction = r.complete
 	cmd.Flags().DurationVar(&r.timeout, "timeout", time.Minute, "give up after this long")
 	r.api.flags(cmd, sys)
 }
 
 func (r *rolling) client() weftv1connect.PluginsClient {
-	return weftv1connect.NewPluginsClient(r.api.secure.httpClient(), r.api.url())
+	return weftv1connect.NewPluginsClient(r.api.http(), r.api.url())
 }
 
 func (r *rolling) context(cmd *cobra.Command) (context.Context, context.CancelFunc) {

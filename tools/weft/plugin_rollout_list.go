@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -103,7 +102,7 @@ func pluginListCommand(sys system) *cobra.Command {
 to. For a single plugin it also tells what happened last, and what a shadow answered otherwise.`,
 		Example: `weft plugin list
 weft plugin list filter
-weft plugin list --json | jq '.[] | {name, state}'`,
+weft plugin list --json | jq '{name, state}'`,
 		Args: arguments(0, -1, "names"),
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -118,7 +117,7 @@ weft plugin list --json | jq '.[] | {name, state}'`,
 			list = append(list, toShown(p))
 		}
 		if asJSON {
-			return json.NewEncoder(cmd.OutOrStdout()).Encode(list)
+			return printLines(cmd.OutOrStdout(), list, asIs)
 		}
 		if len(list) == 0 {
 			note(cmd, "the configuration declares no plugins")
@@ -134,7 +133,7 @@ weft plugin list --json | jq '.[] | {name, state}'`,
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.BoolVar(&asJSON, "json", false, "print JSON")
+	f.BoolVar(&asJSON, "json", false, "print JSON, a plugin a line")
 	r.flags(cmd, sys)
 	return cmd
 }

@@ -44,6 +44,7 @@ type published struct {
 	Accepted  bool   `json:"accepted"`
 	Delivered uint32 `json:"delivered"`
 	Dropped   string `json:"dropped,omitempty"`
+	Logged    bool   `json:"logged,omitempty"`
 }
 
 func publishCommand(sys system) *cobra.Command {
@@ -90,11 +91,13 @@ func (p *publishing) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return p.api.failed(err)
 	}
-	r := published{request.Topic, response.Msg.Accepted, response.Msg.Delivered, response.Msg.Dropped}
+	r := published{request.Topic, response.Msg.Accepted, response.Msg.Delivered, response.Msg.Dropped, response.Msg.Logged}
 	if p.json {
 		if err := json.NewEncoder(cmd.OutOrStdout()).Encode(r); err != nil {
 			return err
 		}
+	} else if r.Logged {
+		fmt.Fprintf(cmd.OutOrStdout(), "%s: in the durable route's log\n", r.Topic)
 	} else if r.Accepted {
 		fmt.Fprintf(cmd.OutOrStdout(), "%s: delivered to %d\n", r.Topic, r.Delivered)
 	}

@@ -66,9 +66,14 @@ weft publish demo/hello 'hello'             # send one`,
 	root.SetHelpFunc(help)
 	root.SetHelpCommand(helpCommand(root))
 	root.AddCommand(
-		runCommand(sys), checkCommand(sys), pluginCommand(sys), sendCommand(sys), publishCommand(sys), subscribeCommand(sys), requestCommand(sys),
-		deadLetterCommand(sys), benchCommand(sys), framesCommand(sys), tokenCommand(sys), versionCommand(sys),
+		runCommand(sys), checkCommand(sys), configCommand(sys), pluginCommand(sys), sendCommand(sys), publishCommand(sys), subscribeCommand(sys), requestCommand(sys),
+		deadLetterCommand(sys), logCommand(sys), backboneCommand(sys), upstreamCommand(sys), nodesCommand(sys), profileCommand(sys), connectionCommand(sys), fastPathCommand(sys), tailCommand(sys), benchCommand(sys), framesCommand(sys), tokenCommand(sys), versionCommand(sys), compileCommand(),
 	)
+	root.AddCommand(healthCommand(sys), manCommand())
+	if sys.stdout != nil {
+		root.SetOut(sys.stdout) // the completion command takes it when it is made
+	}
+	root.AddCommand(listenerCommand(sys), routeCommand(sys), sessionCommand(sys), subscriptionCommand(sys), drainCommand(sys), topCommand(sys))
 	root.InitDefaultCompletionCmd()
 	return root
 }
@@ -79,6 +84,9 @@ func noCommand(cmd *cobra.Command, args []string) error {
 		return nil
 	}
 	if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
+		if best := spelling.Nearest(args[0], like); best != "" {
+			like = []string{best}
+		}
 		return usageError("unknown command %q: did you mean %s?", args[0], strings.Join(like, " or "))
 	}
 	return usageError("unknown command %q", args[0])

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"runtime"
@@ -42,16 +43,23 @@ func runCommand(sys system) *cobra.Command {
 		Use:   "run",
 		Short: "Runs weft until it is told to stop",
 		Long: `Runs weft until SIGTERM or Ctrl-C, then drains: nothing new is accepted, what was accepted is delivered.
-A second Ctrl-C ends at once.
+A second signal ends at once: weft says what was lost, and the exit code is not 0.
 
 With -c, SIGHUP reads the configuration again, and so does a change of its file (watch: false turns that off). What it
 says about plugins takes effect without a restart; the log names what else has changed.
+
+With an address in the place of a file the configuration comes from a key-value bucket of NATS, from Consul or from etcd;
+when it changes there, it is read again. Paths in it are relative to the folder in which weft was started. Behind ? stand
+files with what the store asks for: credentials, nkey, password_file, token_file, ca, cert, key; the user stands before @.
+
+  nats://HOST:4222/BUCKET/KEY    consul://HOST:8500/KEY    etcd://HOST:2379/KEY    (nats+tls:// and so on by TLS)
 
 Without -c it runs a built-in example on the loopback interface: trucks, a person with netcat, alarms.`,
 		Example: `weft run                                  # the built-in example
 weft run -c weft.yaml                     # a configuration of your own
 weft run -c weft.yaml --cache /var/cache/weft        # the next start need not compile the plugins
 weft run --set api.address=127.0.0.1:0    # one key overridden
+weft run -c nats://10.0.0.1:4222/weft/weft.yaml      # the configuration that several nodes have in common
 weft run --example >weft.yaml             # the built-in example, to begin a file of your own with`,
 		Args: arguments(0, 0, "no argument"),
 	}
@@ -60,6 +68,8 @@ weft run --example >weft.yaml             # the built-in example, to begin a fil
 	s.flags(cmd, sys)
 	cmd.Flags().StringVar(&driver, "driver", "auto", "how sockets are served: auto, epoll (Linux) or net (portable)")
 	cmd.Flags().StringVar(&cache, "cache", "", "keep compiled plugins in this `FOLDER`, to which nobody else may write; it may be emptied at any time")
+	cmd.Flags().StringVar(&s.distant.folder, "config-copy", copyFolder(), "with an address: keep the last good configuration in this `FOLDER`, to start with while nobody answers")
+	cmd.Flags().Lookup("config-copy").DefValue = "~/.local/state/weft-config" // in words that are the same for everybody
 	cmd.Flags().BoolVar(&example, "example", false, "print the built-in example's configuration and end")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if example {
@@ -68,6 +78,7 @@ weft run --example >weft.yaml             # the built-in example, to begin a fil
 		if err := oneOf("driver", driver, "auto", "epoll", "net"); err != nil {
 			return err
 		}
+		s.distant.copies = true
 		return s.serve(cmd, sys, driver, cache)
 	}
 	return cmd
@@ -82,14 +93,24 @@ func (s *source) serve(cmd *cobra.Command, sys system, driver, cache string) err
 	if err != nil {
 		return err
 	}
-	log, err := logging.New(cmd.ErrOrStderr(), service, cfg.Log.Level, cfg.Log.Format)
+	level := new(slog.LevelVar)
+	log, err := logging.NewFollowing(cmd.ErrOrStderr(), service, cfg.Log.Level, cfg.Log.Format, level)
 	if err != nil {
 		return fail(exitConfig, err, "")
 	}
-	o := server.Options{Config: cfg, Logger: log, Driver: driver, CacheDir: cache}
-	if !s.example() {
-		o.Reload = func(context.Context) (*config.Config, error) { return s.load(sys) }
+	if cfg.Blank() {
+		log.Warn("nothing stands in the configuration's file: weft listens nowhere but for its API", "file", fileOf(cfg))
 	}
+	o := server.Options{Config: cfg, Logger: log, Level: level, Version: currentVersions().Version, Driver: driver, CacheDir: cache, Compiler: sys.compiler}
+	if !s.example() {
+		o.Reload = func(ctx context.Context) (*config.Config, error) { return s.read(ctx, sys) }
+	}
+	manager, err := newManager(sys, log)
+	if err != nil {
+		return fail(exitRuntime, err, "")
+	}
+	defer func() { _ = manager.Close() }()
+	o.Sockets = manager.sockets
 	srv, err := server.New(cmd.Context(), o)
 	switch {
 	case errors.Is(err, engine.ErrAddressInUse):
@@ -98,14 +119,18 @@ func (s *source) serve(cmd *cobra.Command, sys system, driver, cache string) err
 		return fail(exitConfig, err, "weft check groups what is wrong and tells how to mend it.")
 	}
 	sparePlace()
+	defer hurryOnSecond(sys.signals.again(), srv, log)()
 	ended := make(chan error, 1)
 	go func() { ended <- srv.Run(cmd.Context()) }()
 	if err := awaitRunning(srv, ended); err != nil {
 		return fail(exitRuntime, err, "")
 	}
+	manager.runs(srv)
+	defer s.distant.follow(cmd.Context(), srv, log)()
 	if o.Reload != nil {
-		defer reloadOnHangup(cmd.Context(), srv)()
+		defer reloadOnHangup(cmd.Context(), srv, manager)()
 	}
+	defer manager.watch(cmd.Context(), srv)()
 	if err := s.banner(cmd.OutOrStdout(), sys, srv, cfg); err != nil {
 		return errors.Join(err, <-ended)
 	}
@@ -133,7 +158,7 @@ func ownFolder(path string) error {
 
 // reloadOnHangup reads the configuration again whenever SIGHUP comes, until the
 // function that it returns is called.
-func reloadOnHangup(ctx context.Context, srv *server.Server) (stop func()) {
+func reloadOnHangup(ctx context.Context, srv *server.Server, manager *manager) (stop func()) {
 	hangups, done := make(chan os.Signal, 1), make(chan struct{})
 	signal.Notify(hangups, syscall.SIGHUP)
 	var reading sync.WaitGroup
@@ -141,7 +166,8 @@ func reloadOnHangup(ctx context.Context, srv *server.Server) (stop func()) {
 		for {
 			select {
 			case <-hangups:
-				_ = srv.Reload(ctx) // the server logs what is wrong
+				manager.reloading()
+				manager.reloaded(srv.Reload(ctx)) // the server logs what is wrong
 			case <-done:
 				return
 			}

@@ -18,9 +18,11 @@ var release string
 type versions struct {
 	Version string `json:"version"`
 	Commit  string `json:"commit"`
-	ABI     string `json:"abi"`
-	Go      string `json:"go"`
-	System  string `json:"system"`
+	// Time is when the commit was made, as RFC 3339 has it; "unknown" as Commit is.
+	Time   string `json:"time"`
+	ABI    string `json:"abi"`
+	Go     string `json:"go"`
+	System string `json:"system"`
 }
 
 func versionCommand(system) *cobra.Command {
@@ -35,7 +37,7 @@ func versionCommand(system) *cobra.Command {
 			if asJSON {
 				return json.NewEncoder(cmd.OutOrStdout()).Encode(v)
 			}
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "weft %s (commit %s)\nplugin ABI %s\n%s %s\n", v.Version, v.Commit, v.ABI, v.Go, v.System)
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "weft %s (commit %s of %s)\nplugin ABI %s\n%s %s\n", v.Version, v.Commit, v.Time, v.ABI, v.Go, v.System)
 			return err
 		},
 	}
@@ -45,7 +47,7 @@ func versionCommand(system) *cobra.Command {
 
 func currentVersions() versions {
 	v := versions{
-		Version: "development", Commit: "unknown", ABI: abi.Current.String(),
+		Version: "development", Commit: "unknown", Time: "unknown", ABI: abi.Current.String(),
 		Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH,
 	}
 	info, ok := debug.ReadBuildInfo()
@@ -63,6 +65,8 @@ func currentVersions() versions {
 		switch s.Key {
 		case "vcs.revision":
 			v.Commit = s.Value
+		case "vcs.time":
+			v.Time = s.Value
 		case "vcs.modified":
 			modified = s.Value == "true"
 		}

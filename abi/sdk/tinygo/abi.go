@@ -309,6 +309,8 @@ const (
 	maxHTTPHeader = 16384
 	// bytes of a request's or an answer's body
 	maxHTTPBody = 1048576
+	// bytes of a source as text
+	maxSource = 64
 )
 
 // The answer of http_send as a resumed record carries it: AnswerHTTPSize bytes,
@@ -325,7 +327,7 @@ const (
 // own major version whose minor version is not above its own.
 const (
 	major = 1
-	minor = 0
+	minor = 1
 )
 
 const (

@@ -66,7 +66,7 @@ func TestReadme(t *testing.T) {
 func checkExports(t *testing.T, plugin string, exports []string) {
 	t.Helper()
 	for _, name := range []string{
-		"_initialize", "memory", "weft_abi_1_0", "weft_buffer", "weft_init", "weft_needs", "weft_on_messages", "weft_on_open", "weft_on_close",
+		"_initialize", "memory", "weft_abi_1_1", "weft_buffer", "weft_init", "weft_needs", "weft_on_messages", "weft_on_open", "weft_on_close",
 		"weft_on_tick", "weft_on_resume", "weft_snapshot", "weft_restore",
 	} {
 		if !slices.Contains(exports, name) {

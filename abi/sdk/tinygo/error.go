@@ -11,8 +11,8 @@ type Error string
 // Error is the text itself.
 func (e Error) Error() string { return string(e) }
 
-// HostError is why a function of log, metrics, random, kv or http failed. Compare it
-// with ==. A key that is not there is no error.
+// HostError is why a function of log, metrics, random, kv, http or filter failed.
+// Compare it with ==. A key that is not there is no error.
 type HostError = host.Error
 
 // What the host may answer.
@@ -51,4 +51,5 @@ var (
 	_ [0]struct{} = [host.MaxHTTPTarget - maxHTTPTarget]struct{}{}
 	_ [0]struct{} = [host.MaxHTTPHeader - maxHTTPHeader]struct{}{}
 	_ [0]struct{} = [host.MaxHTTPBody - maxHTTPBody]struct{}{}
+	_ [0]struct{} = [host.MaxSource - maxSource]struct{}{}
 )

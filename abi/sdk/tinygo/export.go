@@ -5,7 +5,7 @@ package weft
 // The exports of abi/SPEC.md, section 1. They are always there; weft_needs says
 // which hooks the plugin has.
 
-//go:wasmexport weft_abi_1_0
+//go:wasmexport weft_abi_1_1
 func wasmVersion() {}
 
 //go:wasmexport weft_buffer

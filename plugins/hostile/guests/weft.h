@@ -46,7 +46,11 @@ static inline span text(const void *at, u32 length) { return (span){(u32)at, len
 // sink is written to so that the compiler leaves in what is there to cost time.
 static volatile u64 sink;
 
+#ifdef ABI_1_1
+EXPORT(weft_abi_1_1) void weft_abi_1_1(void) {}
+#else
 EXPORT(weft_abi_1_0) void weft_abi_1_0(void) {}
+#endif
 
 #ifndef OWN_BUFFER
 static _Alignas(8) u8 input[1 << 20];

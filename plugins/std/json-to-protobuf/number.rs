@@ -35,8 +35,10 @@ pub fn integer(text: &str) -> Option<i128> {
     Some(if negative { -n } else { n })
 }
 
-/// Writes a floating-point number as JSON: the fewest digits that read as the same.
+/// Writes a floating-point number as JSON: the fewest digits that read as the same, and
+/// of two as near the one whose last digit is even, as protobuf's own writers do.
 pub fn float(out: &mut Vec<u8>, n: f64, single: bool) {
+    let start = out.len();
     let mut text = Text(out);
     let word = match n {
         n if n.is_nan() => "\"NaN\"",
@@ -52,6 +54,30 @@ pub fn float(out: &mut Vec<u8>, n: f64, single: bool) {
         ("", true, true) => write!(text, "{:e}", n as f32),
         (word, ..) => text.write_str(word),
     };
+    if word.is_empty() {
+        even(&mut out[start..], n, single);
+    }
+}
+
+/// Makes the last digit of the shortest text of a number one less, where it is odd and
+/// the number lies in the middle between both. Only one with a point can: a whole number,
+/// or one below 1e-6, would take more digits than it has to end in a 5.
+fn even(text: &mut [u8], n: f64, single: bool) {
+    let last = text.len() - 1;
+    let digits = match text.iter().position(|&c| c == b'.') {
+        Some(point) if text[last] % 2 == 1 && !text.contains(&b'e') => last - point,
+        _ => return,
+    };
+    // It has one digit more, a 5, if it is an odd number of so many halves of halves.
+    if (n * 2f64.powi(digits as i32 + 1)).abs() % 2.0 != 1.0 {
+        return;
+    }
+    text[last] -= 1;
+    let lower = std::str::from_utf8(text).unwrap_or("");
+    let same = if single { lower.parse() == Ok(n as f32) } else { lower.parse() == Ok(n) };
+    if !same || format!("{:.*}", digits + 1, n).as_bytes().strip_suffix(b"5") != Some(text) {
+        text[last] += 1;
+    }
 }
 
 /// Writes text behind bytes.
@@ -67,6 +93,19 @@ impl Write for Text<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn floats() {
+        for (n, single, want) in [
+            (-6.00390625, true, "-6.0039062"), (6.00390625, false, "6.00390625"), (1125899906842624.25, false, "1125899906842624.2"),
+            (1125899906842624.75, false, "1125899906842624.8"), (1125899906842625.25, false, "1125899906842625.2"), (0.5, true, "0.5"), (0.1, false, "0.1"),
+            (5e-324, false, "5e-324"), (1e21, false, "1e21"), (16777217.0, false, "16777217"), (0.3, true, "0.3"), (-0.0, false, "-0"),
+        ] {
+            let mut out = b"x".to_vec();
+            float(&mut out, n, single);
+            assert_eq!(String::from_utf8(out).unwrap(), format!("x{}", want));
+        }
+    }
 
     #[test]
     fn integers() {

@@ -186,7 +186,8 @@ type DeadLetter struct {
 	Id uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
 	// When it became a dead letter.
 	Time *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
-	// route: the configuration sent it here. plugin: a plugin's verdict did. Else
+	// route: the configuration sent it here. untaken: the destination of a durable
+	// route did not take it. plugin: a plugin's verdict did. Else
 	// what the plugin failed by: trap, fuel (its CPU budget), depth (of its calls),
 	// fault (its answer broke the contract), back_off (it rests), buffer (it has no
 	// room for so large a message).

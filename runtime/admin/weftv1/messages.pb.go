@@ -337,7 +337,10 @@ type PublishResponse struct {
 	Delivered uint32 `protobuf:"varint,2,opt,name=delivered,proto3" json:"delivered,omitempty"`
 	// Why the message went nowhere, as in the label "reason" of the drop counters;
 	// empty if it did not.
-	Dropped       string `protobuf:"bytes,3,opt,name=dropped,proto3" json:"dropped,omitempty"`
+	Dropped string `protobuf:"bytes,3,opt,name=dropped,proto3" json:"dropped,omitempty"`
+	// Whether a durable route's log has the message: it is delivered from there, later,
+	// and does not count in delivered.
+	Logged        bool `protobuf:"varint,4,opt,name=logged,proto3" json:"logged,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -391,6 +394,13 @@ func (x *PublishResponse) GetDropped() string {
 		return x.Dropped
 	}
 	return ""
+}
+
+func (x *PublishResponse) GetLogged() bool {
+	if x != nil {
+		return x.Logged
+	}
+	return false
 }
 
 // SubscribeRequest says which messages to stream.
@@ -1053,11 +1063,12 @@ const file_weft_v1_messages_proto_rawDesc = "" +
 	"\x0fAttributesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x06\n" +
-	"\x04body\"e\n" +
+	"\x04body\"}\n" +
 	"\x0fPublishResponse\x12\x1a\n" +
 	"\baccepted\x18\x01 \x01(\bR\baccepted\x12\x1c\n" +
 	"\tdelivered\x18\x02 \x01(\rR\tdelivered\x12\x18\n" +
-	"\adropped\x18\x03 \x01(\tR\adropped\"\x87\x01\n" +
+	"\adropped\x18\x03 \x01(\tR\adropped\x12\x16\n" +
+	"\x06logged\x18\x04 \x01(\bR\x06logged\"\x87\x01\n" +
 	"\x10SubscribeRequest\x12\x1a\n" +
 	"\bpatterns\x18\x01 \x03(\tR\bpatterns\x12\x16\n" +
 	"\x06buffer\x18\x02 \x01(\rR\x06buffer\x12!\n" +

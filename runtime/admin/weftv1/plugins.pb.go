@@ -136,6 +136,213 @@ func (RolloutMode) EnumDescriptor() ([]byte, []int) {
 	return file_weft_v1_plugins_proto_rawDescGZIP(), []int{1}
 }
 
+// PluginsLogsRequest names a plugin.
+type PluginsLogsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Lines behind this number; 0 is all that are kept. With next of the answer before it
+	// asks for what is new.
+	After uint64 `protobuf:"varint,2,opt,name=after,proto3" json:"after,omitempty"`
+	// At most so many, the last ones; 0 is 100, 1,000 is the most.
+	Limit         uint32 `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PluginsLogsRequest) Reset() {
+	*x = PluginsLogsRequest{}
+	mi := &file_weft_v1_plugins_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PluginsLogsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PluginsLogsRequest) ProtoMessage() {}
+
+func (x *PluginsLogsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_weft_v1_plugins_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PluginsLogsRequest.ProtoReflect.Descriptor instead.
+func (*PluginsLogsRequest) Descriptor() ([]byte, []int) {
+	return file_weft_v1_plugins_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *PluginsLogsRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *PluginsLogsRequest) GetAfter() uint64 {
+	if x != nil {
+		return x.After
+	}
+	return 0
+}
+
+func (x *PluginsLogsRequest) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+// PluginsLogsResponse is lines of a log.
+type PluginsLogsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Lines []*PluginLogLine       `protobuf:"bytes,1,rep,name=lines,proto3" json:"lines,omitempty"`
+	// What to ask for next.
+	Next uint64 `protobuf:"varint,2,opt,name=next,proto3" json:"next,omitempty"`
+	// Lines behind after that are not kept any more.
+	Missed        uint64 `protobuf:"varint,3,opt,name=missed,proto3" json:"missed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PluginsLogsResponse) Reset() {
+	*x = PluginsLogsResponse{}
+	mi := &file_weft_v1_plugins_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PluginsLogsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PluginsLogsResponse) ProtoMessage() {}
+
+func (x *PluginsLogsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_weft_v1_plugins_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PluginsLogsResponse.ProtoReflect.Descriptor instead.
+func (*PluginsLogsResponse) Descriptor() ([]byte, []int) {
+	return file_weft_v1_plugins_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *PluginsLogsResponse) GetLines() []*PluginLogLine {
+	if x != nil {
+		return x.Lines
+	}
+	return nil
+}
+
+func (x *PluginsLogsResponse) GetNext() uint64 {
+	if x != nil {
+		return x.Next
+	}
+	return 0
+}
+
+func (x *PluginsLogsResponse) GetMissed() uint64 {
+	if x != nil {
+		return x.Missed
+	}
+	return 0
+}
+
+// PluginLogLine is one line.
+type PluginLogLine struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Numbered from 1 for each plugin.
+	Number uint64                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	Time   *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
+	// debug, info, warn or error.
+	Level      string `protobuf:"bytes,3,opt,name=level,proto3" json:"level,omitempty"`
+	Generation uint64 `protobuf:"varint,4,opt,name=generation,proto3" json:"generation,omitempty"`
+	// Cut to 1,024 bytes.
+	Text          string `protobuf:"bytes,5,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PluginLogLine) Reset() {
+	*x = PluginLogLine{}
+	mi := &file_weft_v1_plugins_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PluginLogLine) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PluginLogLine) ProtoMessage() {}
+
+func (x *PluginLogLine) ProtoReflect() protoreflect.Message {
+	mi := &file_weft_v1_plugins_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PluginLogLine.ProtoReflect.Descriptor instead.
+func (*PluginLogLine) Descriptor() ([]byte, []int) {
+	return file_weft_v1_plugins_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *PluginLogLine) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *PluginLogLine) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *PluginLogLine) GetLevel() string {
+	if x != nil {
+		return x.Level
+	}
+	return ""
+}
+
+func (x *PluginLogLine) GetGeneration() uint64 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+func (x *PluginLogLine) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
 // PluginsListRequest chooses plugins.
 type PluginsListRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -147,7 +354,7 @@ type PluginsListRequest struct {
 
 func (x *PluginsListRequest) Reset() {
 	*x = PluginsListRequest{}
-	mi := &file_weft_v1_plugins_proto_msgTypes[0]
+	mi := &file_weft_v1_plugins_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -159,7 +366,7 @@ func (x *PluginsListRequest) String() string {
 func (*PluginsListRequest) ProtoMessage() {}
 
 func (x *PluginsListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weft_v1_plugins_proto_msgTypes[0]
+	mi := &file_weft_v1_plugins_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -172,7 +379,7 @@ func (x *PluginsListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginsListRequest.ProtoReflect.Descriptor instead.
 func (*PluginsListRequest) Descriptor() ([]byte, []int) {
-	return file_weft_v1_plugins_proto_rawDescGZIP(), []int{0}
+	return file_weft_v1_plugins_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *PluginsListRequest) GetNames() []string {
@@ -192,7 +399,7 @@ type PluginsListResponse struct {
 
 func (x *PluginsListResponse) Reset() {
 	*x = PluginsListResponse{}
-	mi := &file_weft_v1_plugins_proto_msgTypes[1]
+	mi := &file_weft_v1_plugins_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -204,7 +411,7 @@ func (x *PluginsListResponse) String() string {
 func (*PluginsListResponse) ProtoMessage() {}
 
 func (x *PluginsListResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weft_v1_plugins_proto_msgTypes[1]
+	mi := &file_weft_v1_plugins_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -217,7 +424,7 @@ func (x *PluginsListResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginsListResponse.ProtoReflect.Descriptor instead.
 func (*PluginsListResponse) Descriptor() ([]byte, []int) {
-	return file_weft_v1_plugins_proto_rawDescGZIP(), []int{1}
+	return file_weft_v1_plugins_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *PluginsListResponse) GetPlugins() []*Plugin {
@@ -249,7 +456,7 @@ type PluginsSwapRequest struct {
 
 func (x *PluginsSwapRequest) Reset() {
 	*x = PluginsSwapRequest{}
-	mi := &file_weft_v1_plugins_proto_msgTypes[2]
+	mi := &file_weft_v1_plugins_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -261,7 +468,7 @@ func (x *PluginsSwapRequest) String() string {
 func (*PluginsSwapRequest) ProtoMessage() {}
 
 func (x *PluginsSwapRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weft_v1_plugins_proto_msgTypes[2]
+	mi := &file_weft_v1_plugins_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -274,7 +481,7 @@ func (x *PluginsSwapRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginsSwapRequest.ProtoReflect.Descriptor instead.
 func (*PluginsSwapRequest) Descriptor() ([]byte, []int) {
-	return file_weft_v1_plugins_proto_rawDescGZIP(), []int{2}
+	return file_weft_v1_plugins_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *PluginsSwapRequest) GetName() string {
@@ -333,7 +540,7 @@ type PluginsSwapResponse struct {
 
 func (x *PluginsSwapResponse) Reset() {
 	*x = PluginsSwapResponse{}
-	mi := &file_weft_v1_plugins_proto_msgTypes[3]
+	mi := &file_weft_v1_plugins_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -345,7 +552,7 @@ func (x *PluginsSwapResponse) String() string {
 func (*PluginsSwapResponse) ProtoMessage() {}
 
 func (x *PluginsSwapResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weft_v1_plugins_proto_msgTypes[3]
+	mi := &file_weft_v1_plugins_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -358,7 +565,7 @@ func (x *PluginsSwapResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginsSwapResponse.ProtoReflect.Descriptor instead.
 func (*PluginsSwapResponse) Descriptor() ([]byte, []int) {
-	return file_weft_v1_plugins_proto_rawDescGZIP(), []int{3}
+	return file_weft_v1_plugins_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *PluginsSwapResponse) GetPlugin() *Plugin {
@@ -394,7 +601,7 @@ type PluginsSetWeightRequest struct {
 
 func (x *PluginsSetWeightRequest) Reset() {
 	*x = PluginsSetWeightRequest{}
-	mi := &file_weft_v1_plugins_proto_msgTypes[4]
+	mi := &file_weft_v1_plugins_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -406,7 +613,7 @@ func (x *PluginsSetWeightRequest) String() string {
 func (*PluginsSetWeightRequest) ProtoMessage() {}
 
 func (x *PluginsSetWeightRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weft_v1_plugins_proto_msgTypes[4]
+	mi := &file_weft_v1_plugins_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -419,7 +626,7 @@ func (x *PluginsSetWeightRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginsSetWeightRequest.ProtoReflect.Descriptor instead.
 func (*PluginsSetWeightRequest) Descriptor() ([]byte, []int) {
-	return file_weft_v1_plugins_proto_rawDescGZIP(), []int{4}
+	return file_weft_v1_plugins_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *PluginsSetWeightRequest) GetName() string {
@@ -446,7 +653,7 @@ type PluginsSetWeightResponse struct {
 
 func (x *PluginsSetWeightResponse) Reset() {
 	*x = PluginsSetWeightResponse{}
-	mi := &file_weft_v1_plugins_proto_msgTypes[5]
+	mi := &file_weft_v1_plugins_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -458,7 +665,7 @@ func (x *PluginsSetWeightResponse) String() string {
 func (*PluginsSetWeightResponse) ProtoMessage() {}
 
 func (x *PluginsSetWeightResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weft_v1_plugins_proto_msgTypes[5]
+	mi := &file_weft_v1_plugins_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -471,7 +678,7 @@ func (x *PluginsSetWeightResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginsSetWeightResponse.ProtoReflect.Descriptor instead.
 func (*PluginsSetWeightResponse) Descriptor() ([]byte, []int) {
-	return file_weft_v1_plugins_proto_rawDescGZIP(), []int{5}
+	return file_weft_v1_plugins_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *PluginsSetWeightResponse) GetPlugin() *Plugin {
@@ -491,7 +698,7 @@ type PluginsPromoteRequest struct {
 
 func (x *PluginsPromoteRequest) Reset() {
 	*x = PluginsPromoteRequest{}
-	mi := &file_weft_v1_plugins_proto_msgTypes[6]
+	mi := &file_weft_v1_plugins_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -503,7 +710,7 @@ func (x *PluginsPromoteRequest) String() string {
 func (*PluginsPromoteRequest) ProtoMessage() {}
 
 func (x *PluginsPromoteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weft_v1_plugins_proto_msgTypes[6]
+	mi := &file_weft_v1_plugins_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -516,7 +723,7 @@ func (x *PluginsPromoteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginsPromoteRequest.ProtoReflect.Descriptor instead.
 func (*PluginsPromoteRequest) Descriptor() ([]byte, []int) {
-	return file_weft_v1_plugins_proto_rawDescGZIP(), []int{6}
+	return file_weft_v1_plugins_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *PluginsPromoteRequest) GetName() string {
@@ -536,7 +743,7 @@ type PluginsPromoteResponse struct {
 
 func (x *PluginsPromoteResponse) Reset() {
 	*x = PluginsPromoteResponse{}
-	mi := &file_weft_v1_plugins_proto_msgTypes[7]
+	mi := &file_weft_v1_plugins_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -548,7 +755,7 @@ func (x *PluginsPromoteResponse) String() string {
 func (*PluginsPromoteResponse) ProtoMessage() {}
 
 func (x *PluginsPromoteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weft_v1_plugins_proto_msgTypes[7]
+	mi := &file_weft_v1_plugins_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -561,7 +768,7 @@ func (x *PluginsPromoteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginsPromoteResponse.ProtoReflect.Descriptor instead.
 func (*PluginsPromoteResponse) Descriptor() ([]byte, []int) {
-	return file_weft_v1_plugins_proto_rawDescGZIP(), []int{7}
+	return file_weft_v1_plugins_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *PluginsPromoteResponse) GetPlugin() *Plugin {
@@ -581,7 +788,7 @@ type PluginsRollbackRequest struct {
 
 func (x *PluginsRollbackRequest) Reset() {
 	*x = PluginsRollbackRequest{}
-	mi := &file_weft_v1_plugins_proto_msgTypes[8]
+	mi := &file_weft_v1_plugins_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -593,7 +800,7 @@ func (x *PluginsRollbackRequest) String() string {
 func (*PluginsRollbackRequest) ProtoMessage() {}
 
 func (x *PluginsRollbackRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weft_v1_plugins_proto_msgTypes[8]
+	mi := &file_weft_v1_plugins_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -606,7 +813,7 @@ func (x *PluginsRollbackRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginsRollbackRequest.ProtoReflect.Descriptor instead.
 func (*PluginsRollbackRequest) Descriptor() ([]byte, []int) {
-	return file_weft_v1_plugins_proto_rawDescGZIP(), []int{8}
+	return file_weft_v1_plugins_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *PluginsRollbackRequest) GetName() string {
@@ -626,7 +833,7 @@ type PluginsRollbackResponse struct {
 
 func (x *PluginsRollbackResponse) Reset() {
 	*x = PluginsRollbackResponse{}
-	mi := &file_weft_v1_plugins_proto_msgTypes[9]
+	mi := &file_weft_v1_plugins_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -638,7 +845,7 @@ func (x *PluginsRollbackResponse) String() string {
 func (*PluginsRollbackResponse) ProtoMessage() {}
 
 func (x *PluginsRollbackResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weft_v1_plugins_proto_msgTypes[9]
+	mi := &file_weft_v1_plugins_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -651,7 +858,7 @@ func (x *PluginsRollbackResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginsRollbackResponse.ProtoReflect.Descriptor instead.
 func (*PluginsRollbackResponse) Descriptor() ([]byte, []int) {
-	return file_weft_v1_plugins_proto_rawDescGZIP(), []int{9}
+	return file_weft_v1_plugins_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *PluginsRollbackResponse) GetPlugin() *Plugin {
@@ -680,13 +887,18 @@ type Plugin struct {
 	Last *RolloutEvent `protobuf:"bytes,9,opt,name=last,proto3" json:"last,omitempty"`
 	// The most that one instance's memory may take.
 	MemoryLimitBytes uint64 `protobuf:"varint,10,opt,name=memory_limit_bytes,json=memoryLimitBytes,proto3" json:"memory_limit_bytes,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// What has happened to its generations, newest first, at most 32.
+	History []*RolloutEvent `protobuf:"bytes,11,rep,name=history,proto3" json:"history,omitempty"`
+	// What one call may take: CPU time, and the fuel that it is worth.
+	CallLimit     *durationpb.Duration `protobuf:"bytes,12,opt,name=call_limit,json=callLimit,proto3" json:"call_limit,omitempty"`
+	CallFuelLimit uint64               `protobuf:"varint,13,opt,name=call_fuel_limit,json=callFuelLimit,proto3" json:"call_fuel_limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Plugin) Reset() {
 	*x = Plugin{}
-	mi := &file_weft_v1_plugins_proto_msgTypes[10]
+	mi := &file_weft_v1_plugins_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -698,7 +910,7 @@ func (x *Plugin) String() string {
 func (*Plugin) ProtoMessage() {}
 
 func (x *Plugin) ProtoReflect() protoreflect.Message {
-	mi := &file_weft_v1_plugins_proto_msgTypes[10]
+	mi := &file_weft_v1_plugins_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -711,7 +923,7 @@ func (x *Plugin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Plugin.ProtoReflect.Descriptor instead.
 func (*Plugin) Descriptor() ([]byte, []int) {
-	return file_weft_v1_plugins_proto_rawDescGZIP(), []int{10}
+	return file_weft_v1_plugins_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Plugin) GetName() string {
@@ -784,6 +996,27 @@ func (x *Plugin) GetMemoryLimitBytes() uint64 {
 	return 0
 }
 
+func (x *Plugin) GetHistory() []*RolloutEvent {
+	if x != nil {
+		return x.History
+	}
+	return nil
+}
+
+func (x *Plugin) GetCallLimit() *durationpb.Duration {
+	if x != nil {
+		return x.CallLimit
+	}
+	return nil
+}
+
+func (x *Plugin) GetCallFuelLimit() uint64 {
+	if x != nil {
+		return x.CallFuelLimit
+	}
+	return 0
+}
+
 // Trial is how a new generation is watched.
 type Trial struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -804,7 +1037,7 @@ type Trial struct {
 
 func (x *Trial) Reset() {
 	*x = Trial{}
-	mi := &file_weft_v1_plugins_proto_msgTypes[11]
+	mi := &file_weft_v1_plugins_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -816,7 +1049,7 @@ func (x *Trial) String() string {
 func (*Trial) ProtoMessage() {}
 
 func (x *Trial) ProtoReflect() protoreflect.Message {
-	mi := &file_weft_v1_plugins_proto_msgTypes[11]
+	mi := &file_weft_v1_plugins_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -829,7 +1062,7 @@ func (x *Trial) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Trial.ProtoReflect.Descriptor instead.
 func (*Trial) Descriptor() ([]byte, []int) {
-	return file_weft_v1_plugins_proto_rawDescGZIP(), []int{11}
+	return file_weft_v1_plugins_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Trial) GetMode() RolloutMode {
@@ -899,7 +1132,7 @@ type Generation struct {
 
 func (x *Generation) Reset() {
 	*x = Generation{}
-	mi := &file_weft_v1_plugins_proto_msgTypes[12]
+	mi := &file_weft_v1_plugins_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -911,7 +1144,7 @@ func (x *Generation) String() string {
 func (*Generation) ProtoMessage() {}
 
 func (x *Generation) ProtoReflect() protoreflect.Message {
-	mi := &file_weft_v1_plugins_proto_msgTypes[12]
+	mi := &file_weft_v1_plugins_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -924,7 +1157,7 @@ func (x *Generation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Generation.ProtoReflect.Descriptor instead.
 func (*Generation) Descriptor() ([]byte, []int) {
-	return file_weft_v1_plugins_proto_rawDescGZIP(), []int{12}
+	return file_weft_v1_plugins_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Generation) GetNumber() uint64 {
@@ -996,15 +1229,24 @@ type PluginStats struct {
 	// Time spent in it, estimated.
 	BusySeconds float64 `protobuf:"fixed64,16,opt,name=busy_seconds,json=busySeconds,proto3" json:"busy_seconds,omitempty"`
 	// Instances that live, and places in which it rests because it failed too often.
-	Instances     uint32 `protobuf:"varint,17,opt,name=instances,proto3" json:"instances,omitempty"`
-	Resting       uint32 `protobuf:"varint,18,opt,name=resting,proto3" json:"resting,omitempty"`
+	Instances uint32 `protobuf:"varint,17,opt,name=instances,proto3" json:"instances,omitempty"`
+	Resting   uint32 `protobuf:"varint,18,opt,name=resting,proto3" json:"resting,omitempty"`
+	// Calls of its hooks; how long half, 95 and 99 of 100, and all of them took, out of a
+	// histogram of one call in sixteen since the generation began.
+	Calls   uint64               `protobuf:"varint,19,opt,name=calls,proto3" json:"calls,omitempty"`
+	P50     *durationpb.Duration `protobuf:"bytes,20,opt,name=p50,proto3" json:"p50,omitempty"`
+	P95     *durationpb.Duration `protobuf:"bytes,21,opt,name=p95,proto3" json:"p95,omitempty"`
+	P99     *durationpb.Duration `protobuf:"bytes,22,opt,name=p99,proto3" json:"p99,omitempty"`
+	Longest *durationpb.Duration `protobuf:"bytes,23,opt,name=longest,proto3" json:"longest,omitempty"`
+	// The memory of its instances, all together.
+	MemoryBytes   uint64 `protobuf:"varint,24,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PluginStats) Reset() {
 	*x = PluginStats{}
-	mi := &file_weft_v1_plugins_proto_msgTypes[13]
+	mi := &file_weft_v1_plugins_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1016,7 +1258,7 @@ func (x *PluginStats) String() string {
 func (*PluginStats) ProtoMessage() {}
 
 func (x *PluginStats) ProtoReflect() protoreflect.Message {
-	mi := &file_weft_v1_plugins_proto_msgTypes[13]
+	mi := &file_weft_v1_plugins_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1029,7 +1271,7 @@ func (x *PluginStats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginStats.ProtoReflect.Descriptor instead.
 func (*PluginStats) Descriptor() ([]byte, []int) {
-	return file_weft_v1_plugins_proto_rawDescGZIP(), []int{13}
+	return file_weft_v1_plugins_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *PluginStats) GetMessages() uint64 {
@@ -1158,6 +1400,48 @@ func (x *PluginStats) GetResting() uint32 {
 	return 0
 }
 
+func (x *PluginStats) GetCalls() uint64 {
+	if x != nil {
+		return x.Calls
+	}
+	return 0
+}
+
+func (x *PluginStats) GetP50() *durationpb.Duration {
+	if x != nil {
+		return x.P50
+	}
+	return nil
+}
+
+func (x *PluginStats) GetP95() *durationpb.Duration {
+	if x != nil {
+		return x.P95
+	}
+	return nil
+}
+
+func (x *PluginStats) GetP99() *durationpb.Duration {
+	if x != nil {
+		return x.P99
+	}
+	return nil
+}
+
+func (x *PluginStats) GetLongest() *durationpb.Duration {
+	if x != nil {
+		return x.Longest
+	}
+	return nil
+}
+
+func (x *PluginStats) GetMemoryBytes() uint64 {
+	if x != nil {
+		return x.MemoryBytes
+	}
+	return 0
+}
+
 // Drift is how a shadow's answers differ from those of the live generation.
 type Drift struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
@@ -1178,7 +1462,7 @@ type Drift struct {
 
 func (x *Drift) Reset() {
 	*x = Drift{}
-	mi := &file_weft_v1_plugins_proto_msgTypes[14]
+	mi := &file_weft_v1_plugins_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1190,7 +1474,7 @@ func (x *Drift) String() string {
 func (*Drift) ProtoMessage() {}
 
 func (x *Drift) ProtoReflect() protoreflect.Message {
-	mi := &file_weft_v1_plugins_proto_msgTypes[14]
+	mi := &file_weft_v1_plugins_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1203,7 +1487,7 @@ func (x *Drift) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drift.ProtoReflect.Descriptor instead.
 func (*Drift) Descriptor() ([]byte, []int) {
-	return file_weft_v1_plugins_proto_rawDescGZIP(), []int{14}
+	return file_weft_v1_plugins_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Drift) GetCompared() uint64 {
@@ -1287,7 +1571,7 @@ type DriftSample struct {
 
 func (x *DriftSample) Reset() {
 	*x = DriftSample{}
-	mi := &file_weft_v1_plugins_proto_msgTypes[15]
+	mi := &file_weft_v1_plugins_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1299,7 +1583,7 @@ func (x *DriftSample) String() string {
 func (*DriftSample) ProtoMessage() {}
 
 func (x *DriftSample) ProtoReflect() protoreflect.Message {
-	mi := &file_weft_v1_plugins_proto_msgTypes[15]
+	mi := &file_weft_v1_plugins_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1312,7 +1596,7 @@ func (x *DriftSample) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DriftSample.ProtoReflect.Descriptor instead.
 func (*DriftSample) Descriptor() ([]byte, []int) {
-	return file_weft_v1_plugins_proto_rawDescGZIP(), []int{15}
+	return file_weft_v1_plugins_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *DriftSample) GetTime() *timestamppb.Timestamp {
@@ -1386,7 +1670,7 @@ type SampleAnswer struct {
 
 func (x *SampleAnswer) Reset() {
 	*x = SampleAnswer{}
-	mi := &file_weft_v1_plugins_proto_msgTypes[16]
+	mi := &file_weft_v1_plugins_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1398,7 +1682,7 @@ func (x *SampleAnswer) String() string {
 func (*SampleAnswer) ProtoMessage() {}
 
 func (x *SampleAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_weft_v1_plugins_proto_msgTypes[16]
+	mi := &file_weft_v1_plugins_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1411,7 +1695,7 @@ func (x *SampleAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SampleAnswer.ProtoReflect.Descriptor instead.
 func (*SampleAnswer) Descriptor() ([]byte, []int) {
-	return file_weft_v1_plugins_proto_rawDescGZIP(), []int{16}
+	return file_weft_v1_plugins_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *SampleAnswer) GetVerdict() string {
@@ -1476,7 +1760,7 @@ type RolloutEvent struct {
 
 func (x *RolloutEvent) Reset() {
 	*x = RolloutEvent{}
-	mi := &file_weft_v1_plugins_proto_msgTypes[17]
+	mi := &file_weft_v1_plugins_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1488,7 +1772,7 @@ func (x *RolloutEvent) String() string {
 func (*RolloutEvent) ProtoMessage() {}
 
 func (x *RolloutEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_weft_v1_plugins_proto_msgTypes[17]
+	mi := &file_weft_v1_plugins_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1501,7 +1785,7 @@ func (x *RolloutEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RolloutEvent.ProtoReflect.Descriptor instead.
 func (*RolloutEvent) Descriptor() ([]byte, []int) {
-	return file_weft_v1_plugins_proto_rawDescGZIP(), []int{17}
+	return file_weft_v1_plugins_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *RolloutEvent) GetTime() *timestamppb.Timestamp {
@@ -1550,7 +1834,23 @@ var File_weft_v1_plugins_proto protoreflect.FileDescriptor
 
 const file_weft_v1_plugins_proto_rawDesc = "" +
 	"\n" +
-	"\x15weft/v1/plugins.proto\x12\aweft.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"*\n" +
+	"\x15weft/v1/plugins.proto\x12\aweft.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"T\n" +
+	"\x12PluginsLogsRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05after\x18\x02 \x01(\x04R\x05after\x12\x14\n" +
+	"\x05limit\x18\x03 \x01(\rR\x05limit\"o\n" +
+	"\x13PluginsLogsResponse\x12,\n" +
+	"\x05lines\x18\x01 \x03(\v2\x16.weft.v1.PluginLogLineR\x05lines\x12\x12\n" +
+	"\x04next\x18\x02 \x01(\x04R\x04next\x12\x16\n" +
+	"\x06missed\x18\x03 \x01(\x04R\x06missed\"\xa1\x01\n" +
+	"\rPluginLogLine\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x04R\x06number\x12.\n" +
+	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x14\n" +
+	"\x05level\x18\x03 \x01(\tR\x05level\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x04 \x01(\x04R\n" +
+	"generation\x12\x12\n" +
+	"\x04text\x18\x05 \x01(\tR\x04text\"*\n" +
 	"\x12PluginsListRequest\x12\x14\n" +
 	"\x05names\x18\x01 \x03(\tR\x05names\"@\n" +
 	"\x13PluginsListResponse\x12)\n" +
@@ -1578,7 +1878,7 @@ const file_weft_v1_plugins_proto_rawDesc = "" +
 	"\x16PluginsRollbackRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"B\n" +
 	"\x17PluginsRollbackResponse\x12'\n" +
-	"\x06plugin\x18\x01 \x01(\v2\x0f.weft.v1.PluginR\x06plugin\"\x80\x03\n" +
+	"\x06plugin\x18\x01 \x01(\v2\x0f.weft.v1.PluginR\x06plugin\"\x93\x04\n" +
 	"\x06Plugin\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04file\x18\x02 \x01(\tR\x04file\x12*\n" +
@@ -1590,7 +1890,11 @@ const file_weft_v1_plugins_proto_rawDesc = "" +
 	"\bprevious\x18\b \x01(\v2\x13.weft.v1.GenerationR\bprevious\x12)\n" +
 	"\x04last\x18\t \x01(\v2\x15.weft.v1.RolloutEventR\x04last\x12,\n" +
 	"\x12memory_limit_bytes\x18\n" +
-	" \x01(\x04R\x10memoryLimitBytes\"\xfe\x01\n" +
+	" \x01(\x04R\x10memoryLimitBytes\x12/\n" +
+	"\ahistory\x18\v \x03(\v2\x15.weft.v1.RolloutEventR\ahistory\x128\n" +
+	"\n" +
+	"call_limit\x18\f \x01(\v2\x19.google.protobuf.DurationR\tcallLimit\x12&\n" +
+	"\x0fcall_fuel_limit\x18\r \x01(\x04R\rcallFuelLimit\"\xfe\x01\n" +
 	"\x05Trial\x12(\n" +
 	"\x04mode\x18\x01 \x01(\x0e2\x14.weft.v1.RolloutModeR\x04mode\x12\x16\n" +
 	"\x06weight\x18\x02 \x01(\rR\x06weight\x12\x16\n" +
@@ -1606,7 +1910,7 @@ const file_weft_v1_plugins_proto_rawDesc = "" +
 	"\x06source\x18\x03 \x01(\tR\x06source\x120\n" +
 	"\x05since\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12*\n" +
 	"\x05stats\x18\x05 \x01(\v2\x14.weft.v1.PluginStatsR\x05stats\x12$\n" +
-	"\x05drift\x18\x06 \x01(\v2\x0e.weft.v1.DriftR\x05drift\"\xe9\x03\n" +
+	"\x05drift\x18\x06 \x01(\v2\x0e.weft.v1.DriftR\x05drift\"\xde\x05\n" +
 	"\vPluginStats\x12\x1a\n" +
 	"\bmessages\x18\x01 \x01(\x04R\bmessages\x12\x14\n" +
 	"\x05drops\x18\x02 \x01(\x04R\x05drops\x12\x18\n" +
@@ -1628,7 +1932,13 @@ const file_weft_v1_plugins_proto_rawDesc = "" +
 	"\tfuel_most\x18\x0f \x01(\x04R\bfuelMost\x12!\n" +
 	"\fbusy_seconds\x18\x10 \x01(\x01R\vbusySeconds\x12\x1c\n" +
 	"\tinstances\x18\x11 \x01(\rR\tinstances\x12\x18\n" +
-	"\aresting\x18\x12 \x01(\rR\aresting\"\x8b\x02\n" +
+	"\aresting\x18\x12 \x01(\rR\aresting\x12\x14\n" +
+	"\x05calls\x18\x13 \x01(\x04R\x05calls\x12+\n" +
+	"\x03p50\x18\x14 \x01(\v2\x19.google.protobuf.DurationR\x03p50\x12+\n" +
+	"\x03p95\x18\x15 \x01(\v2\x19.google.protobuf.DurationR\x03p95\x12+\n" +
+	"\x03p99\x18\x16 \x01(\v2\x19.google.protobuf.DurationR\x03p99\x123\n" +
+	"\alongest\x18\x17 \x01(\v2\x19.google.protobuf.DurationR\alongest\x12!\n" +
+	"\fmemory_bytes\x18\x18 \x01(\x04R\vmemoryBytes\"\x8b\x02\n" +
 	"\x05Drift\x12\x1a\n" +
 	"\bcompared\x18\x01 \x01(\x04R\bcompared\x12\x1a\n" +
 	"\bdiffered\x18\x02 \x01(\x04R\bdiffered\x12\x18\n" +
@@ -1681,13 +1991,14 @@ const file_weft_v1_plugins_proto_rawDesc = "" +
 	"\x18ROLLOUT_MODE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14ROLLOUT_MODE_AT_ONCE\x10\x01\x12\x17\n" +
 	"\x13ROLLOUT_MODE_CANARY\x10\x02\x12\x17\n" +
-	"\x13ROLLOUT_MODE_SHADOW\x10\x032\xfc\x02\n" +
+	"\x13ROLLOUT_MODE_SHADOW\x10\x032\xbf\x03\n" +
 	"\aPlugins\x12A\n" +
 	"\x04List\x12\x1b.weft.v1.PluginsListRequest\x1a\x1c.weft.v1.PluginsListResponse\x12A\n" +
 	"\x04Swap\x12\x1b.weft.v1.PluginsSwapRequest\x1a\x1c.weft.v1.PluginsSwapResponse\x12P\n" +
 	"\tSetWeight\x12 .weft.v1.PluginsSetWeightRequest\x1a!.weft.v1.PluginsSetWeightResponse\x12J\n" +
 	"\aPromote\x12\x1e.weft.v1.PluginsPromoteRequest\x1a\x1f.weft.v1.PluginsPromoteResponse\x12M\n" +
-	"\bRollback\x12\x1f.weft.v1.PluginsRollbackRequest\x1a .weft.v1.PluginsRollbackResponseB5Z3github.com/weftrun/weft/runtime/admin/weftv1;weftv1b\x06proto3"
+	"\bRollback\x12\x1f.weft.v1.PluginsRollbackRequest\x1a .weft.v1.PluginsRollbackResponse\x12A\n" +
+	"\x04Logs\x12\x1b.weft.v1.PluginsLogsRequest\x1a\x1c.weft.v1.PluginsLogsResponseB5Z3github.com/weftrun/weft/runtime/admin/weftv1;weftv1b\x06proto3"
 
 var (
 	file_weft_v1_plugins_proto_rawDescOnce sync.Once
@@ -1702,74 +2013,87 @@ func file_weft_v1_plugins_proto_rawDescGZIP() []byte {
 }
 
 var file_weft_v1_plugins_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_weft_v1_plugins_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_weft_v1_plugins_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_weft_v1_plugins_proto_goTypes = []any{
 	(PluginState)(0),                 // 0: weft.v1.PluginState
 	(RolloutMode)(0),                 // 1: weft.v1.RolloutMode
-	(*PluginsListRequest)(nil),       // 2: weft.v1.PluginsListRequest
-	(*PluginsListResponse)(nil),      // 3: weft.v1.PluginsListResponse
-	(*PluginsSwapRequest)(nil),       // 4: weft.v1.PluginsSwapRequest
-	(*PluginsSwapResponse)(nil),      // 5: weft.v1.PluginsSwapResponse
-	(*PluginsSetWeightRequest)(nil),  // 6: weft.v1.PluginsSetWeightRequest
-	(*PluginsSetWeightResponse)(nil), // 7: weft.v1.PluginsSetWeightResponse
-	(*PluginsPromoteRequest)(nil),    // 8: weft.v1.PluginsPromoteRequest
-	(*PluginsPromoteResponse)(nil),   // 9: weft.v1.PluginsPromoteResponse
-	(*PluginsRollbackRequest)(nil),   // 10: weft.v1.PluginsRollbackRequest
-	(*PluginsRollbackResponse)(nil),  // 11: weft.v1.PluginsRollbackResponse
-	(*Plugin)(nil),                   // 12: weft.v1.Plugin
-	(*Trial)(nil),                    // 13: weft.v1.Trial
-	(*Generation)(nil),               // 14: weft.v1.Generation
-	(*PluginStats)(nil),              // 15: weft.v1.PluginStats
-	(*Drift)(nil),                    // 16: weft.v1.Drift
-	(*DriftSample)(nil),              // 17: weft.v1.DriftSample
-	(*SampleAnswer)(nil),             // 18: weft.v1.SampleAnswer
-	(*RolloutEvent)(nil),             // 19: weft.v1.RolloutEvent
-	nil,                              // 20: weft.v1.SampleAnswer.AttributesEntry
-	(*timestamppb.Timestamp)(nil),    // 21: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),      // 22: google.protobuf.Duration
+	(*PluginsLogsRequest)(nil),       // 2: weft.v1.PluginsLogsRequest
+	(*PluginsLogsResponse)(nil),      // 3: weft.v1.PluginsLogsResponse
+	(*PluginLogLine)(nil),            // 4: weft.v1.PluginLogLine
+	(*PluginsListRequest)(nil),       // 5: weft.v1.PluginsListRequest
+	(*PluginsListResponse)(nil),      // 6: weft.v1.PluginsListResponse
+	(*PluginsSwapRequest)(nil),       // 7: weft.v1.PluginsSwapRequest
+	(*PluginsSwapResponse)(nil),      // 8: weft.v1.PluginsSwapResponse
+	(*PluginsSetWeightRequest)(nil),  // 9: weft.v1.PluginsSetWeightRequest
+	(*PluginsSetWeightResponse)(nil), // 10: weft.v1.PluginsSetWeightResponse
+	(*PluginsPromoteRequest)(nil),    // 11: weft.v1.PluginsPromoteRequest
+	(*PluginsPromoteResponse)(nil),   // 12: weft.v1.PluginsPromoteResponse
+	(*PluginsRollbackRequest)(nil),   // 13: weft.v1.PluginsRollbackRequest
+	(*PluginsRollbackResponse)(nil),  // 14: weft.v1.PluginsRollbackResponse
+	(*Plugin)(nil),                   // 15: weft.v1.Plugin
+	(*Trial)(nil),                    // 16: weft.v1.Trial
+	(*Generation)(nil),               // 17: weft.v1.Generation
+	(*PluginStats)(nil),              // 18: weft.v1.PluginStats
+	(*Drift)(nil),                    // 19: weft.v1.Drift
+	(*DriftSample)(nil),              // 20: weft.v1.DriftSample
+	(*SampleAnswer)(nil),             // 21: weft.v1.SampleAnswer
+	(*RolloutEvent)(nil),             // 22: weft.v1.RolloutEvent
+	nil,                              // 23: weft.v1.SampleAnswer.AttributesEntry
+	(*timestamppb.Timestamp)(nil),    // 24: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),      // 25: google.protobuf.Duration
 }
 var file_weft_v1_plugins_proto_depIdxs = []int32{
-	12, // 0: weft.v1.PluginsListResponse.plugins:type_name -> weft.v1.Plugin
-	1,  // 1: weft.v1.PluginsSwapRequest.mode:type_name -> weft.v1.RolloutMode
-	12, // 2: weft.v1.PluginsSwapResponse.plugin:type_name -> weft.v1.Plugin
-	14, // 3: weft.v1.PluginsSwapResponse.checked:type_name -> weft.v1.Generation
-	12, // 4: weft.v1.PluginsSetWeightResponse.plugin:type_name -> weft.v1.Plugin
-	12, // 5: weft.v1.PluginsPromoteResponse.plugin:type_name -> weft.v1.Plugin
-	12, // 6: weft.v1.PluginsRollbackResponse.plugin:type_name -> weft.v1.Plugin
-	0,  // 7: weft.v1.Plugin.state:type_name -> weft.v1.PluginState
-	14, // 8: weft.v1.Plugin.live:type_name -> weft.v1.Generation
-	14, // 9: weft.v1.Plugin.candidate:type_name -> weft.v1.Generation
-	13, // 10: weft.v1.Plugin.trial:type_name -> weft.v1.Trial
-	14, // 11: weft.v1.Plugin.previous:type_name -> weft.v1.Generation
-	19, // 12: weft.v1.Plugin.last:type_name -> weft.v1.RolloutEvent
-	1,  // 13: weft.v1.Trial.mode:type_name -> weft.v1.RolloutMode
-	21, // 14: weft.v1.Trial.since:type_name -> google.protobuf.Timestamp
-	22, // 15: weft.v1.Trial.window:type_name -> google.protobuf.Duration
-	21, // 16: weft.v1.Generation.since:type_name -> google.protobuf.Timestamp
-	15, // 17: weft.v1.Generation.stats:type_name -> weft.v1.PluginStats
-	16, // 18: weft.v1.Generation.drift:type_name -> weft.v1.Drift
-	17, // 19: weft.v1.Drift.samples:type_name -> weft.v1.DriftSample
-	21, // 20: weft.v1.DriftSample.time:type_name -> google.protobuf.Timestamp
-	18, // 21: weft.v1.DriftSample.live:type_name -> weft.v1.SampleAnswer
-	18, // 22: weft.v1.DriftSample.shadow:type_name -> weft.v1.SampleAnswer
-	20, // 23: weft.v1.SampleAnswer.attributes:type_name -> weft.v1.SampleAnswer.AttributesEntry
-	21, // 24: weft.v1.RolloutEvent.time:type_name -> google.protobuf.Timestamp
-	16, // 25: weft.v1.RolloutEvent.drift:type_name -> weft.v1.Drift
-	2,  // 26: weft.v1.Plugins.List:input_type -> weft.v1.PluginsListRequest
-	4,  // 27: weft.v1.Plugins.Swap:input_type -> weft.v1.PluginsSwapRequest
-	6,  // 28: weft.v1.Plugins.SetWeight:input_type -> weft.v1.PluginsSetWeightRequest
-	8,  // 29: weft.v1.Plugins.Promote:input_type -> weft.v1.PluginsPromoteRequest
-	10, // 30: weft.v1.Plugins.Rollback:input_type -> weft.v1.PluginsRollbackRequest
-	3,  // 31: weft.v1.Plugins.List:output_type -> weft.v1.PluginsListResponse
-	5,  // 32: weft.v1.Plugins.Swap:output_type -> weft.v1.PluginsSwapResponse
-	7,  // 33: weft.v1.Plugins.SetWeight:output_type -> weft.v1.PluginsSetWeightResponse
-	9,  // 34: weft.v1.Plugins.Promote:output_type -> weft.v1.PluginsPromoteResponse
-	11, // 35: weft.v1.Plugins.Rollback:output_type -> weft.v1.PluginsRollbackResponse
-	31, // [31:36] is the sub-list for method output_type
-	26, // [26:31] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	4,  // 0: weft.v1.PluginsLogsResponse.lines:type_name -> weft.v1.PluginLogLine
+	24, // 1: weft.v1.PluginLogLine.time:type_name -> google.protobuf.Timestamp
+	15, // 2: weft.v1.PluginsListResponse.plugins:type_name -> weft.v1.Plugin
+	1,  // 3: weft.v1.PluginsSwapRequest.mode:type_name -> weft.v1.RolloutMode
+	15, // 4: weft.v1.PluginsSwapResponse.plugin:type_name -> weft.v1.Plugin
+	17, // 5: weft.v1.PluginsSwapResponse.checked:type_name -> weft.v1.Generation
+	15, // 6: weft.v1.PluginsSetWeightResponse.plugin:type_name -> weft.v1.Plugin
+	15, // 7: weft.v1.PluginsPromoteResponse.plugin:type_name -> weft.v1.Plugin
+	15, // 8: weft.v1.PluginsRollbackResponse.plugin:type_name -> weft.v1.Plugin
+	0,  // 9: weft.v1.Plugin.state:type_name -> weft.v1.PluginState
+	17, // 10: weft.v1.Plugin.live:type_name -> weft.v1.Generation
+	17, // 11: weft.v1.Plugin.candidate:type_name -> weft.v1.Generation
+	16, // 12: weft.v1.Plugin.trial:type_name -> weft.v1.Trial
+	17, // 13: weft.v1.Plugin.previous:type_name -> weft.v1.Generation
+	22, // 14: weft.v1.Plugin.last:type_name -> weft.v1.RolloutEvent
+	22, // 15: weft.v1.Plugin.history:type_name -> weft.v1.RolloutEvent
+	25, // 16: weft.v1.Plugin.call_limit:type_name -> google.protobuf.Duration
+	1,  // 17: weft.v1.Trial.mode:type_name -> weft.v1.RolloutMode
+	24, // 18: weft.v1.Trial.since:type_name -> google.protobuf.Timestamp
+	25, // 19: weft.v1.Trial.window:type_name -> google.protobuf.Duration
+	24, // 20: weft.v1.Generation.since:type_name -> google.protobuf.Timestamp
+	18, // 21: weft.v1.Generation.stats:type_name -> weft.v1.PluginStats
+	19, // 22: weft.v1.Generation.drift:type_name -> weft.v1.Drift
+	25, // 23: weft.v1.PluginStats.p50:type_name -> google.protobuf.Duration
+	25, // 24: weft.v1.PluginStats.p95:type_name -> google.protobuf.Duration
+	25, // 25: weft.v1.PluginStats.p99:type_name -> google.protobuf.Duration
+	25, // 26: weft.v1.PluginStats.longest:type_name -> google.protobuf.Duration
+	20, // 27: weft.v1.Drift.samples:type_name -> weft.v1.DriftSample
+	24, // 28: weft.v1.DriftSample.time:type_name -> google.protobuf.Timestamp
+	21, // 29: weft.v1.DriftSample.live:type_name -> weft.v1.SampleAnswer
+	21, // 30: weft.v1.DriftSample.shadow:type_name -> weft.v1.SampleAnswer
+	23, // 31: weft.v1.SampleAnswer.attributes:type_name -> weft.v1.SampleAnswer.AttributesEntry
+	24, // 32: weft.v1.RolloutEvent.time:type_name -> google.protobuf.Timestamp
+	19, // 33: weft.v1.RolloutEvent.drift:type_name -> weft.v1.Drift
+	5,  // 34: weft.v1.Plugins.List:input_type -> weft.v1.PluginsListRequest
+	7,  // 35: weft.v1.Plugins.Swap:input_type -> weft.v1.PluginsSwapRequest
+	9,  // 36: weft.v1.Plugins.SetWeight:input_type -> weft.v1.PluginsSetWeightRequest
+	11, // 37: weft.v1.Plugins.Promote:input_type -> weft.v1.PluginsPromoteRequest
+	13, // 38: weft.v1.Plugins.Rollback:input_type -> weft.v1.PluginsRollbackRequest
+	2,  // 39: weft.v1.Plugins.Logs:input_type -> weft.v1.PluginsLogsRequest
+	6,  // 40: weft.v1.Plugins.List:output_type -> weft.v1.PluginsListResponse
+	8,  // 41: weft.v1.Plugins.Swap:output_type -> weft.v1.PluginsSwapResponse
+	10, // 42: weft.v1.Plugins.SetWeight:output_type -> weft.v1.PluginsSetWeightResponse
+	12, // 43: weft.v1.Plugins.Promote:output_type -> weft.v1.PluginsPromoteResponse
+	14, // 44: weft.v1.Plugins.Rollback:output_type -> weft.v1.PluginsRollbackResponse
+	3,  // 45: weft.v1.Plugins.Logs:output_type -> weft.v1.PluginsLogsResponse
+	40, // [40:46] is the sub-list for method output_type
+	34, // [34:40] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_weft_v1_plugins_proto_init() }
@@ -1783,7 +2107,7 @@ func file_weft_v1_plugins_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_weft_v1_plugins_proto_rawDesc), len(file_weft_v1_plugins_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   19,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -9,6 +9,7 @@ package weftv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -21,6 +22,844 @@ const (
 	// Verify that runtime/protoimpl is sufficiently up-to-date.
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
+
+// TailRequest chooses messages. Every field that is set must hold.
+type TailRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// That came by this listener.
+	Listener string `protobuf:"bytes,1,opt,name=listener,proto3" json:"listener,omitempty"`
+	// Whose topic, as it came or as it left, matches one of these patterns.
+	Topics []string `protobuf:"bytes,2,rep,name=topics,proto3" json:"topics,omitempty"`
+	// Of this session, by the connection's id.
+	Connection string `protobuf:"bytes,3,opt,name=connection,proto3" json:"connection,omitempty"`
+	// That this plugin saw.
+	Plugin string `protobuf:"bytes,4,opt,name=plugin,proto3" json:"plugin,omitempty"`
+	// Only those that were not delivered: dropped, dead, or failed on.
+	Troubled bool `protobuf:"varint,5,opt,name=troubled,proto3" json:"troubled,omitempty"`
+	// At most so many a second, 1 to 1,000; 0 is 20.
+	Rate uint32 `protobuf:"varint,6,opt,name=rate,proto3" json:"rate,omitempty"`
+	// End after so many; 0 is no limit.
+	Count uint64 `protobuf:"varint,7,opt,name=count,proto3" json:"count,omitempty"`
+	// Payloads and values are cut to so many bytes, at most 4,096; 0 is 256.
+	Cut           uint32 `protobuf:"varint,8,opt,name=cut,proto3" json:"cut,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TailRequest) Reset() {
+	*x = TailRequest{}
+	mi := &file_weft_v1_traffic_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TailRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TailRequest) ProtoMessage() {}
+
+func (x *TailRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_weft_v1_traffic_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TailRequest.ProtoReflect.Descriptor instead.
+func (*TailRequest) Descriptor() ([]byte, []int) {
+	return file_weft_v1_traffic_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *TailRequest) GetListener() string {
+	if x != nil {
+		return x.Listener
+	}
+	return ""
+}
+
+func (x *TailRequest) GetTopics() []string {
+	if x != nil {
+		return x.Topics
+	}
+	return nil
+}
+
+func (x *TailRequest) GetConnection() string {
+	if x != nil {
+		return x.Connection
+	}
+	return ""
+}
+
+func (x *TailRequest) GetPlugin() string {
+	if x != nil {
+		return x.Plugin
+	}
+	return ""
+}
+
+func (x *TailRequest) GetTroubled() bool {
+	if x != nil {
+		return x.Troubled
+	}
+	return false
+}
+
+func (x *TailRequest) GetRate() uint32 {
+	if x != nil {
+		return x.Rate
+	}
+	return 0
+}
+
+func (x *TailRequest) GetCount() uint64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *TailRequest) GetCut() uint32 {
+	if x != nil {
+		return x.Cut
+	}
+	return 0
+}
+
+// TailResponse is one event of a tail.
+type TailResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Event:
+	//
+	//	*TailResponse_Started
+	//	*TailResponse_Message
+	//	*TailResponse_Ended
+	//	*TailResponse_Quiet
+	Event isTailResponse_Event `protobuf_oneof:"event"`
+	// Messages that went their way since the beginning; of those, the ones that were
+	// looked at, and the ones that were chosen and could not be shown because there were
+	// too many.
+	Passed        uint64 `protobuf:"varint,4,opt,name=passed,proto3" json:"passed,omitempty"`
+	Looked        uint64 `protobuf:"varint,5,opt,name=looked,proto3" json:"looked,omitempty"`
+	Missed        uint64 `protobuf:"varint,6,opt,name=missed,proto3" json:"missed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TailResponse) Reset() {
+	*x = TailResponse{}
+	mi := &file_weft_v1_traffic_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TailResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TailResponse) ProtoMessage() {}
+
+func (x *TailResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_weft_v1_traffic_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TailResponse.ProtoReflect.Descriptor instead.
+func (*TailResponse) Descriptor() ([]byte, []int) {
+	return file_weft_v1_traffic_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *TailResponse) GetEvent() isTailResponse_Event {
+	if x != nil {
+		return x.Event
+	}
+	return nil
+}
+
+func (x *TailResponse) GetStarted() *TailStarted {
+	if x != nil {
+		if x, ok := x.Event.(*TailResponse_Started); ok {
+			return x.Started
+		}
+	}
+	return nil
+}
+
+func (x *TailResponse) GetMessage() *TailMessage {
+	if x != nil {
+		if x, ok := x.Event.(*TailResponse_Message); ok {
+			return x.Message
+		}
+	}
+	return nil
+}
+
+func (x *TailResponse) GetEnded() *TailEnded {
+	if x != nil {
+		if x, ok := x.Event.(*TailResponse_Ended); ok {
+			return x.Ended
+		}
+	}
+	return nil
+}
+
+func (x *TailResponse) GetQuiet() *TailQuiet {
+	if x != nil {
+		if x, ok := x.Event.(*TailResponse_Quiet); ok {
+			return x.Quiet
+		}
+	}
+	return nil
+}
+
+func (x *TailResponse) GetPassed() uint64 {
+	if x != nil {
+		return x.Passed
+	}
+	return 0
+}
+
+func (x *TailResponse) GetLooked() uint64 {
+	if x != nil {
+		return x.Looked
+	}
+	return 0
+}
+
+func (x *TailResponse) GetMissed() uint64 {
+	if x != nil {
+		return x.Missed
+	}
+	return 0
+}
+
+type isTailResponse_Event interface {
+	isTailResponse_Event()
+}
+
+type TailResponse_Started struct {
+	// Always the first event.
+	Started *TailStarted `protobuf:"bytes,1,opt,name=started,proto3,oneof"`
+}
+
+type TailResponse_Message struct {
+	Message *TailMessage `protobuf:"bytes,2,opt,name=message,proto3,oneof"`
+}
+
+type TailResponse_Ended struct {
+	// The last event, unless the caller or weft's end comes before.
+	Ended *TailEnded `protobuf:"bytes,3,opt,name=ended,proto3,oneof"`
+}
+
+type TailResponse_Quiet struct {
+	// Comes every few seconds in which there is no message.
+	Quiet *TailQuiet `protobuf:"bytes,7,opt,name=quiet,proto3,oneof"`
+}
+
+func (*TailResponse_Started) isTailResponse_Event() {}
+
+func (*TailResponse_Message) isTailResponse_Event() {}
+
+func (*TailResponse_Ended) isTailResponse_Event() {}
+
+func (*TailResponse_Quiet) isTailResponse_Event() {}
+
+// TailStarted says that the tail runs.
+type TailStarted struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TailStarted) Reset() {
+	*x = TailStarted{}
+	mi := &file_weft_v1_traffic_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TailStarted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TailStarted) ProtoMessage() {}
+
+func (x *TailStarted) ProtoReflect() protoreflect.Message {
+	mi := &file_weft_v1_traffic_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TailStarted.ProtoReflect.Descriptor instead.
+func (*TailStarted) Descriptor() ([]byte, []int) {
+	return file_weft_v1_traffic_proto_rawDescGZIP(), []int{2}
+}
+
+// TailQuiet says that the tail still runs.
+type TailQuiet struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TailQuiet) Reset() {
+	*x = TailQuiet{}
+	mi := &file_weft_v1_traffic_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TailQuiet) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TailQuiet) ProtoMessage() {}
+
+func (x *TailQuiet) ProtoReflect() protoreflect.Message {
+	mi := &file_weft_v1_traffic_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TailQuiet.ProtoReflect.Descriptor instead.
+func (*TailQuiet) Descriptor() ([]byte, []int) {
+	return file_weft_v1_traffic_proto_rawDescGZIP(), []int{3}
+}
+
+// TailEnded says why a tail has ended: count.
+type TailEnded struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Why           string                 `protobuf:"bytes,1,opt,name=why,proto3" json:"why,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TailEnded) Reset() {
+	*x = TailEnded{}
+	mi := &file_weft_v1_traffic_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TailEnded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TailEnded) ProtoMessage() {}
+
+func (x *TailEnded) ProtoReflect() protoreflect.Message {
+	mi := &file_weft_v1_traffic_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TailEnded.ProtoReflect.Descriptor instead.
+func (*TailEnded) Descriptor() ([]byte, []int) {
+	return file_weft_v1_traffic_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *TailEnded) GetWhy() string {
+	if x != nil {
+		return x.Why
+	}
+	return ""
+}
+
+// TailMessage is a message and its way.
+type TailMessage struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Time     *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
+	Listener string                 `protobuf:"bytes,2,opt,name=listener,proto3" json:"listener,omitempty"`
+	// The connection's id; empty for a message that came by none.
+	Connection string `protobuf:"bytes,3,opt,name=connection,proto3" json:"connection,omitempty"`
+	Remote     string `protobuf:"bytes,4,opt,name=remote,proto3" json:"remote,omitempty"`
+	// As it came. What is cut is marked by size.
+	Topic      string            `protobuf:"bytes,5,opt,name=topic,proto3" json:"topic,omitempty"`
+	Attributes map[string]string `protobuf:"bytes,6,rep,name=attributes,proto3" json:"attributes,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Payload    []byte            `protobuf:"bytes,7,opt,name=payload,proto3" json:"payload,omitempty"`
+	Size       uint64            `protobuf:"varint,8,opt,name=size,proto3" json:"size,omitempty"`
+	Priority   uint32            `protobuf:"varint,9,opt,name=priority,proto3" json:"priority,omitempty"`
+	Qos        uint32            `protobuf:"varint,10,opt,name=qos,proto3" json:"qos,omitempty"`
+	// Messages with the same number were handled together.
+	Batch     uint64 `protobuf:"varint,11,opt,name=batch,proto3" json:"batch,omitempty"`
+	BatchSize uint32 `protobuf:"varint,12,opt,name=batch_size,json=batchSize,proto3" json:"batch_size,omitempty"`
+	// The plugins in the order in which they saw it: those of the listener, then those of
+	// the route.
+	Steps []*TailStep `protobuf:"bytes,13,rep,name=steps,proto3" json:"steps,omitempty"`
+	// It was paused by a plugin before, and this is how it went on.
+	Resumed bool `protobuf:"varint,14,opt,name=resumed,proto3" json:"resumed,omitempty"`
+	// As it left the plugins, if that is another one.
+	TopicAfter string `protobuf:"bytes,15,opt,name=topic_after,json=topicAfter,proto3" json:"topic_after,omitempty"`
+	// The route that decided; empty: the default one, or a plugin named the places.
+	Route string `protobuf:"bytes,16,opt,name=route,proto3" json:"route,omitempty"`
+	// Where it went, and how many took it there.
+	Places []*TailPlace `protobuf:"bytes,17,rep,name=places,proto3" json:"places,omitempty"`
+	// delivered, logged, replied, dead, dropped, waiting (for a log, an upstream or another
+	// node) or paused (by a plugin).
+	Result string `protobuf:"bytes,18,opt,name=result,proto3" json:"result,omitempty"`
+	// Why, where it was dropped.
+	Reason string `protobuf:"bytes,19,opt,name=reason,proto3" json:"reason,omitempty"`
+	Copies uint32 `protobuf:"varint,20,opt,name=copies,proto3" json:"copies,omitempty"`
+	// From the batch's begin to the message's end.
+	Took          *durationpb.Duration `protobuf:"bytes,21,opt,name=took,proto3" json:"took,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TailMessage) Reset() {
+	*x = TailMessage{}
+	mi := &file_weft_v1_traffic_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TailMessage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TailMessage) ProtoMessage() {}
+
+func (x *TailMessage) ProtoReflect() protoreflect.Message {
+	mi := &file_weft_v1_traffic_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TailMessage.ProtoReflect.Descriptor instead.
+func (*TailMessage) Descriptor() ([]byte, []int) {
+	return file_weft_v1_traffic_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *TailMessage) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *TailMessage) GetListener() string {
+	if x != nil {
+		return x.Listener
+	}
+	return ""
+}
+
+func (x *TailMessage) GetConnection() string {
+	if x != nil {
+		return x.Connection
+	}
+	return ""
+}
+
+func (x *TailMessage) GetRemote() string {
+	if x != nil {
+		return x.Remote
+	}
+	return ""
+}
+
+func (x *TailMessage) GetTopic() string {
+	if x != nil {
+		return x.Topic
+	}
+	return ""
+}
+
+func (x *TailMessage) GetAttributes() map[string]string {
+	if x != nil {
+		return x.Attributes
+	}
+	return nil
+}
+
+func (x *TailMessage) GetPayload() []byte {
+	if x != nil {
+		return x.Payload
+	}
+	return nil
+}
+
+func (x *TailMessage) GetSize() uint64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *TailMessage) GetPriority() uint32 {
+	if x != nil {
+		return x.Priority
+	}
+	return 0
+}
+
+func (x *TailMessage) GetQos() uint32 {
+	if x != nil {
+		return x.Qos
+	}
+	return 0
+}
+
+func (x *TailMessage) GetBatch() uint64 {
+	if x != nil {
+		return x.Batch
+	}
+	return 0
+}
+
+func (x *TailMessage) GetBatchSize() uint32 {
+	if x != nil {
+		return x.BatchSize
+	}
+	return 0
+}
+
+func (x *TailMessage) GetSteps() []*TailStep {
+	if x != nil {
+		return x.Steps
+	}
+	return nil
+}
+
+func (x *TailMessage) GetResumed() bool {
+	if x != nil {
+		return x.Resumed
+	}
+	return false
+}
+
+func (x *TailMessage) GetTopicAfter() string {
+	if x != nil {
+		return x.TopicAfter
+	}
+	return ""
+}
+
+func (x *TailMessage) GetRoute() string {
+	if x != nil {
+		return x.Route
+	}
+	return ""
+}
+
+func (x *TailMessage) GetPlaces() []*TailPlace {
+	if x != nil {
+		return x.Places
+	}
+	return nil
+}
+
+func (x *TailMessage) GetResult() string {
+	if x != nil {
+		return x.Result
+	}
+	return ""
+}
+
+func (x *TailMessage) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *TailMessage) GetCopies() uint32 {
+	if x != nil {
+		return x.Copies
+	}
+	return 0
+}
+
+func (x *TailMessage) GetTook() *durationpb.Duration {
+	if x != nil {
+		return x.Took
+	}
+	return nil
+}
+
+// TailStep is what one plugin did with a message.
+type TailStep struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Plugin string                 `protobuf:"bytes,1,opt,name=plugin,proto3" json:"plugin,omitempty"`
+	// The generation that decided; 0 where the message simply went through.
+	Generation uint64 `protobuf:"varint,2,opt,name=generation,proto3" json:"generation,omitempty"`
+	// continue, drop, reply, route, close or pause.
+	Verdict string `protobuf:"bytes,3,opt,name=verdict,proto3" json:"verdict,omitempty"`
+	// plugin, or how it failed and its policy answered.
+	Cause string `protobuf:"bytes,4,opt,name=cause,proto3" json:"cause,omitempty"`
+	// What the verdict carries: the reason, the places, the answer.
+	Out string `protobuf:"bytes,5,opt,name=out,proto3" json:"out,omitempty"`
+	// Of the call that the message was in, divided by its messages.
+	Took         *durationpb.Duration `protobuf:"bytes,6,opt,name=took,proto3" json:"took,omitempty"`
+	Fuel         uint64               `protobuf:"varint,7,opt,name=fuel,proto3" json:"fuel,omitempty"`
+	CallMessages uint32               `protobuf:"varint,8,opt,name=call_messages,json=callMessages,proto3" json:"call_messages,omitempty"`
+	Changes      []*TailChange        `protobuf:"bytes,9,rep,name=changes,proto3" json:"changes,omitempty"`
+	// Messages that it made because of this one, and subscriptions that it began or ended.
+	Emitted       uint32 `protobuf:"varint,10,opt,name=emitted,proto3" json:"emitted,omitempty"`
+	Subscriptions uint32 `protobuf:"varint,11,opt,name=subscriptions,proto3" json:"subscriptions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TailStep) Reset() {
+	*x = TailStep{}
+	mi := &file_weft_v1_traffic_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TailStep) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TailStep) ProtoMessage() {}
+
+func (x *TailStep) ProtoReflect() protoreflect.Message {
+	mi := &file_weft_v1_traffic_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TailStep.ProtoReflect.Descriptor instead.
+func (*TailStep) Descriptor() ([]byte, []int) {
+	return file_weft_v1_traffic_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *TailStep) GetPlugin() string {
+	if x != nil {
+		return x.Plugin
+	}
+	return ""
+}
+
+func (x *TailStep) GetGeneration() uint64 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+func (x *TailStep) GetVerdict() string {
+	if x != nil {
+		return x.Verdict
+	}
+	return ""
+}
+
+func (x *TailStep) GetCause() string {
+	if x != nil {
+		return x.Cause
+	}
+	return ""
+}
+
+func (x *TailStep) GetOut() string {
+	if x != nil {
+		return x.Out
+	}
+	return ""
+}
+
+func (x *TailStep) GetTook() *durationpb.Duration {
+	if x != nil {
+		return x.Took
+	}
+	return nil
+}
+
+func (x *TailStep) GetFuel() uint64 {
+	if x != nil {
+		return x.Fuel
+	}
+	return 0
+}
+
+func (x *TailStep) GetCallMessages() uint32 {
+	if x != nil {
+		return x.CallMessages
+	}
+	return 0
+}
+
+func (x *TailStep) GetChanges() []*TailChange {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+func (x *TailStep) GetEmitted() uint32 {
+	if x != nil {
+		return x.Emitted
+	}
+	return 0
+}
+
+func (x *TailStep) GetSubscriptions() uint32 {
+	if x != nil {
+		return x.Subscriptions
+	}
+	return 0
+}
+
+// TailChange is one change that a plugin made.
+type TailChange struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// topic, payload, type, priority, qos, or "attribute NAME".
+	What          string `protobuf:"bytes,1,opt,name=what,proto3" json:"what,omitempty"`
+	Before        string `protobuf:"bytes,2,opt,name=before,proto3" json:"before,omitempty"`
+	After         string `protobuf:"bytes,3,opt,name=after,proto3" json:"after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TailChange) Reset() {
+	*x = TailChange{}
+	mi := &file_weft_v1_traffic_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TailChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TailChange) ProtoMessage() {}
+
+func (x *TailChange) ProtoReflect() protoreflect.Message {
+	mi := &file_weft_v1_traffic_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TailChange.ProtoReflect.Descriptor instead.
+func (*TailChange) Descriptor() ([]byte, []int) {
+	return file_weft_v1_traffic_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *TailChange) GetWhat() string {
+	if x != nil {
+		return x.What
+	}
+	return ""
+}
+
+func (x *TailChange) GetBefore() string {
+	if x != nil {
+		return x.Before
+	}
+	return ""
+}
+
+func (x *TailChange) GetAfter() string {
+	if x != nil {
+		return x.After
+	}
+	return ""
+}
+
+// TailPlace is where a message went.
+type TailPlace struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in the configuration: subscribers, queue:ops, upstream:billing, log, requester.
+	To            string `protobuf:"bytes,1,opt,name=to,proto3" json:"to,omitempty"`
+	Copies        uint32 `protobuf:"varint,2,opt,name=copies,proto3" json:"copies,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TailPlace) Reset() {
+	*x = TailPlace{}
+	mi := &file_weft_v1_traffic_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TailPlace) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TailPlace) ProtoMessage() {}
+
+func (x *TailPlace) ProtoReflect() protoreflect.Message {
+	mi := &file_weft_v1_traffic_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TailPlace.ProtoReflect.Descriptor instead.
+func (*TailPlace) Descriptor() ([]byte, []int) {
+	return file_weft_v1_traffic_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *TailPlace) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+func (x *TailPlace) GetCopies() uint32 {
+	if x != nil {
+		return x.Copies
+	}
+	return 0
+}
 
 // RecordRequest says what to record: the chain of a listener, a plugin wherever
 // it stands, or a plugin in the chain of a listener.
@@ -38,7 +877,7 @@ type RecordRequest struct {
 
 func (x *RecordRequest) Reset() {
 	*x = RecordRequest{}
-	mi := &file_weft_v1_traffic_proto_msgTypes[0]
+	mi := &file_weft_v1_traffic_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -50,7 +889,7 @@ func (x *RecordRequest) String() string {
 func (*RecordRequest) ProtoMessage() {}
 
 func (x *RecordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weft_v1_traffic_proto_msgTypes[0]
+	mi := &file_weft_v1_traffic_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -63,7 +902,7 @@ func (x *RecordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordRequest.ProtoReflect.Descriptor instead.
 func (*RecordRequest) Descriptor() ([]byte, []int) {
-	return file_weft_v1_traffic_proto_rawDescGZIP(), []int{0}
+	return file_weft_v1_traffic_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *RecordRequest) GetListener() string {
@@ -114,7 +953,7 @@ type RecordResponse struct {
 
 func (x *RecordResponse) Reset() {
 	*x = RecordResponse{}
-	mi := &file_weft_v1_traffic_proto_msgTypes[1]
+	mi := &file_weft_v1_traffic_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -126,7 +965,7 @@ func (x *RecordResponse) String() string {
 func (*RecordResponse) ProtoMessage() {}
 
 func (x *RecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weft_v1_traffic_proto_msgTypes[1]
+	mi := &file_weft_v1_traffic_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -139,7 +978,7 @@ func (x *RecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordResponse.ProtoReflect.Descriptor instead.
 func (*RecordResponse) Descriptor() ([]byte, []int) {
-	return file_weft_v1_traffic_proto_rawDescGZIP(), []int{1}
+	return file_weft_v1_traffic_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *RecordResponse) GetEvent() isRecordResponse_Event {
@@ -227,7 +1066,7 @@ type RecordStarted struct {
 
 func (x *RecordStarted) Reset() {
 	*x = RecordStarted{}
-	mi := &file_weft_v1_traffic_proto_msgTypes[2]
+	mi := &file_weft_v1_traffic_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -239,7 +1078,7 @@ func (x *RecordStarted) String() string {
 func (*RecordStarted) ProtoMessage() {}
 
 func (x *RecordStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_weft_v1_traffic_proto_msgTypes[2]
+	mi := &file_weft_v1_traffic_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -252,7 +1091,7 @@ func (x *RecordStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordStarted.ProtoReflect.Descriptor instead.
 func (*RecordStarted) Descriptor() ([]byte, []int) {
-	return file_weft_v1_traffic_proto_rawDescGZIP(), []int{2}
+	return file_weft_v1_traffic_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *RecordStarted) GetListener() string {
@@ -286,7 +1125,7 @@ type RecordEnded struct {
 
 func (x *RecordEnded) Reset() {
 	*x = RecordEnded{}
-	mi := &file_weft_v1_traffic_proto_msgTypes[3]
+	mi := &file_weft_v1_traffic_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -298,7 +1137,7 @@ func (x *RecordEnded) String() string {
 func (*RecordEnded) ProtoMessage() {}
 
 func (x *RecordEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_weft_v1_traffic_proto_msgTypes[3]
+	mi := &file_weft_v1_traffic_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -311,7 +1150,7 @@ func (x *RecordEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordEnded.ProtoReflect.Descriptor instead.
 func (*RecordEnded) Descriptor() ([]byte, []int) {
-	return file_weft_v1_traffic_proto_rawDescGZIP(), []int{3}
+	return file_weft_v1_traffic_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *RecordEnded) GetWhy() string {
@@ -350,7 +1189,7 @@ type RecordedMessage struct {
 
 func (x *RecordedMessage) Reset() {
 	*x = RecordedMessage{}
-	mi := &file_weft_v1_traffic_proto_msgTypes[4]
+	mi := &file_weft_v1_traffic_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -362,7 +1201,7 @@ func (x *RecordedMessage) String() string {
 func (*RecordedMessage) ProtoMessage() {}
 
 func (x *RecordedMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_weft_v1_traffic_proto_msgTypes[4]
+	mi := &file_weft_v1_traffic_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -375,7 +1214,7 @@ func (x *RecordedMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordedMessage.ProtoReflect.Descriptor instead.
 func (*RecordedMessage) Descriptor() ([]byte, []int) {
-	return file_weft_v1_traffic_proto_rawDescGZIP(), []int{4}
+	return file_weft_v1_traffic_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *RecordedMessage) GetBatch() uint64 {
@@ -484,7 +1323,7 @@ type RecordedFields struct {
 
 func (x *RecordedFields) Reset() {
 	*x = RecordedFields{}
-	mi := &file_weft_v1_traffic_proto_msgTypes[5]
+	mi := &file_weft_v1_traffic_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -496,7 +1335,7 @@ func (x *RecordedFields) String() string {
 func (*RecordedFields) ProtoMessage() {}
 
 func (x *RecordedFields) ProtoReflect() protoreflect.Message {
-	mi := &file_weft_v1_traffic_proto_msgTypes[5]
+	mi := &file_weft_v1_traffic_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -509,7 +1348,7 @@ func (x *RecordedFields) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordedFields.ProtoReflect.Descriptor instead.
 func (*RecordedFields) Descriptor() ([]byte, []int) {
-	return file_weft_v1_traffic_proto_rawDescGZIP(), []int{5}
+	return file_weft_v1_traffic_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *RecordedFields) GetTopic() []byte {
@@ -607,7 +1446,7 @@ type RecordedAttribute struct {
 
 func (x *RecordedAttribute) Reset() {
 	*x = RecordedAttribute{}
-	mi := &file_weft_v1_traffic_proto_msgTypes[6]
+	mi := &file_weft_v1_traffic_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -619,7 +1458,7 @@ func (x *RecordedAttribute) String() string {
 func (*RecordedAttribute) ProtoMessage() {}
 
 func (x *RecordedAttribute) ProtoReflect() protoreflect.Message {
-	mi := &file_weft_v1_traffic_proto_msgTypes[6]
+	mi := &file_weft_v1_traffic_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -632,7 +1471,7 @@ func (x *RecordedAttribute) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordedAttribute.ProtoReflect.Descriptor instead.
 func (*RecordedAttribute) Descriptor() ([]byte, []int) {
-	return file_weft_v1_traffic_proto_rawDescGZIP(), []int{6}
+	return file_weft_v1_traffic_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *RecordedAttribute) GetName() []byte {
@@ -661,7 +1500,7 @@ type RecordedSubscription struct {
 
 func (x *RecordedSubscription) Reset() {
 	*x = RecordedSubscription{}
-	mi := &file_weft_v1_traffic_proto_msgTypes[7]
+	mi := &file_weft_v1_traffic_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -673,7 +1512,7 @@ func (x *RecordedSubscription) String() string {
 func (*RecordedSubscription) ProtoMessage() {}
 
 func (x *RecordedSubscription) ProtoReflect() protoreflect.Message {
-	mi := &file_weft_v1_traffic_proto_msgTypes[7]
+	mi := &file_weft_v1_traffic_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -686,7 +1525,7 @@ func (x *RecordedSubscription) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordedSubscription.ProtoReflect.Descriptor instead.
 func (*RecordedSubscription) Descriptor() ([]byte, []int) {
-	return file_weft_v1_traffic_proto_rawDescGZIP(), []int{7}
+	return file_weft_v1_traffic_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *RecordedSubscription) GetPattern() []byte {
@@ -714,7 +1553,86 @@ var File_weft_v1_traffic_proto protoreflect.FileDescriptor
 
 const file_weft_v1_traffic_proto_rawDesc = "" +
 	"\n" +
-	"\x15weft/v1/traffic.proto\x12\aweft.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16weft/v1/messages.proto\"o\n" +
+	"\x15weft/v1/traffic.proto\x12\aweft.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16weft/v1/messages.proto\"\xd1\x01\n" +
+	"\vTailRequest\x12\x1a\n" +
+	"\blistener\x18\x01 \x01(\tR\blistener\x12\x16\n" +
+	"\x06topics\x18\x02 \x03(\tR\x06topics\x12\x1e\n" +
+	"\n" +
+	"connection\x18\x03 \x01(\tR\n" +
+	"connection\x12\x16\n" +
+	"\x06plugin\x18\x04 \x01(\tR\x06plugin\x12\x1a\n" +
+	"\btroubled\x18\x05 \x01(\bR\btroubled\x12\x12\n" +
+	"\x04rate\x18\x06 \x01(\rR\x04rate\x12\x14\n" +
+	"\x05count\x18\a \x01(\x04R\x05count\x12\x10\n" +
+	"\x03cut\x18\b \x01(\rR\x03cut\"\x9b\x02\n" +
+	"\fTailResponse\x120\n" +
+	"\astarted\x18\x01 \x01(\v2\x14.weft.v1.TailStartedH\x00R\astarted\x120\n" +
+	"\amessage\x18\x02 \x01(\v2\x14.weft.v1.TailMessageH\x00R\amessage\x12*\n" +
+	"\x05ended\x18\x03 \x01(\v2\x12.weft.v1.TailEndedH\x00R\x05ended\x12*\n" +
+	"\x05quiet\x18\a \x01(\v2\x12.weft.v1.TailQuietH\x00R\x05quiet\x12\x16\n" +
+	"\x06passed\x18\x04 \x01(\x04R\x06passed\x12\x16\n" +
+	"\x06looked\x18\x05 \x01(\x04R\x06looked\x12\x16\n" +
+	"\x06missed\x18\x06 \x01(\x04R\x06missedB\a\n" +
+	"\x05event\"\r\n" +
+	"\vTailStarted\"\v\n" +
+	"\tTailQuiet\"\x1d\n" +
+	"\tTailEnded\x12\x10\n" +
+	"\x03why\x18\x01 \x01(\tR\x03why\"\xda\x05\n" +
+	"\vTailMessage\x12.\n" +
+	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x1a\n" +
+	"\blistener\x18\x02 \x01(\tR\blistener\x12\x1e\n" +
+	"\n" +
+	"connection\x18\x03 \x01(\tR\n" +
+	"connection\x12\x16\n" +
+	"\x06remote\x18\x04 \x01(\tR\x06remote\x12\x14\n" +
+	"\x05topic\x18\x05 \x01(\tR\x05topic\x12D\n" +
+	"\n" +
+	"attributes\x18\x06 \x03(\v2$.weft.v1.TailMessage.AttributesEntryR\n" +
+	"attributes\x12\x18\n" +
+	"\apayload\x18\a \x01(\fR\apayload\x12\x12\n" +
+	"\x04size\x18\b \x01(\x04R\x04size\x12\x1a\n" +
+	"\bpriority\x18\t \x01(\rR\bpriority\x12\x10\n" +
+	"\x03qos\x18\n" +
+	" \x01(\rR\x03qos\x12\x14\n" +
+	"\x05batch\x18\v \x01(\x04R\x05batch\x12\x1d\n" +
+	"\n" +
+	"batch_size\x18\f \x01(\rR\tbatchSize\x12'\n" +
+	"\x05steps\x18\r \x03(\v2\x11.weft.v1.TailStepR\x05steps\x12\x18\n" +
+	"\aresumed\x18\x0e \x01(\bR\aresumed\x12\x1f\n" +
+	"\vtopic_after\x18\x0f \x01(\tR\n" +
+	"topicAfter\x12\x14\n" +
+	"\x05route\x18\x10 \x01(\tR\x05route\x12*\n" +
+	"\x06places\x18\x11 \x03(\v2\x12.weft.v1.TailPlaceR\x06places\x12\x16\n" +
+	"\x06result\x18\x12 \x01(\tR\x06result\x12\x16\n" +
+	"\x06reason\x18\x13 \x01(\tR\x06reason\x12\x16\n" +
+	"\x06copies\x18\x14 \x01(\rR\x06copies\x12-\n" +
+	"\x04took\x18\x15 \x01(\v2\x19.google.protobuf.DurationR\x04took\x1a=\n" +
+	"\x0fAttributesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xdb\x02\n" +
+	"\bTailStep\x12\x16\n" +
+	"\x06plugin\x18\x01 \x01(\tR\x06plugin\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x02 \x01(\x04R\n" +
+	"generation\x12\x18\n" +
+	"\averdict\x18\x03 \x01(\tR\averdict\x12\x14\n" +
+	"\x05cause\x18\x04 \x01(\tR\x05cause\x12\x10\n" +
+	"\x03out\x18\x05 \x01(\tR\x03out\x12-\n" +
+	"\x04took\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\x04took\x12\x12\n" +
+	"\x04fuel\x18\a \x01(\x04R\x04fuel\x12#\n" +
+	"\rcall_messages\x18\b \x01(\rR\fcallMessages\x12-\n" +
+	"\achanges\x18\t \x03(\v2\x13.weft.v1.TailChangeR\achanges\x12\x18\n" +
+	"\aemitted\x18\n" +
+	" \x01(\rR\aemitted\x12$\n" +
+	"\rsubscriptions\x18\v \x01(\rR\rsubscriptions\"N\n" +
+	"\n" +
+	"TailChange\x12\x12\n" +
+	"\x04what\x18\x01 \x01(\tR\x04what\x12\x16\n" +
+	"\x06before\x18\x02 \x01(\tR\x06before\x12\x14\n" +
+	"\x05after\x18\x03 \x01(\tR\x05after\"3\n" +
+	"\tTailPlace\x12\x0e\n" +
+	"\x02to\x18\x01 \x01(\tR\x02to\x12\x16\n" +
+	"\x06copies\x18\x02 \x01(\rR\x06copies\"o\n" +
 	"\rRecordRequest\x12\x1a\n" +
 	"\blistener\x18\x01 \x01(\tR\blistener\x12\x16\n" +
 	"\x06plugin\x18\x02 \x01(\tR\x06plugin\x12\x14\n" +
@@ -771,9 +1689,10 @@ const file_weft_v1_traffic_proto_rawDesc = "" +
 	"\x14RecordedSubscription\x12\x18\n" +
 	"\apattern\x18\x01 \x01(\fR\apattern\x12\x10\n" +
 	"\x03qos\x18\x02 \x01(\rR\x03qos\x12\x16\n" +
-	"\x06remove\x18\x03 \x01(\bR\x06remove2F\n" +
+	"\x06remove\x18\x03 \x01(\bR\x06remove2}\n" +
 	"\aTraffic\x12;\n" +
-	"\x06Record\x12\x16.weft.v1.RecordRequest\x1a\x17.weft.v1.RecordResponse0\x01B5Z3github.com/weftrun/weft/runtime/admin/weftv1;weftv1b\x06proto3"
+	"\x06Record\x12\x16.weft.v1.RecordRequest\x1a\x17.weft.v1.RecordResponse0\x01\x125\n" +
+	"\x04Tail\x12\x14.weft.v1.TailRequest\x1a\x15.weft.v1.TailResponse0\x01B5Z3github.com/weftrun/weft/runtime/admin/weftv1;weftv1b\x06proto3"
 
 var (
 	file_weft_v1_traffic_proto_rawDescOnce sync.Once
@@ -787,38 +1706,62 @@ func file_weft_v1_traffic_proto_rawDescGZIP() []byte {
 	return file_weft_v1_traffic_proto_rawDescData
 }
 
-var file_weft_v1_traffic_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_weft_v1_traffic_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_weft_v1_traffic_proto_goTypes = []any{
-	(*RecordRequest)(nil),         // 0: weft.v1.RecordRequest
-	(*RecordResponse)(nil),        // 1: weft.v1.RecordResponse
-	(*RecordStarted)(nil),         // 2: weft.v1.RecordStarted
-	(*RecordEnded)(nil),           // 3: weft.v1.RecordEnded
-	(*RecordedMessage)(nil),       // 4: weft.v1.RecordedMessage
-	(*RecordedFields)(nil),        // 5: weft.v1.RecordedFields
-	(*RecordedAttribute)(nil),     // 6: weft.v1.RecordedAttribute
-	(*RecordedSubscription)(nil),  // 7: weft.v1.RecordedSubscription
-	(Type)(0),                     // 8: weft.v1.Type
-	(*timestamppb.Timestamp)(nil), // 9: google.protobuf.Timestamp
+	(*TailRequest)(nil),           // 0: weft.v1.TailRequest
+	(*TailResponse)(nil),          // 1: weft.v1.TailResponse
+	(*TailStarted)(nil),           // 2: weft.v1.TailStarted
+	(*TailQuiet)(nil),             // 3: weft.v1.TailQuiet
+	(*TailEnded)(nil),             // 4: weft.v1.TailEnded
+	(*TailMessage)(nil),           // 5: weft.v1.TailMessage
+	(*TailStep)(nil),              // 6: weft.v1.TailStep
+	(*TailChange)(nil),            // 7: weft.v1.TailChange
+	(*TailPlace)(nil),             // 8: weft.v1.TailPlace
+	(*RecordRequest)(nil),         // 9: weft.v1.RecordRequest
+	(*RecordResponse)(nil),        // 10: weft.v1.RecordResponse
+	(*RecordStarted)(nil),         // 11: weft.v1.RecordStarted
+	(*RecordEnded)(nil),           // 12: weft.v1.RecordEnded
+	(*RecordedMessage)(nil),       // 13: weft.v1.RecordedMessage
+	(*RecordedFields)(nil),        // 14: weft.v1.RecordedFields
+	(*RecordedAttribute)(nil),     // 15: weft.v1.RecordedAttribute
+	(*RecordedSubscription)(nil),  // 16: weft.v1.RecordedSubscription
+	nil,                           // 17: weft.v1.TailMessage.AttributesEntry
+	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 19: google.protobuf.Duration
+	(Type)(0),                     // 20: weft.v1.Type
 }
 var file_weft_v1_traffic_proto_depIdxs = []int32{
-	2,  // 0: weft.v1.RecordResponse.started:type_name -> weft.v1.RecordStarted
-	4,  // 1: weft.v1.RecordResponse.message:type_name -> weft.v1.RecordedMessage
-	3,  // 2: weft.v1.RecordResponse.ended:type_name -> weft.v1.RecordEnded
-	5,  // 3: weft.v1.RecordedMessage.before:type_name -> weft.v1.RecordedFields
-	5,  // 4: weft.v1.RecordedMessage.after:type_name -> weft.v1.RecordedFields
-	5,  // 5: weft.v1.RecordedMessage.emitted:type_name -> weft.v1.RecordedFields
-	7,  // 6: weft.v1.RecordedMessage.subscriptions:type_name -> weft.v1.RecordedSubscription
-	6,  // 7: weft.v1.RecordedFields.attributes:type_name -> weft.v1.RecordedAttribute
-	6,  // 8: weft.v1.RecordedFields.context:type_name -> weft.v1.RecordedAttribute
-	8,  // 9: weft.v1.RecordedFields.type:type_name -> weft.v1.Type
-	9,  // 10: weft.v1.RecordedFields.time:type_name -> google.protobuf.Timestamp
-	0,  // 11: weft.v1.Traffic.Record:input_type -> weft.v1.RecordRequest
-	1,  // 12: weft.v1.Traffic.Record:output_type -> weft.v1.RecordResponse
-	12, // [12:13] is the sub-list for method output_type
-	11, // [11:12] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	2,  // 0: weft.v1.TailResponse.started:type_name -> weft.v1.TailStarted
+	5,  // 1: weft.v1.TailResponse.message:type_name -> weft.v1.TailMessage
+	4,  // 2: weft.v1.TailResponse.ended:type_name -> weft.v1.TailEnded
+	3,  // 3: weft.v1.TailResponse.quiet:type_name -> weft.v1.TailQuiet
+	18, // 4: weft.v1.TailMessage.time:type_name -> google.protobuf.Timestamp
+	17, // 5: weft.v1.TailMessage.attributes:type_name -> weft.v1.TailMessage.AttributesEntry
+	6,  // 6: weft.v1.TailMessage.steps:type_name -> weft.v1.TailStep
+	8,  // 7: weft.v1.TailMessage.places:type_name -> weft.v1.TailPlace
+	19, // 8: weft.v1.TailMessage.took:type_name -> google.protobuf.Duration
+	19, // 9: weft.v1.TailStep.took:type_name -> google.protobuf.Duration
+	7,  // 10: weft.v1.TailStep.changes:type_name -> weft.v1.TailChange
+	11, // 11: weft.v1.RecordResponse.started:type_name -> weft.v1.RecordStarted
+	13, // 12: weft.v1.RecordResponse.message:type_name -> weft.v1.RecordedMessage
+	12, // 13: weft.v1.RecordResponse.ended:type_name -> weft.v1.RecordEnded
+	14, // 14: weft.v1.RecordedMessage.before:type_name -> weft.v1.RecordedFields
+	14, // 15: weft.v1.RecordedMessage.after:type_name -> weft.v1.RecordedFields
+	14, // 16: weft.v1.RecordedMessage.emitted:type_name -> weft.v1.RecordedFields
+	16, // 17: weft.v1.RecordedMessage.subscriptions:type_name -> weft.v1.RecordedSubscription
+	15, // 18: weft.v1.RecordedFields.attributes:type_name -> weft.v1.RecordedAttribute
+	15, // 19: weft.v1.RecordedFields.context:type_name -> weft.v1.RecordedAttribute
+	20, // 20: weft.v1.RecordedFields.type:type_name -> weft.v1.Type
+	18, // 21: weft.v1.RecordedFields.time:type_name -> google.protobuf.Timestamp
+	9,  // 22: weft.v1.Traffic.Record:input_type -> weft.v1.RecordRequest
+	0,  // 23: weft.v1.Traffic.Tail:input_type -> weft.v1.TailRequest
+	10, // 24: weft.v1.Traffic.Record:output_type -> weft.v1.RecordResponse
+	1,  // 25: weft.v1.Traffic.Tail:output_type -> weft.v1.TailResponse
+	24, // [24:26] is the sub-list for method output_type
+	22, // [22:24] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_weft_v1_traffic_proto_init() }
@@ -828,6 +1771,12 @@ func file_weft_v1_traffic_proto_init() {
 	}
 	file_weft_v1_messages_proto_init()
 	file_weft_v1_traffic_proto_msgTypes[1].OneofWrappers = []any{
+		(*TailResponse_Started)(nil),
+		(*TailResponse_Message)(nil),
+		(*TailResponse_Ended)(nil),
+		(*TailResponse_Quiet)(nil),
+	}
+	file_weft_v1_traffic_proto_msgTypes[10].OneofWrappers = []any{
 		(*RecordResponse_Started)(nil),
 		(*RecordResponse_Message)(nil),
 		(*RecordResponse_Ended)(nil),
@@ -838,7 +1787,7 @@ func file_weft_v1_traffic_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_weft_v1_traffic_proto_rawDesc), len(file_weft_v1_traffic_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   8,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

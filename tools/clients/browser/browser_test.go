@@ -152,16 +152,22 @@ func TestMain(m *testing.M) {
 // weft runs the command with a configuration and answers where its listeners are.
 func weft(t *testing.T, config string) (addresses map[string]string) {
 	t.Helper()
+	return weftWith(t, filepath.Join(t.TempDir(), "weft.yaml"), config)
+}
+
+// weftWith does so with a file of that path, and with more in its environment.
+func weftWith(t *testing.T, path, config string, more ...string) (addresses map[string]string) {
+	t.Helper()
 	file, err := binary()
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(t.TempDir(), "weft.yaml")
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(file, "run", "-c", path)
 	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "WEFT_") }), "NO_COLOR=1") // they would be its configuration
+	cmd.Env = append(cmd.Env, more...)
 	var log strings.Builder
 	cmd.Stderr = &log
 	out, err := cmd.StdoutPipe()

@@ -388,6 +388,9 @@ export const IMPORT_MODULE: string = "weft";
 /// bytes of a request's or an answer's body
 // @ts-ignore: decorator
 @inline export const MAX_HTTP_BODY: usize = 1048576;
+/// bytes of a source as text
+// @ts-ignore: decorator
+@inline export const MAX_SOURCE: usize = 64;
 
 // The answer of http_send as a resumed record carries it: AnswerHTTPSize bytes,
 // then the header block (an attribute block, names in lower case), then the body.
@@ -405,7 +408,7 @@ export const IMPORT_MODULE: string = "weft";
 // @ts-ignore: decorator
 @inline export const MAJOR: usize = 1;
 // @ts-ignore: decorator
-@inline export const MINOR: usize = 0;
+@inline export const MINOR: usize = 1;
 
 /// ExportVersionPrefix begins the name of the export that tells, without running
 /// a single instruction of the guest, which version it was built for:

@@ -4,6 +4,7 @@
 export { Attributes } from "./attributes";
 export { Bytes } from "./bytes";
 export { Emit } from "./emit";
+export { filter } from "./filter";
 export { Counter, Gauge, Histogram, Level, Status, clock, kv, log, random } from "./host";
 export { Request, Response, http } from "./http";
 export { Json, JsonItems, find, parse } from "./json";

@@ -7,7 +7,7 @@ import { Json, parse } from "./json";
 import { Message } from "./message";
 import { collect, decide, failure, plugin } from "./runtime";
 
-export function weft_abi_1_0(): void {}
+export function weft_abi_1_1(): void {}
 
 export function weft_buffer(size: u32): usize {
   return arena.buffer(size);

@@ -273,6 +273,8 @@ pub const MAX_HTTP_TARGET: usize = 8192;
 pub const MAX_HTTP_HEADER: usize = 16384;
 /// bytes of a request's or an answer's body
 pub const MAX_HTTP_BODY: usize = 1048576;
+/// bytes of a source as text
+pub const MAX_SOURCE: usize = 64;
 
 // The answer of http_send as a resumed record carries it: AnswerHTTPSize bytes,
 // then the header block (an attribute block, names in lower case), then the body.
@@ -285,7 +287,7 @@ pub const ANSWER_HTTP_HEADER: usize = 4;
 // The version of the ABI that this host speaks. A host runs every plugin of its
 // own major version whose minor version is not above its own.
 pub const MAJOR: usize = 1;
-pub const MINOR: usize = 0;
+pub const MINOR: usize = 1;
 
 /// ExportVersionPrefix begins the name of the export that tells, without running
 /// a single instruction of the guest, which version it was built for:

@@ -30,7 +30,7 @@ macro_rules! plugin {
             }
 
             #[no_mangle]
-            pub extern "C" fn weft_abi_1_0() {}
+            pub extern "C" fn weft_abi_1_1() {}
 
             #[no_mangle]
             pub extern "C" fn weft_buffer(size: u32) -> u32 {

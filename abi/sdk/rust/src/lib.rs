@@ -25,8 +25,8 @@
 //! ```
 //!
 //! The crate needs Rust 1.63 and nothing else. What weft offers beyond messages
-//! is in [`log`], [`metrics`], [`clock`], [`random`], [`kv`] and [`http`]; a module
-//! imports only what it calls, and the operator must grant that. [`json`] reads
+//! is in [`log`], [`metrics`], [`clock`], [`random`], [`kv`], [`http`] and [`filter`]; a
+//! module imports only what it calls, and the operator must grant that. [`json`] reads
 //! configurations and payloads. [`testing`] runs a plugin without weft.
 #![warn(missing_docs)]
 
@@ -38,6 +38,7 @@ mod content;
 mod effect;
 mod error;
 mod export;
+pub mod filter;
 mod host;
 pub mod http;
 pub mod json;

@@ -25,7 +25,7 @@ use crate::needs::Hook;
 use crate::plugin::{self, Plugin};
 use crate::verdict::Verdict;
 
-pub use crate::host::standin::Request;
+pub use crate::host::standin::{Request, Rule};
 pub use crate::log::Level;
 pub use crate::message::Type;
 
@@ -265,6 +265,17 @@ pub fn logs() -> Vec<String> {
 /// has the token 1.
 pub fn requests() -> Vec<Request> {
     standin::with(|h| h.requests.clone())
+}
+
+/// What was said of sources on this thread since the guest was made, in order; a
+/// source that was unblocked is not there.
+pub fn rules() -> Vec<Rule> {
+    standin::with(|h| h.rules.clone())
+}
+
+/// Sets where a session comes from.
+pub fn set_source(session: u64, address: &str) {
+    standin::with(|h| h.sources.insert(session, address.to_string()));
 }
 
 /// The value of a counter or gauge, or how many values a histogram observed.

@@ -258,6 +258,27 @@ func fields(block []byte) (list []Attribute) {
 	return list
 }
 
+// Rule is what the guest has said of a source. TTL is in milliseconds, 0 for the
+// operator's longest.
+type Rule = host.Rule
+
+// Rules is what the guest has said of sources, in order; one that was unblocked is
+// not there.
+func (g *Guest) Rules() (list []Rule) {
+	g.Do(func() { list = append(list, g.host.Rules...) })
+	return list
+}
+
+// SetSource sets where a session comes from.
+func (g *Guest) SetSource(session uint64, address string) {
+	g.Do(func() {
+		if g.host.Sources == nil {
+			g.host.Sources = make(map[uint64]string)
+		}
+		g.host.Sources[session] = address
+	})
+}
+
 // Metric is the value of a counter or gauge, or how many values a histogram was
 // given; false if the guest has made no such metric.
 func (g *Guest) Metric(name string) (value float64, ok bool) {

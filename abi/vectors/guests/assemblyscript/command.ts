@@ -1,7 +1,7 @@
 // The commands.
 
 import { Bytes, Counter, Gauge, Histogram, Level, Message, Request, Status, Type, Verdict, Writer } from "weft";
-import { clock, kv, log, random } from "weft";
+import { clock, filter, kv, log, random } from "weft";
 import { Report } from "./report";
 import { integer, read } from "./value";
 
@@ -74,7 +74,7 @@ export function run(hook: string, m: Message, configured: string | null, decides
 
 function one(hook: string, m: Message): void {
   const verb = word().toString();
-  if (decide(verb, m) || change(verb, m) || effect(verb, m) || look(verb, hook, m) || host(verb) || store(verb) || http(verb, m)) return;
+  if (decide(verb, m) || change(verb, m) || effect(verb, m) || look(verb, hook, m) || host(verb) || store(verb) || http(verb, m) || screen(verb, m)) return;
   report.line("unknown").value(Bytes.from(verb)).end();
 }
 
@@ -259,5 +259,27 @@ function http(verb: string, m: Message): bool {
     for (const all = r.headers; all.next(); ) report.line("header").value(all.name).value(all.value).end();
     report.line("body").value(r.body).end();
   } else return false;
+  return true;
+}
+
+function screen(verb: string, m: Message): bool {
+  if (verb == "filter-source") {
+    const from = filter.source(m);
+    report.line(verb);
+    if (from === null) report.status(filter.status);
+    else report.value(from);
+  } else if (verb == "filter-here") {
+    report.line(verb).status(filter.blockSource(m, number()));
+  } else if (verb == "filter-block") {
+    const from = value();
+    report.line(verb).value(from).status(filter.block<Bytes>(from, number()));
+  } else if (verb == "filter-allow") {
+    const from = value();
+    report.line(verb).value(from).status(filter.allow<Bytes>(from, number()));
+  } else if (verb == "filter-unblock") {
+    const from = value();
+    report.line(verb).value(from).status(filter.unblock<Bytes>(from));
+  } else return false;
+  report.end();
   return true;
 }

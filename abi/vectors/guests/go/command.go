@@ -3,6 +3,7 @@ package main
 import (
 	weft "github.com/weftrun/weft/abi/sdk/tinygo"
 	"github.com/weftrun/weft/abi/sdk/tinygo/clock"
+	"github.com/weftrun/weft/abi/sdk/tinygo/filter"
 	"github.com/weftrun/weft/abi/sdk/tinygo/http"
 	"github.com/weftrun/weft/abi/sdk/tinygo/json"
 	"github.com/weftrun/weft/abi/sdk/tinygo/kv"
@@ -59,7 +60,7 @@ func (c *conformance) given(hook string, m *weft.Message) string {
 }
 
 func (r *run) one(verb string, w *words) {
-	if !r.decide(verb, w) && !change(r.m, verb, w) && !effect(r.m, verb, w) && !r.read(verb, w) && !r.host(verb, w) && !r.kv(verb, w) && !r.http(verb, w) {
+	if !r.decide(verb, w) && !change(r.m, verb, w) && !effect(r.m, verb, w) && !r.read(verb, w) && !r.host(verb, w) && !r.kv(verb, w) && !r.http(verb, w) && !r.filter(verb, w) {
 		r.report.line("unknown").value([]byte(verb)).end()
 	}
 }
@@ -336,6 +337,34 @@ func (r *run) http(verb string, w *words) bool {
 	default:
 		return false
 	}
+	return true
+}
+
+func (r *run) filter(verb string, w *words) bool {
+	to := &r.report
+	switch verb {
+	case "filter-source":
+		source, ok, err := filter.Source(r.m)
+		to.line(verb).unless(err, func() { to.found([]byte(source), ok) })
+	case "filter-here":
+		ok, err := filter.BlockSource(r.m, filter.TTL(w.number()))
+		to.line(verb).orNone(ok, err, func() { to.word("ok") })
+	case "filter-block":
+		source := w.name()
+		err := filter.Block(source, filter.TTL(w.number()))
+		to.line(verb).value([]byte(source)).unless(err, func() { to.word("ok") })
+	case "filter-allow":
+		source := w.name()
+		err := filter.Allow(source, filter.TTL(w.number()))
+		to.line(verb).value([]byte(source)).unless(err, func() { to.word("ok") })
+	case "filter-unblock":
+		source := w.name()
+		ok, err := filter.Unblock(source)
+		to.line(verb).value([]byte(source)).orNone(ok, err, func() { to.word("ok") })
+	default:
+		return false
+	}
+	to.end()
 	return true
 }
 

@@ -4,7 +4,7 @@ use crate::report::Report;
 use crate::value::{name, read};
 use std::str::{FromStr, SplitAsciiWhitespace};
 use std::time::Duration;
-use weft::{clock, http, kv, log, metrics, random, Emit, Error, Message, Type, Verdict};
+use weft::{clock, filter, http, kv, log, metrics, random, Emit, Error, Message, Type, Verdict};
 
 /// One message's commands being carried out.
 pub struct Run<'a> {
@@ -87,7 +87,7 @@ impl<'a> Run<'a> {
             "subscribe" => m.subscribe(read(word(w)).as_ref(), number(w)),
             "unsubscribe" => m.unsubscribe(read(word(w)).as_ref()),
             _ => {
-                if !change(verb, w, m) && !self.read(verb, w, m) && !self.host(verb, w) && !self.kv(verb, w) {
+                if !change(verb, w, m) && !self.read(verb, w, m) && !self.host(verb, w) && !self.kv(verb, w) && !self.filter(verb, w, m) {
                     self.report.line("unknown").value(verb).end();
                 }
             }
@@ -191,6 +191,41 @@ impl<'a> Run<'a> {
             Ok(token) => *self.sent = token,
             Err(e) => self.report.line("http").error(e).end(),
         }
+    }
+
+    fn filter(&mut self, verb: &str, w: &mut Words, m: &Message) -> bool {
+        let r = &mut self.report;
+        let done = match verb {
+            "filter-source" => {
+                r.line(verb);
+                filter::source(m).map(|s| r.found(s.as_ref().map(|s| s.as_str().as_bytes())))
+            }
+            "filter-here" => {
+                r.line(verb);
+                filter::block_source(m, ttl(w)).map(|there| r.word(if there { "ok" } else { "!none" }))
+            }
+            "filter-block" => {
+                let source = name(word(w));
+                r.line(verb).value(&source);
+                filter::block(&source, ttl(w)).map(|()| r.word("ok"))
+            }
+            "filter-allow" => {
+                let source = name(word(w));
+                r.line(verb).value(&source);
+                filter::allow(&source, ttl(w)).map(|()| r.word("ok"))
+            }
+            "filter-unblock" => {
+                let source = name(word(w));
+                r.line(verb).value(&source);
+                filter::unblock(&source).map(|there| r.word(if there { "ok" } else { "!none" }))
+            }
+            _ => return false,
+        };
+        if let Err(e) = done.map(|_| ()) {
+            self.report.error(e);
+        }
+        self.report.end();
+        true
     }
 
     /// The line of a metric that cannot be had.

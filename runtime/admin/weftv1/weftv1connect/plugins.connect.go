@@ -43,6 +43,8 @@ const (
 	PluginsPromoteProcedure = "/weft.v1.Plugins/Promote"
 	// PluginsRollbackProcedure is the fully-qualified name of the Plugins's Rollback RPC.
 	PluginsRollbackProcedure = "/weft.v1.Plugins/Rollback"
+	// PluginsLogsProcedure is the fully-qualified name of the Plugins's Logs RPC.
+	PluginsLogsProcedure = "/weft.v1.Plugins/Logs"
 )
 
 // PluginsClient is a client for the weft.v1.Plugins service.
@@ -61,6 +63,8 @@ type PluginsClient interface {
 	// Rollback withdraws the generation on trial; without one, it puts the former
 	// generation in the place of the running one.
 	Rollback(context.Context, *connect.Request[weftv1.PluginsRollbackRequest]) (*connect.Response[weftv1.PluginsRollbackResponse], error)
+	// Logs returns the last lines that a plugin has logged, oldest first.
+	Logs(context.Context, *connect.Request[weftv1.PluginsLogsRequest]) (*connect.Response[weftv1.PluginsLogsResponse], error)
 }
 
 // NewPluginsClient constructs a client for the weft.v1.Plugins service. By default, it uses the
@@ -104,6 +108,12 @@ func NewPluginsClient(httpClient connect.HTTPClient, baseURL string, opts ...con
 			connect.WithSchema(pluginsMethods.ByName("Rollback")),
 			connect.WithClientOptions(opts...),
 		),
+		logs: connect.NewClient[weftv1.PluginsLogsRequest, weftv1.PluginsLogsResponse](
+			httpClient,
+			baseURL+PluginsLogsProcedure,
+			connect.WithSchema(pluginsMethods.ByName("Logs")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -114,6 +124,7 @@ type pluginsClient struct {
 	setWeight *connect.Client[weftv1.PluginsSetWeightRequest, weftv1.PluginsSetWeightResponse]
 	promote   *connect.Client[weftv1.PluginsPromoteRequest, weftv1.PluginsPromoteResponse]
 	rollback  *connect.Client[weftv1.PluginsRollbackRequest, weftv1.PluginsRollbackResponse]
+	logs      *connect.Client[weftv1.PluginsLogsRequest, weftv1.PluginsLogsResponse]
 }
 
 // List calls weft.v1.Plugins.List.
@@ -141,6 +152,11 @@ func (c *pluginsClient) Rollback(ctx context.Context, req *connect.Request[weftv
 	return c.rollback.CallUnary(ctx, req)
 }
 
+// Logs calls weft.v1.Plugins.Logs.
+func (c *pluginsClient) Logs(ctx context.Context, req *connect.Request[weftv1.PluginsLogsRequest]) (*connect.Response[weftv1.PluginsLogsResponse], error) {
+	return c.logs.CallUnary(ctx, req)
+}
+
 // PluginsHandler is an implementation of the weft.v1.Plugins service.
 type PluginsHandler interface {
 	// List lists the plugins by name.
@@ -157,6 +173,8 @@ type PluginsHandler interface {
 	// Rollback withdraws the generation on trial; without one, it puts the former
 	// generation in the place of the running one.
 	Rollback(context.Context, *connect.Request[weftv1.PluginsRollbackRequest]) (*connect.Response[weftv1.PluginsRollbackResponse], error)
+	// Logs returns the last lines that a plugin has logged, oldest first.
+	Logs(context.Context, *connect.Request[weftv1.PluginsLogsRequest]) (*connect.Response[weftv1.PluginsLogsResponse], error)
 }
 
 // NewPluginsHandler builds an HTTP handler from the service implementation. It returns the path on
@@ -196,6 +214,12 @@ func NewPluginsHandler(svc PluginsHandler, opts ...connect.HandlerOption) (strin
 		connect.WithSchema(pluginsMethods.ByName("Rollback")),
 		connect.WithHandlerOptions(opts...),
 	)
+	pluginsLogsHandler := connect.NewUnaryHandler(
+		PluginsLogsProcedure,
+		svc.Logs,
+		connect.WithSchema(pluginsMethods.ByName("Logs")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/weft.v1.Plugins/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case PluginsListProcedure:
@@ -208,6 +232,8 @@ func NewPluginsHandler(svc PluginsHandler, opts ...connect.HandlerOption) (strin
 			pluginsPromoteHandler.ServeHTTP(w, r)
 		case PluginsRollbackProcedure:
 			pluginsRollbackHandler.ServeHTTP(w, r)
+		case PluginsLogsProcedure:
+			pluginsLogsHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -235,4 +261,8 @@ func (UnimplementedPluginsHandler) Promote(context.Context, *connect.Request[wef
 
 func (UnimplementedPluginsHandler) Rollback(context.Context, *connect.Request[weftv1.PluginsRollbackRequest]) (*connect.Response[weftv1.PluginsRollbackResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("weft.v1.Plugins.Rollback is not implemented"))
+}
+
+func (UnimplementedPluginsHandler) Logs(context.Context, *connect.Request[weftv1.PluginsLogsRequest]) (*connect.Response[weftv1.PluginsLogsResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("weft.v1.Plugins.Logs is not implemented"))
 }

@@ -35,6 +35,8 @@ const (
 const (
 	// TrafficRecordProcedure is the fully-qualified name of the Traffic's Record RPC.
 	TrafficRecordProcedure = "/weft.v1.Traffic/Record"
+	// TrafficTailProcedure is the fully-qualified name of the Traffic's Tail RPC.
+	TrafficTailProcedure = "/weft.v1.Traffic/Tail"
 )
 
 // TrafficClient is a client for the weft.v1.Traffic service.
@@ -45,6 +47,13 @@ type TrafficClient interface {
 	// devices said, word for word: secrets too. NOT_FOUND: there is no such listener
 	// or plugin. RESOURCE_EXHAUSTED: too many recordings run already.
 	Record(context.Context, *connect.Request[weftv1.RecordRequest]) (*connect.ServerStreamForClient[weftv1.RecordResponse], error)
+	// Tail streams some of the messages, each when it has gone its way: what every plugin
+	// did with it, how long it took and what it cost, where it went. It is for people who
+	// look: it samples, and what it shows is cut. What it streams is what devices said:
+	// secrets too. NOT_FOUND: there is no such listener or plugin. INVALID_ARGUMENT: a
+	// pattern is none, or a bound is out of range. RESOURCE_EXHAUSTED: too many tails run
+	// already.
+	Tail(context.Context, *connect.Request[weftv1.TailRequest]) (*connect.ServerStreamForClient[weftv1.TailResponse], error)
 }
 
 // NewTrafficClient constructs a client for the weft.v1.Traffic service. By default, it uses the
@@ -64,17 +73,29 @@ func NewTrafficClient(httpClient connect.HTTPClient, baseURL string, opts ...con
 			connect.WithSchema(trafficMethods.ByName("Record")),
 			connect.WithClientOptions(opts...),
 		),
+		tail: connect.NewClient[weftv1.TailRequest, weftv1.TailResponse](
+			httpClient,
+			baseURL+TrafficTailProcedure,
+			connect.WithSchema(trafficMethods.ByName("Tail")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // trafficClient implements TrafficClient.
 type trafficClient struct {
 	record *connect.Client[weftv1.RecordRequest, weftv1.RecordResponse]
+	tail   *connect.Client[weftv1.TailRequest, weftv1.TailResponse]
 }
 
 // Record calls weft.v1.Traffic.Record.
 func (c *trafficClient) Record(ctx context.Context, req *connect.Request[weftv1.RecordRequest]) (*connect.ServerStreamForClient[weftv1.RecordResponse], error) {
 	return c.record.CallServerStream(ctx, req)
+}
+
+// Tail calls weft.v1.Traffic.Tail.
+func (c *trafficClient) Tail(ctx context.Context, req *connect.Request[weftv1.TailRequest]) (*connect.ServerStreamForClient[weftv1.TailResponse], error) {
+	return c.tail.CallServerStream(ctx, req)
 }
 
 // TrafficHandler is an implementation of the weft.v1.Traffic service.
@@ -85,6 +106,13 @@ type TrafficHandler interface {
 	// devices said, word for word: secrets too. NOT_FOUND: there is no such listener
 	// or plugin. RESOURCE_EXHAUSTED: too many recordings run already.
 	Record(context.Context, *connect.Request[weftv1.RecordRequest], *connect.ServerStream[weftv1.RecordResponse]) error
+	// Tail streams some of the messages, each when it has gone its way: what every plugin
+	// did with it, how long it took and what it cost, where it went. It is for people who
+	// look: it samples, and what it shows is cut. What it streams is what devices said:
+	// secrets too. NOT_FOUND: there is no such listener or plugin. INVALID_ARGUMENT: a
+	// pattern is none, or a bound is out of range. RESOURCE_EXHAUSTED: too many tails run
+	// already.
+	Tail(context.Context, *connect.Request[weftv1.TailRequest], *connect.ServerStream[weftv1.TailResponse]) error
 }
 
 // NewTrafficHandler builds an HTTP handler from the service implementation. It returns the path on
@@ -100,10 +128,18 @@ func NewTrafficHandler(svc TrafficHandler, opts ...connect.HandlerOption) (strin
 		connect.WithSchema(trafficMethods.ByName("Record")),
 		connect.WithHandlerOptions(opts...),
 	)
+	trafficTailHandler := connect.NewServerStreamHandler(
+		TrafficTailProcedure,
+		svc.Tail,
+		connect.WithSchema(trafficMethods.ByName("Tail")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/weft.v1.Traffic/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case TrafficRecordProcedure:
 			trafficRecordHandler.ServeHTTP(w, r)
+		case TrafficTailProcedure:
+			trafficTailHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -115,4 +151,8 @@ type UnimplementedTrafficHandler struct{}
 
 func (UnimplementedTrafficHandler) Record(context.Context, *connect.Request[weftv1.RecordRequest], *connect.ServerStream[weftv1.RecordResponse]) error {
 	return connect.NewError(connect.CodeUnimplemented, errors.New("weft.v1.Traffic.Record is not implemented"))
+}
+
+func (UnimplementedTrafficHandler) Tail(context.Context, *connect.Request[weftv1.TailRequest], *connect.ServerStream[weftv1.TailResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("weft.v1.Traffic.Tail is not implemented"))
 }

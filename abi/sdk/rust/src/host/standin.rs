@@ -4,6 +4,7 @@ use crate::abi;
 use crate::attributes::Attributes;
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
 
 /// What the stand-ins remember; [`crate::testing`] shows it.
 #[derive(Default)]
@@ -15,6 +16,19 @@ pub struct Host {
     pub keys: HashMap<Vec<u8>, Entry>,
     pub random: u64,
     pub requests: Vec<Request>,
+    pub rules: Vec<Rule>,
+    pub sources: HashMap<u64, String>,
+}
+
+/// What a plugin has said of a source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Rule {
+    pub source: String,
+    /// It is let in, not blocked.
+    pub allow: bool,
+    /// In milliseconds; 0 for the operator's longest.
+    pub ttl: i64,
 }
 
 /// A request that was begun; its token is its place, counted from 1.
@@ -223,5 +237,60 @@ pub fn http_send(method: &[u8], url: &[u8], header: &[u8], body: &[u8], deadline
     with(|h| {
         h.requests.push(Request { method, url, header, body: body.to_vec(), deadline });
         h.requests.len() as i64
+    })
+}
+
+/// What the test has set with [`crate::testing::set_source`], else an address that
+/// ends in the session's lowest byte.
+pub fn filter_source(session: u64, to: &mut [u8]) -> i64 {
+    if session == 0 {
+        return abi::STATUS_NOT_FOUND as i64;
+    }
+    let text = with(|h| h.sources.get(&session).cloned()).unwrap_or_else(|| format!("192.0.2.{}", session as u8));
+    if let Some(to) = to.get_mut(..text.len()) {
+        to.copy_from_slice(text.as_bytes());
+    }
+    text.len() as i64
+}
+
+/// The address of a source, without its port.
+fn address(source: &[u8]) -> Result<String, i32> {
+    let text = std::str::from_utf8(source).map_err(|_| abi::STATUS_INVALID)?;
+    let ip = text.parse::<IpAddr>().or_else(|_| text.parse::<SocketAddr>().map(|s| s.ip()));
+    match ip {
+        Ok(ip) if !ip.is_unspecified() && !ip.is_multicast() => Ok(ip.to_string()),
+        _ => Err(abi::STATUS_INVALID),
+    }
+}
+
+fn rule(source: &[u8], allow: bool, ttl: i64) -> i32 {
+    let source = match address(source) {
+        Ok(source) if ttl >= 0 => source,
+        _ => return abi::STATUS_INVALID,
+    };
+    with(|h| {
+        h.rules.retain(|r| r.source != source);
+        h.rules.push(Rule { source, allow, ttl });
+    });
+    abi::STATUS_OK
+}
+
+pub fn filter_block(source: &[u8], ttl: i64) -> i32 {
+    rule(source, false, ttl)
+}
+
+pub fn filter_allow(source: &[u8], ttl: i64) -> i32 {
+    rule(source, true, ttl)
+}
+
+pub fn filter_unblock(source: &[u8]) -> i32 {
+    let source = match address(source) {
+        Ok(source) => source,
+        Err(status) => return status,
+    };
+    with(|h| {
+        let before = h.rules.len();
+        h.rules.retain(|r| r.source != source);
+        if h.rules.len() < before { abi::STATUS_OK } else { abi::STATUS_NOT_FOUND }
     })
 }

@@ -33,6 +33,10 @@ mod import {
             body_length: usize,
             deadline: i64,
         ) -> i64;
+        pub fn filter_source(session: u64, to: *mut u8, capacity: usize) -> i64;
+        pub fn filter_block(source: *const u8, length: usize, ttl: i64) -> i32;
+        pub fn filter_allow(source: *const u8, length: usize, ttl: i64) -> i32;
+        pub fn filter_unblock(source: *const u8, length: usize) -> i32;
     }
 }
 
@@ -121,4 +125,24 @@ pub fn http_send(method: &[u8], url: &[u8], header: &[u8], body: &[u8], deadline
             deadline,
         )
     }
+}
+
+#[inline]
+pub fn filter_source(session: u64, to: &mut [u8]) -> i64 {
+    unsafe { import::filter_source(session, to.as_mut_ptr(), to.len()) }
+}
+
+#[inline]
+pub fn filter_block(source: &[u8], ttl: i64) -> i32 {
+    unsafe { import::filter_block(source.as_ptr(), source.len(), ttl) }
+}
+
+#[inline]
+pub fn filter_allow(source: &[u8], ttl: i64) -> i32 {
+    unsafe { import::filter_allow(source.as_ptr(), source.len(), ttl) }
+}
+
+#[inline]
+pub fn filter_unblock(source: &[u8]) -> i32 {
+    unsafe { import::filter_unblock(source.as_ptr(), source.len()) }
 }

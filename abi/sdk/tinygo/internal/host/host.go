@@ -41,6 +41,7 @@ const (
 	MaxHTTPTarget = 8 << 10
 	MaxHTTPHeader = 16 << 10
 	MaxHTTPBody   = 1 << 20
+	MaxSource     = 64
 )
 
 // Error is why a host function failed.

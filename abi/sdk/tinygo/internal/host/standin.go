@@ -5,6 +5,9 @@ package host
 import (
 	"encoding/binary"
 	"math"
+	"net/netip"
+	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -17,7 +20,18 @@ type Standin struct {
 	keys    map[string]entry
 	// Requests were begun; the token of each is its place, counted from 1.
 	Requests []Request
-	random   uint64
+	// Rules are what was said of sources, in order; Sources is where sessions come
+	// from, where that is not 192.0.2. and the session's lowest byte.
+	Rules   []Rule
+	Sources map[uint64]string
+	random  uint64
+}
+
+// Rule is what was said of a source. TTL is in milliseconds, 0 for the longest.
+type Rule struct {
+	Source string
+	Allow  bool
+	TTL    int64
 }
 
 // Measure is a metric: a histogram's value is how many values it was given.
@@ -247,4 +261,61 @@ func HTTPSend(method, url string, header, body []byte, deadline int64) int64 {
 		strings.Clone(method), strings.Clone(url), append([]byte(nil), header...), append([]byte(nil), body...), deadline,
 	})
 	return int64(len(Current.Requests))
+}
+
+// FilterSource is the length of a session's address, which is written if it fits, or
+// a status.
+func FilterSource(session uint64, to []byte) int64 {
+	if session == 0 {
+		return StatusNotFound
+	}
+	address, ok := Current.Sources[session]
+	if !ok {
+		address = "192.0.2." + strconv.Itoa(int(uint8(session)))
+	}
+	if len(address) <= len(to) {
+		copy(to, address)
+	}
+	return int64(len(address))
+}
+
+// address is a source without its port, empty if it is none.
+func address(source string) string {
+	ip, err := netip.ParseAddr(source)
+	if err != nil {
+		both, _ := netip.ParseAddrPort(source)
+		ip = both.Addr()
+	}
+	if ip = ip.Unmap(); !ip.IsValid() || ip.IsUnspecified() || ip.IsMulticast() || ip.Zone() != "" {
+		return ""
+	}
+	return ip.String()
+}
+
+func rule(source string, allow bool, ttl int64) int32 {
+	if source = address(source); source == "" || ttl < 0 {
+		return StatusInvalid
+	}
+	FilterUnblock(source)
+	Current.Rules = append(Current.Rules, Rule{source, allow, ttl})
+	return StatusOK
+}
+
+// FilterBlock remembers that a source is blocked; ttl in milliseconds.
+func FilterBlock(source string, ttl int64) int32 { return rule(source, false, ttl) }
+
+// FilterAllow remembers that a source is allowed; ttl in milliseconds.
+func FilterAllow(source string, ttl int64) int32 { return rule(source, true, ttl) }
+
+// FilterUnblock forgets a source.
+func FilterUnblock(source string) int32 {
+	if source = address(source); source == "" {
+		return StatusInvalid
+	}
+	at := slices.IndexFunc(Current.Rules, func(r Rule) bool { return r.Source == source })
+	if at < 0 {
+		return StatusNotFound
+	}
+	Current.Rules = slices.Delete(Current.Rules, at, at+1)
+	return StatusOK
 }

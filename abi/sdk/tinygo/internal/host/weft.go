@@ -62,6 +62,22 @@ func importKVAdd(key unsafe.Pointer, keySize uint32, delta, ttl int64) int64
 //go:noescape
 func importHTTPSend(method unsafe.Pointer, methodSize uint32, url unsafe.Pointer, urlSize uint32, header unsafe.Pointer, headerSize uint32, body unsafe.Pointer, bodySize uint32, deadline int64) int64
 
+//go:wasmimport weft filter_source
+//go:noescape
+func importFilterSource(session int64, to unsafe.Pointer, room uint32) int64
+
+//go:wasmimport weft filter_block
+//go:noescape
+func importFilterBlock(source unsafe.Pointer, size uint32, ttl int64) int32
+
+//go:wasmimport weft filter_allow
+//go:noescape
+func importFilterAllow(source unsafe.Pointer, size uint32, ttl int64) int32
+
+//go:wasmimport weft filter_unblock
+//go:noescape
+func importFilterUnblock(source unsafe.Pointer, size uint32) int32
+
 func text(s string) (unsafe.Pointer, uint32) {
 	return unsafe.Pointer(unsafe.StringData(s)), uint32(len(s))
 }
@@ -149,4 +165,29 @@ func HTTPSend(method, url string, header, body []byte, deadline int64) int64 {
 	h, hn := bytes(header)
 	b, bn := bytes(body)
 	return importHTTPSend(m, mn, u, un, h, hn, b, bn, deadline)
+}
+
+// FilterSource is the length of a session's address, which is written if it fits, or
+// a status.
+func FilterSource(session uint64, to []byte) int64 {
+	p, n := bytes(to)
+	return importFilterSource(int64(session), p, n)
+}
+
+// FilterBlock blocks a source; ttl in milliseconds.
+func FilterBlock(source string, ttl int64) int32 {
+	p, n := text(source)
+	return importFilterBlock(p, n, ttl)
+}
+
+// FilterAllow allows a source; ttl in milliseconds.
+func FilterAllow(source string, ttl int64) int32 {
+	p, n := text(source)
+	return importFilterAllow(p, n, ttl)
+}
+
+// FilterUnblock forgets a source.
+func FilterUnblock(source string) int32 {
+	p, n := text(source)
+	return importFilterUnblock(p, n)
 }

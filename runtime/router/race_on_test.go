@@ -1,0 +1,6 @@
+//go:build race
+
+package router_test
+
+// underRace: the race detector makes everything larger and slower.
+const underRace = true

@@ -1,0 +1,335 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/weftrun/weft/abi"
+	"github.com/weftrun/weft/runtime/backbone"
+	"github.com/weftrun/weft/runtime/delivery"
+	"github.com/weftrun/weft/runtime/engine"
+	"github.com/weftrun/weft/runtime/router"
+)
+
+// followMax is how many entries go to the loops at once. Each loop takes all of them to
+// its own receivers, in order, and the next ones come when all loops are done: a loop
+// whose receivers take nothing more holds up the route on this node, and costs no
+// memory.
+const followMax = 128
+
+// follow takes the log's entries to this node's receivers until ctx ends.
+func (r *durableRoute) follow(ctx context.Context, s *Server) {
+	r.sharedSince(ctx, s)
+	wait := newPause(time.Second)
+	for ctx.Err() == nil {
+		f, err := r.log.Follow(ctx, r.dealt()+1, followMax)
+		if err != nil {
+			r.unread(ctx, s, "follow", err)
+			wait.sleep(ctx)
+			continue
+		}
+		wait.reset()
+		err = r.followWith(ctx, s, f)
+		f.Close()
+		r.unread(ctx, s, "follow", err)
+		wait.sleep(ctx)
+	}
+}
+
+func (r *durableRoute) followWith(ctx context.Context, s *Server, f *backbone.Follower) error {
+	for {
+		entries, err := f.Next(ctx)
+		if err != nil {
+			return err
+		}
+		for i := range entries {
+			r.counts.skipped.Add(entries[i].Skipped)
+		}
+		if !r.hand(ctx, s, entries) {
+			return ctx.Err()
+		}
+	}
+}
+
+// unread says that a log cannot be read, unless it is no wonder.
+func (r *durableRoute) unread(ctx context.Context, s *Server, what string, err error) {
+	if ctx.Err() == nil && err != nil && !errors.Is(err, backbone.ErrClosed) {
+		s.crowd.Warn("a durable route's log cannot be read: its messages wait", "route", r.name, "what", what, "error", err)
+	}
+}
+
+// dealt is up to which entry every loop has dealt with the log. Only while none works
+// on a group.
+func (r *durableRoute) dealt() uint64 {
+	least := r.lanes[0].fed
+	for _, l := range r.lanes[1:] {
+		least = min(least, l.fed)
+	}
+	return least
+}
+
+// hand hands a group of entries to all loops and waits for them; false if ctx ended.
+func (r *durableRoute) hand(ctx context.Context, s *Server, entries []backbone.Entry) bool {
+	if len(entries) == 0 {
+		return true
+	}
+	last := entries[len(entries)-1].Seq
+	wait := newPause(50 * time.Millisecond)
+	back := make(chan bool, len(r.lanes))
+	for {
+		sent, done := 0, true
+		for i, l := range r.lanes {
+			p := s.paths[i]
+			err := s.engine.Do(i, func() {
+				finished := false
+				defer func() { back <- finished }()
+				finished = p.recallGroup(l, entries)
+			})
+			switch {
+			case err == nil:
+				sent++
+			case errors.Is(err, engine.ErrBusy):
+				done = false
+			default:
+				return r.awaitAll(back, sent) && false
+			}
+		}
+		for range sent {
+			done = <-back && done
+		}
+		if done {
+			r.counts.followed.Store(last)
+			return true
+		}
+		if !wait.sleep(ctx) {
+			return false
+		}
+	}
+}
+
+func (r *durableRoute) awaitAll(back <-chan bool, n int) bool {
+	for range n {
+		<-back
+	}
+	return true
+}
+
+// recall is what a path knows while it takes entries out of a log.
+type recall struct {
+	lane  *logLane // nil: it does not
+	seq   uint64
+	until engine.ConnID // a receiver that takes no more for now; 0: none
+	taken engine.ConnID // the connection whose outbox has taken it last; 0: none
+	// offers are those of the work whose entry is offered; nil: it is another reader's.
+	offers *workOffers
+	full   uint64 // the destination that has no room for it; 0: none
+	input  router.Input
+	// catching: what is offered was read for one session alone.
+	catching bool
+}
+
+// recallGroup takes a group of entries to the loop's own receivers; false if one of
+// these takes no more for now: it is called again later, and goes on where it was.
+func (p *path) recallGroup(l *logLane, entries []backbone.Entry) (finished bool) {
+	if l.until != 0 && !p.loop.Drained(l.until) {
+		return false
+	}
+	l.until = 0
+	p.begin()
+	done := false
+	defer p.mend(&done, p.underWay())
+	defer func() { p.recall.lane = nil }()
+	for i := range entries {
+		e := &entries[i]
+		if e.Seq <= l.fed {
+			continue
+		}
+		l.fed = e.Seq // should it panic, it is over
+		p.recall.lane, p.recall.seq, p.recall.until = l, e.Seq, 0
+		p.recalled(l, e)
+		if p.recall.until != 0 {
+			l.until = p.recall.until
+			break
+		}
+	}
+	done = true
+	return len(entries) == 0 || l.fed >= entries[len(entries)-1].Seq
+}
+
+// reviveEntry makes of an entry a message of this process; false, and counted, if it
+// is none.
+func (p *path) reviveEntry(l *logLane, e *backbone.Entry, record *delivery.Record) (*abi.Message, bool) {
+	if err := delivery.ParseRecord(e.Record, record); err != nil {
+		l.route.counts.malformed.Add(1)
+		p.server.crowd.Warn("an entry of a log is no message of this version of weft: it is left out", "route", l.route.name, "entry", e.Seq, "error", err)
+		return nil, false
+	}
+	m := &record.Message
+	m.Listener = p.setup.indexOf(record.Listener)
+	m.Flags &^= abi.FlagEmitted
+	p.encoded.reset(abi.ChangesKnown)
+	p.letter = routeLetter(p.setup.nameOf(m.Listener))
+	return m, true
+}
+
+// placesOf is where an entry's route sends it: the same on every loop and node.
+func (p *path) placesOf(l *logLane, m *abi.Message, seq uint64) []router.Destination {
+	p.recall.input.Message, p.recall.input.Nonce = m, seq
+	choice := p.setup.table.Choice(p.logList[l.route.place].rule, &p.recall.input)
+	return choice.To
+}
+
+// recalled takes one entry to the loop's own receivers.
+func (p *path) recalled(l *logLane, e *backbone.Entry) {
+	var record delivery.Record
+	m, ok := p.reviveEntry(l, e, &record)
+	if !ok {
+		return
+	}
+	outer := p.tail.recalling(m, l, e)
+	p.why = delivery.NoRoute
+	copies, tried := 0, false
+	home := l.route.place%p.loop.Loops() == p.loop.Index()
+	for _, to := range p.placesOf(l, m, e.Seq) {
+		if isOnce(to.Kind) {
+			continue
+		}
+		n, some := p.recallTo(m, &to, &record, home)
+		copies, tried = copies+n, tried || some
+		if f := p.tail.of(m); f != nil && some {
+			f.went(to.Kind, to.Name, n)
+		}
+	}
+	result := resultDropped
+	if copies > 0 {
+		result = resultDelivered
+	}
+	p.tail.recalled(outer, tried, result, p.why)
+	if !tried {
+		return // nobody here wants it
+	}
+	p.ledger.Recalled++
+	if copies > 0 {
+		p.ledger.Delivered++
+	} else {
+		p.ledger.Drop(p.why)
+	}
+}
+
+// recallTo takes an entry to one destination that fans out. tried says that somebody
+// here wants it.
+func (p *path) recallTo(m *abi.Message, d *router.Destination, record *delivery.Record, home bool) (copies int, tried bool) {
+	name := d.Name
+	if d.Template != nil {
+		p.values.set(p.setup.nameOf(m.Listener), m)
+		start := len(p.scratch)
+		grown, err := d.Template.Append(p.scratch, &p.values)
+		if p.scratch = grown; err != nil {
+			p.why = delivery.BadDestination
+			return 0, home
+		}
+		name = grown[start:]
+	}
+	switch d.Kind {
+	case abi.ToSubscribers:
+		if len(name) == 0 {
+			return p.recallSubscribers(m, home)
+		}
+		own := m.Topic
+		m.Topic = name
+		p.encoded.changed(abi.ChangedTopic)
+		copies, tried = p.recallSubscribers(m, home)
+		m.Topic = own
+		p.encoded.changed(abi.ChangedTopic)
+	case abi.ToAll:
+		p.server.sessions.Names(func(_ string, id uint64) bool {
+			if loopOf(id) == p.loop.Index() {
+				tried = true
+				if p.send(m, id) {
+					copies++
+				}
+			}
+			return true
+		})
+	case abi.ToReply:
+		if len(record.From) == 0 || string(record.Node) != p.server.node {
+			p.why = delivery.NoReply
+			return 0, home && string(record.Node) == p.server.node
+		}
+		id, there := p.server.sessions.Lookup(record.From)
+		if !there {
+			p.why = delivery.NoReply
+			return 0, home
+		}
+		if loopOf(id) == p.loop.Index() {
+			if tried = true; p.send(m, id) {
+				copies++
+			}
+		}
+	}
+	return copies, tried
+}
+
+// recallSubscribers takes an entry to those subscribers of its topic that live on this
+// loop; the API's, and shared subscriptions of which no other node has members, to the
+// route's home.
+func (p *path) recallSubscribers(m *abi.Message, home bool) (copies int, tried bool) {
+	if home && m.Flags&abi.FlagRetain != 0 && p.server.mqtt != nil {
+		p.retain(m)
+	}
+	found := p.cache.Lookup(m.Topic)
+	if found.Err != nil {
+		p.why = delivery.BadTopic
+		return 0, home
+	}
+	for by := found.Subscribers; len(by) > 0; {
+		n := 1
+		for n < len(by) && by[n].Session == by[0].Session {
+			n++
+		}
+		id := by[0].Session
+		if isAPI(id) || isGroup(id) {
+			if home && (isAPI(id) || p.sharesAlone(id, found.Subscribers)) {
+				tried = true
+				if p.sendBy(m, id, by[:n]) {
+					copies++
+				}
+			}
+		} else if loopOf(id) == p.loop.Index() {
+			why := notNow
+			if isStay(id) {
+				why = p.spoken(m, id, by[:n])
+			} else if tried = true; p.sendBy(m, id, by[:n]) {
+				copies++
+			}
+			if why != notNow {
+				if tried = true; p.took(why) {
+					copies++
+				}
+			}
+		}
+		by = by[n:]
+	}
+	return copies, tried
+}
+
+// pause is how long who cannot go on waits: longer each time.
+type pause struct{ next, most time.Duration }
+
+func newPause(most time.Duration) *pause { return &pause{time.Millisecond, most} }
+
+func (w *pause) reset() { w.next = time.Millisecond }
+
+// sleep waits; false if ctx has ended.
+func (w *pause) sleep(ctx context.Context) bool {
+	t := time.NewTimer(w.next)
+	defer t.Stop()
+	w.next = min(2*w.next, w.most)
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
