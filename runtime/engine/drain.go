@@ -13,7 +13,8 @@ const drainReads = 64
 // (the epoll driver first lets in those whom the kernel had accepted), ends the
 // handshakes that are under way, and reads what had arrived, within a bound; then
 // reads no more, waits until everything owed is written, the loops have nothing under
-// way to each other and no handler that is a Pender has anything pending; then
+// way to each other, no handler that is a Pender has anything pending, and none that is
+// an Awaiter waits for a peer, which is still read from; then
 // handlers that are Leavers say their last words and every connection is closed with
 // ReasonDrained. If ctx ends first, connections are closed with what they still owe,
 // and ctx's error is returned. Run returns before Drain does.
@@ -154,7 +155,7 @@ func (l *Loop) idle() bool {
 		return false
 	}
 	for _, c := range l.table.conns {
-		if c != nil && (c.box != nil || c.blocked) {
+		if c != nil && (c.box != nil || c.blocked || l.awaits(c)) {
 			return false
 		}
 	}

@@ -145,6 +145,7 @@ func (e *Engine) open(listeners []Listener, newHandler func(l *Loop) (Handler, e
 		l.handler = handler
 		l.gate, _ = handler.(Gatekeeper)
 		l.timed, _ = handler.(Timed)
+		l.awaiter, _ = handler.(Awaiter)
 	}
 	return nil
 }

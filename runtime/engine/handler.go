@@ -39,6 +39,15 @@ type Pender interface {
 	Pending() bool
 }
 
+// Awaiter may be implemented by a Handler: Drain waits for connections for which Awaits
+// answers true, and reads from them when it reads no more from others: the peer has not
+// said yet that it has what was sent to it. What else it sends meanwhile is the
+// handler's to leave (see Loop.Deaf). The handler sees to it that the answer is false
+// at last, whatever the peer does.
+type Awaiter interface {
+	Awaits(c *Conn) bool
+}
+
 // Receiver may be implemented by a Handler: Posted is called for each unit that
 // another loop has posted. The unit is valid until the turn ends.
 type Receiver interface {

@@ -116,6 +116,9 @@ func (l *Loop) deliver(c *Conn, b []byte) {
 	if !ok || c.state == stateClosed {
 		return
 	}
+	if l.isDeaf {
+		l.soil(c) // it may be one that nothing is awaited from any more
+	}
 	rest := b[consumed:]
 	if c.state != stateOpen || len(rest) == 0 {
 		l.dropPart(c)

@@ -49,11 +49,16 @@ func (l *Loop) opened(c *Conn) {
 func (l *Loop) wantsInput(c *Conn) bool {
 	switch c.state {
 	case stateOpen:
-		return !c.eof && c.holds == 0 && !l.isDeaf
+		return !c.eof && c.holds == 0 && (!l.isDeaf || l.awaits(c))
 	case stateLingering:
 		return true
 	}
 	return false
+}
+
+// awaits tells whether the handler waits for something that c's peer has to say.
+func (l *Loop) awaits(c *Conn) bool {
+	return l.awaiter != nil && c.state == stateOpen && !c.eof && l.awaiter.Awaits(c)
 }
 
 func (l *Loop) updateInterest(c *Conn) {

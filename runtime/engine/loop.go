@@ -50,6 +50,7 @@ type Loop struct {
 	handler Handler
 	gate    Gatekeeper // the handler, if it is one
 	timed   Timed      // the same
+	awaiter Awaiter    // the same
 	source  source
 	sockets transport // of the connections of the epoll driver
 	limits  []limits  // by listener

@@ -8,6 +8,9 @@ const (
 	parcelSize = 64 << 10
 	// routeParcels is how many parcels are under way between two loops at most.
 	routeParcels = 128
+	// routeUntaken is how many parcels wait for a loop before what comes behind them
+	// shares one: a turn of few units would take the place of a turn of many.
+	routeUntaken = 32
 )
 
 // parcel carries units from one loop to another and goes back empty.
@@ -63,6 +66,9 @@ func (r *ring) take() *parcel {
 	r.head.Store(h + 1)
 	return p
 }
+
+// untaken is how many wait. The producer may be told too many, the consumer too few.
+func (r *ring) untaken() int { return int(r.tail.Load() - r.head.Load()) }
 
 // SendTo sends one unit to a connection of any loop. For a connection of this loop
 // it is Conn.Send. Otherwise the unit is copied, travels when the turn ends, and is
@@ -188,7 +194,7 @@ func (l *Loop) post() {
 			r.open.holds = append(r.open.holds, r.waiting...)
 			r.waiting = r.waiting[:0]
 		}
-		if r.open == nil {
+		if r.open == nil || len(r.ready) == 0 && r.waits() {
 			continue
 		}
 		for k, p := range r.ready {
@@ -199,6 +205,16 @@ func (l *Loop) post() {
 		r.ready, r.open = r.ready[:0], nil
 		l.engine.loops[i].wake()
 	}
+}
+
+// waits tells whether the open parcel waits for what comes next, as the other loop has
+// not come to those before it. Then it wakes this one when it has.
+func (r *route) waits() bool {
+	if r.forth.untaken() < routeUntaken {
+		return false
+	}
+	r.hungry.Store(true)
+	return r.forth.untaken() >= routeUntaken
 }
 
 // collect takes back the parcels that the other loops have emptied.

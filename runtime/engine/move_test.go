@@ -3,9 +3,11 @@ package engine_test
 import (
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/weftrun/weft/runtime/engine"
 )
@@ -153,6 +155,66 @@ func TestPost(t *testing.T) {
 			next++
 		}
 	})
+}
+
+// listed notes what is posted to it.
+type listed struct {
+	funcs
+	l     *engine.Loop
+	heard []string
+}
+
+func (h *listed) Posted(_ uint64, unit []byte) { h.heard = append(h.heard, string(unit)) }
+
+// TestPostToABusyLoop: what is posted in many turns to a loop that has no time waits for
+// it, as long as its bytes are within the bound, and comes in order; the sender hears
+// that the way fills.
+func TestPostToABusyLoop(t *testing.T) {
+	const posts, size = 2000, 128
+	for _, crossing := range []int{0, posts * size / 2} {
+		var loops [2]*listed
+		r := start(t, engine.Config{Loops: 2, CrossBytes: crossing}, engine.Listener{}, func(l *engine.Loop) engine.Handler {
+			loops[l.Index()] = &listed{l: l}
+			return loops[l.Index()]
+		})
+		busy, free := make(chan struct{}), make(chan struct{})
+		if err := r.Do(0, func() { close(busy); <-free }); err != nil {
+			t.Fatal(err)
+		}
+		await(t, busy, "the loop to be busy")
+		kept, pressed := 0, 0
+		for i := range posts {
+			r.on(1, func() {
+				switch loops[1].l.Post(0, 0, fmt.Appendf(nil, "%*d", size, i)) {
+				case engine.Accepted:
+					kept++
+				case engine.Pressed:
+					kept++
+					pressed++
+				case engine.Dropped:
+				}
+			})
+		}
+		close(free)
+		var heard []string
+		for deadline := time.Now().Add(time.Minute); len(heard) < kept && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+			r.on(0, func() { heard = slices.Clone(loops[0].heard) })
+		}
+		if len(heard) != kept {
+			t.Fatalf("heard %d of %d", len(heard), kept)
+		}
+		for i, text := range heard {
+			if text != fmt.Sprintf("%*d", size, i) {
+				t.Fatalf("the %dth is %q", i, text)
+			}
+		}
+		if crossing == 0 && (kept != posts || pressed != 0) {
+			t.Errorf("kept %d of %d, %d under pressure", kept, posts, pressed)
+		}
+		if crossing > 0 && (kept < posts/2 || kept == posts || pressed < kept/3) {
+			t.Errorf("with half the room: kept %d of %d, %d under pressure", kept, posts, pressed)
+		}
+	}
 }
 
 // TestMoveNowhere: a loop that is not there, or the same one, is refused and nothing

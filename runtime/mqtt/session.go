@@ -191,6 +191,17 @@ func (s *Session) Waiting() int { return int(s.queue.n) }
 // InFlight is how many messages the client has not acknowledged in full.
 func (s *Session) InFlight() int { return int(s.out.n) }
 
+// Undelivered is how many messages the session holds that the client may not have.
+func (s *Session) Undelivered() int {
+	n := s.Len()
+	for id := s.out.head; id != 0; id = s.out.slots[id-1].next {
+		if s.out.slots[id-1].state == awaitComp {
+			n--
+		}
+	}
+	return n
+}
+
 // Bytes is the size of what the session holds.
 func (s *Session) Bytes() int { return s.bytes }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/weftrun/weft/runtime/delivery"
@@ -62,4 +63,15 @@ func cutShort(cause error, l delivery.Ledger, unwritten uint64) error {
 		return fmt.Errorf("%w; nothing was lost (%w)", ErrCutShort, cause)
 	}
 	return fmt.Errorf("%w: %d messages were accepted and have no end, and %d copies were not written to their receivers (%w)", ErrCutShort, inFlight, copies, cause)
+}
+
+// lostBy is how many messages were lost, by reason, for the log.
+func lostBy(l *delivery.Ledger) string {
+	var b strings.Builder
+	for r := range delivery.Reasons() {
+		if n := l.Dropped[r]; n > 0 && r != delivery.PluginDrop && r != delivery.PluginClose {
+			fmt.Fprintf(&b, " %s=%d", r, n)
+		}
+	}
+	return strings.TrimPrefix(b.String(), " ")
 }

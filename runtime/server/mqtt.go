@@ -124,6 +124,7 @@ type mqttSpeaker struct {
 	looking  []*mqttSession // whose retained messages are still looked for
 	stuck    []*mqttSession // for which nothing could be read back from a log
 	looked   int            // in this turn: see maxLooked
+	deafAt   int64          // since when a drain waits for acknowledgements; 0 for not yet
 	claims   map[mqtt.Key]*claimant
 	early    map[*mqttConn][]byte // what came before CONNACK
 	stamps   map[uint64]uint64    // of sessions' beginnings, among nodes
@@ -194,7 +195,7 @@ type mqttSession struct {
 	id            uint64
 	subscriptions []mqttSubscription
 	context       *known     // by its last connection; nil for nothing
-	moved         int64      // when it last acknowledged something, while it is pressed
+	moved         int64      // when it last acknowledged something
 	kept          *keptState // nil if it does not outlive the process
 }
 
@@ -265,6 +266,9 @@ func (s *mqttSpeaker) data(from *peer, b []byte) (consumed, need int) {
 func (s *mqttSpeaker) take(from *peer, c *mqttConn, unit []byte) error {
 	t := packet.TypeOf(unit)
 	s.counts.received[t]++
+	if s.path.loop.Deaf() && !finishes(t) {
+		return s.late(c, t, unit)
+	}
 	switch t {
 	case packet.TypePublish:
 		return s.published(from, c, unit)
@@ -288,6 +292,33 @@ func (s *mqttSpeaker) take(from *peer, c *mqttConn, unit []byte) error {
 		return violation(t, packet.ProtocolError, "MQTT-3.1.0-2", "a second CONNECT")
 	}
 	return violation(t, packet.ProtocolError, "4.13", "only a server sends this packet")
+}
+
+// finishes tells whether such packets end what has begun.
+func finishes(t packet.Type) bool {
+	switch t {
+	case packet.TypePuback, packet.TypePubrec, packet.TypePubrel, packet.TypePubcomp, packet.TypePingreq, packet.TypeDisconnect:
+		return true
+	}
+	return false
+}
+
+// late leaves what a client asks for that is only heard because its acknowledgements are
+// waited for in a drain. It gets no answer: it asks again when weft, or another one, is
+// there. What it will not ask for again is counted.
+func (s *mqttSpeaker) late(c *mqttConn, t packet.Type, unit []byte) error {
+	if t != packet.TypePublish {
+		return nil
+	}
+	m := &s.received
+	if err := m.Decode(unit, c.version, packet.FromClient); err != nil {
+		return err
+	}
+	if m.QoS == 0 {
+		s.path.ledger.In++
+		s.path.ledger.Drop(delivery.Draining)
+	}
+	return nil
 }
 
 // say sends a packet that has nothing to say but itself.

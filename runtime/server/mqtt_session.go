@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/weftrun/weft/abi"
+	"github.com/weftrun/weft/runtime/delivery"
 	"github.com/weftrun/weft/runtime/engine"
 	"github.com/weftrun/weft/runtime/mqtt"
 	"github.com/weftrun/weft/runtime/mqtt/packet"
@@ -166,6 +167,7 @@ func (s *mqttSpeaker) end(session *mqttSession) {
 	session.subscriptions = nil
 	s.unkeep(session)
 	session.state.Release(func(stored *mqtt.Message, c mqtt.Copy) { s.passOn(stored, &c, keys[c.Group]) })
+	s.strand(session)
 	session.state.End()
 	s.clients.Remove(session.key, session.state)
 	s.unmake(session)
@@ -295,9 +297,33 @@ func (s *mqttSpeaker) left(from *peer, reason engine.Reason) {
 	s.bye(from, c, code, "")
 }
 
-// pending implements speaker: what waits for a client waits for a client, and not for
-// the end of a drain.
+// pending implements speaker: see awaits for clients that are there. What waits for one
+// that is away is not for the end of a drain.
 func (s *mqttSpeaker) pending() bool { return false }
+
+// drainPatience is how long a drain waits for a client that acknowledges nothing, in
+// nanoseconds.
+const drainPatience = int64(2 * time.Second)
+
+// awaits implements awaiter: what waits for the client's acknowledgements, in flight or
+// behind the window, is still delivered, as long as they come.
+func (s *mqttSpeaker) awaits(from *peer) bool {
+	session := from.said.(*mqttConn).session
+	if session == nil || session.state.Len() == 0 {
+		return false
+	}
+	if s.deafAt == 0 {
+		s.deafAt = s.path.now
+	}
+	return s.path.now-max(s.deafAt, session.moved) < drainPatience
+}
+
+// strand counts what a session holds that ends with the process, if it ends now.
+func (s *mqttSpeaker) strand(session *mqttSession) {
+	if s.path.loop.Deaf() && session.kept == nil {
+		s.path.ledger.CopiesDropped[delivery.Draining] += uint64(session.state.Undelivered())
+	}
+}
 
 // dismissed is told that a plugin ends the session.
 func (s *mqttSpeaker) dismissed(from *peer, reason []byte) {

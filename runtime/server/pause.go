@@ -164,6 +164,16 @@ func (p *path) Pending() bool {
 	return false
 }
 
+// Awaits implements engine.Awaiter: a client that still acknowledges is waited for.
+func (p *path) Awaits(c *engine.Conn) bool {
+	from, ok := c.Value.(*peer)
+	if !ok {
+		return false
+	}
+	s, ok := p.speakers[from.listener.index].(awaiter)
+	return ok && s.awaits(from)
+}
+
 // holding tells whether a chain holds messages.
 func (p *path) holding() bool { return p.waiting.lanes+p.waiting.stages > 0 }
 

@@ -335,9 +335,13 @@ func (s *Server) drain(ended <-chan error, within time.Duration, why string) err
 	if letters > 0 {
 		level = slog.LevelWarn
 	}
-	s.log.Log(s.ctx, level, "stopped", "in", total.In, "emitted", total.Emitted, "recalled", total.Recalled, "delivered", total.Delivered, "logged", total.Logged, "replied", total.Replied,
+	said := []any{"in", total.In, "emitted", total.Emitted, "recalled", total.Recalled, "delivered", total.Delivered, "logged", total.Logged, "replied", total.Replied,
 		"dead", total.Dead, "filtered", total.Filtered(), "lost", total.Lost(), "in_flight", total.InFlight(),
-		"undelivered_copies", total.CopiesDropped[delivery.Draining], "dead_letters_discarded", letters)
+		"undelivered_copies", total.CopiesDropped[delivery.Draining], "dead_letters_discarded", letters}
+	if total.Lost() > 0 {
+		said = append(said, "lost_by", lostBy(&total))
+	}
+	s.log.Log(s.ctx, level, "stopped", said...)
 	if err != nil {
 		err = cutShort(err, total, s.unwritten()-before)
 	}

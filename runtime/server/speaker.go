@@ -45,6 +45,12 @@ type turner interface {
 	failed()
 }
 
+// awaiter is a speaker whose peers acknowledge what they are sent.
+type awaiter interface {
+	// awaits tells, in a drain, whether the peer will still say that it has something.
+	awaits(from *peer) bool
+}
+
 // makeSpeakers makes who speaks for the listeners whose protocol is not of frames.
 func (p *path) makeSpeakers() {
 	p.speakers = make([]speaker, len(p.lanes))

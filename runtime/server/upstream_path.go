@@ -401,7 +401,8 @@ func reasonOf(err error) delivery.Reason {
 	return delivery.UpstreamFailed
 }
 
-// strand ends what pools still had when they were closed. The loop has ended.
+// strand ends what pools still had when they were closed, and counts what sessions have
+// that end with the process. The loop has ended.
 func (p *path) strand() {
 	p.flights.landing = nil
 	for f := p.flights.ended.Swap(nil); f != nil; {
@@ -423,6 +424,11 @@ func (p *path) strand() {
 	}
 	if p.trace != nil {
 		p.trace.post()
+	}
+	for _, st := range p.stays.slots {
+		if st != nil {
+			p.speakers[st.listener].(*mqttSpeaker).strand(st.said)
+		}
 	}
 	p.publish()
 }
