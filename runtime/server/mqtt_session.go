@@ -312,10 +312,11 @@ func (s *mqttSpeaker) awaits(from *peer) bool {
 	if session == nil || session.state.Len() == 0 {
 		return false
 	}
+	now := s.path.loop.Now().UnixNano() // the turn's work is over
 	if s.deafAt == 0 {
-		s.deafAt = s.path.now
+		s.deafAt = now
 	}
-	return s.path.now-max(s.deafAt, session.moved) < drainPatience
+	return now-max(s.deafAt, session.moved) < drainPatience
 }
 
 // strand counts what a session holds that ends with the process, if it ends now.

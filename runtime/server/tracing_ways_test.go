@@ -49,6 +49,7 @@ func TestATraceShowsWhatAPoolDid(t *testing.T) {
 	r := otlptest.Start(t)
 	var calls atomic.Int64
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		w.Header().Set("Connection", "close") // each try dials: a member that is gone refuses
 		switch {
 		case q.URL.Path == "/no":
 			w.WriteHeader(http.StatusUnprocessableEntity)

@@ -391,7 +391,85 @@ func TestStopUnderLoad(t *testing.T) {
 	}
 }
 
-// TestStopUnderLoadDurable: the same behind a log. What a client whose session is kept has
+// TestStopAwaitsAcknowledgements: a subscriber with more before it than may be in flight
+// gets it all as long as it acknowledges, however slowly; what it publishes then is not
+// accepted. One that acknowledges nothing is not waited for long, and what it has not
+// said to have is counted.
+func TestStopAwaitsAcknowledgements(t *testing.T) {
+	const messages = 300 // the window is 256
+	begin := func(t *testing.T) (*process, *stream) {
+		p := startProcess(t, stopConfig)
+		sub, pub := mqttStream(t, p.at["mqtt"], "sub"), mqttStream(t, p.at["mqtt"], "pub")
+		sub.subscribe(t, 1)
+		for n := range messages {
+			_, err := pub.Write(packet.AppendPublish(nil, &packet.Publish{QoS: 1, ID: uint16(n + 1), Topic: []byte("t"), Payload: fmt.Appendf(nil, "m %d", n)}, packet.V311))
+			if err == nil {
+				_, err = pub.packet() // PUBACK
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		return p, sub
+	}
+	t.Run("slowly", func(t *testing.T) {
+		t.Parallel()
+		p, sub := begin(t)
+		p.signal(t, syscall.SIGTERM)
+		for !strings.Contains(p.errOut.String(), "message=draining") {
+			time.Sleep(time.Millisecond)
+		}
+		var got heard
+		late := packet.AppendPublish(nil, &packet.Publish{Topic: []byte("late"), Payload: []byte("late")}, packet.V311)
+		late = packet.AppendPublish(late, &packet.Publish{QoS: 1, ID: 1, Topic: []byte("late"), Payload: []byte("late")}, packet.V311)
+		for {
+			b, err := sub.packet()
+			if err != nil {
+				break
+			}
+			var m packet.Publish
+			if packet.TypeOf(b) != packet.TypePublish {
+				t.Errorf("packet % x", b)
+				continue
+			}
+			if err := m.Decode(b, packet.V311, packet.FromServer); err != nil {
+				t.Fatal(err)
+			}
+			got.add(string(m.Payload))
+			time.Sleep(time.Millisecond)
+			_, _ = sub.Write(packet.AppendAck(nil, &packet.Ack{Type: packet.TypePuback, ID: m.ID}, packet.V311))
+			if got.count() == messages/2 {
+				_, _ = sub.Write(late)
+			}
+		}
+		if code := p.exit(t); code != exitOK {
+			t.Errorf("exit code %d", code)
+		}
+		if got.count() != messages || got.names["late"] {
+			t.Errorf("heard %d of %d, what came too late among them: %v", got.count(), messages, got.names["late"])
+		}
+		if said := p.errOut.String(); !strings.Contains(said, `undelivered_copies=0 dead_letters_discarded=0 lost_by="draining=1"`) {
+			t.Errorf("it does not say how it ended:\n%s", said)
+		}
+	})
+	t.Run("not at all", func(t *testing.T) {
+		t.Parallel()
+		p, _ := begin(t)
+		p.signal(t, syscall.SIGTERM)
+		begun := time.Now()
+		if code := p.exit(t); code != exitOK {
+			t.Errorf("exit code %d", code)
+		}
+		if took := time.Since(begun); took < 2*time.Second {
+			t.Errorf("it was waited for only %v", took)
+		}
+		if said := p.errOut.String(); !strings.Contains(said, fmt.Sprintf("undelivered_copies=%d ", messages)) || strings.Contains(said, "cut short") {
+			t.Errorf("it does not say what was not delivered:\n%s", said)
+		}
+	})
+}
+
+// TestStopUnderLoadDurable: weft is asked to stop under load, behind a log. What a client whose session is kept has
 // not got when weft ends, it gets from the next.
 func TestStopUnderLoadDurable(t *testing.T) {
 	config := durableStopConfig + "backbone: {data: \"" + filepath.Join(t.TempDir(), "data") + "\", name: one}\n"
