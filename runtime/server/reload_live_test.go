@@ -63,17 +63,22 @@ func (f *filtering) refused(old, with string, is error, says string) {
 	f.yaml.Store(&was)
 }
 
+// passes says something on one connection and expects another one to hear it on the topic.
+func passes(in *client, out *mqttClient) func(topic string) {
+	return func(topic string) {
+		in.t.Helper()
+		in.say(text("x"))
+		out.hearsOn(topic, "x")
+	}
+}
+
 // Routes come, go and change their order and what they say, and connections stay.
 func TestReloadRoutes(t *testing.T) {
 	each(t, func(t *testing.T, driver string) {
 		f := startFiltering(t, driver, reloaded)
 		out, in := f.mqtt(packet.V5, "out"), f.dial("in")
 		out.subscribes(to("#", 1))
-		hears := func(topic string) {
-			t.Helper()
-			in.say(text("x"))
-			out.hearsOn(topic, "x")
-		}
+		hears := passes(in, out)
 		hears("a")
 		f.reload(`to: ["topic:a"]}`, `to: ["topic:b"]}`)
 		hears("b")
@@ -112,11 +117,7 @@ func TestReloadChains(t *testing.T) {
 		f := startFiltering(t, driver, reloaded)
 		out, in := f.mqtt(packet.V5, "out"), f.dial("in")
 		out.subscribes(to("#", 0))
-		hears := func(topic string) {
-			t.Helper()
-			in.say(text("x"))
-			out.hearsOn(topic, "x")
-		}
+		hears := passes(in, out)
 		hears("a")
 		none := "plugins: {}\n"
 		one := "plugins:\n" + guest("one", `{messages: "topic one", resume: "topic resumed\ncontinue"}`)

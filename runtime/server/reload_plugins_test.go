@@ -23,11 +23,7 @@ func TestPluginsChangeTogether(t *testing.T) {
 		f := startFiltering(t, driver, config)
 		out, in := f.mqtt(packet.V5, "out"), f.dial("in")
 		out.subscribes(to("#", 0))
-		hears := func(topic string) {
-			t.Helper()
-			in.say(text("x"))
-			out.hearsOn(topic, "x")
-		}
+		hears := passes(in, out)
 		hears("one")
 		for _, c := range []struct{ what, two, says string }{
 			{"it is not there", strings.Replace(state, "stateful.wasm", "nowhere.wasm", 1), "nowhere.wasm"},
