@@ -126,6 +126,11 @@ func isHeader(name, value string) bool {
 	return name != "" && len(value) <= 4096 && !strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' })
 }
 
+// tooLarge marks an error that HTTP has a status of its own for.
+type tooLarge struct{}
+
+func (tooLarge) Error() string { return "" }
+
 // readHTTP makes a message of a request.
 func (s *messages) readHTTP(w http.ResponseWriter, r *http.Request, kind weftv1.Type) (*abi.Message, error) {
 	p := &weftv1.PublishRequest{Topic: r.PathValue("topic"), Type: kind, Converter: r.Header.Get(headerConvert), Attributes: map[string]string{}}
@@ -136,7 +141,7 @@ func (s *messages) readHTTP(w http.ResponseWriter, r *http.Request, kind weftv1.
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
-		return nil, fmt.Errorf("%w: the payload has more than %d bytes", ErrInvalidMessage, abi.MaxPayload)
+		return nil, fmt.Errorf("%w: the payload has more than %d bytes%w", ErrInvalidMessage, abi.MaxPayload, tooLarge{})
 	case err != nil:
 		return nil, fmt.Errorf("%w: the body could not be read: %w", ErrInvalidMessage, err)
 	}
@@ -195,8 +200,11 @@ func (s *messages) failHTTP(w http.ResponseWriter, r *http.Request, err error) {
 	s.count(r, e.Code().String())
 	w.Header().Set("Content-Type", "application/json")
 	status := statusOf(e.Code())
-	if errors.Is(e, ErrFull) {
+	switch {
+	case errors.Is(e, ErrFull):
 		status = http.StatusInsufficientStorage
+	case errors.Is(e, tooLarge{}):
+		status = http.StatusRequestEntityTooLarge
 	}
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(struct {

@@ -58,7 +58,7 @@ func TestPublishByPlainHTTP(t *testing.T) {
 	if status, _ := call(t, "GET", r.url+"/v1/publish/a", "", nil); status != http.StatusMethodNotAllowed {
 		t.Error(status)
 	}
-	if status, text := call(t, "POST", r.url+"/v1/publish/a", strings.Repeat("x", abi.MaxPayload+1), nil); status != 400 || !strings.Contains(text, "more than 16777216 bytes") {
+	if status, text := call(t, "POST", r.url+"/v1/publish/a", strings.Repeat("x", abi.MaxPayload+1), nil); status != 413 || !strings.Contains(text, "more than 16777216 bytes") {
 		t.Errorf("%d %s", status, text)
 	}
 	if _, text := call(t, "GET", r.url+"/metrics", "", nil); !strings.Contains(text, `weft_api_calls_total{code="ok",procedure="/v1/publish"} 3`) {

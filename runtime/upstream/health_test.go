@@ -346,6 +346,7 @@ func healthModel(t *testing.T, rt *rapid.T) {
 	p := newPool(t, o)
 	stop := run(t, p)
 	defer stop()
+	synctest.Wait() // the first checks are over
 	var open []Call
 	for range rapid.IntRange(1, 100).Draw(rt, "steps") {
 		switch rapid.IntRange(0, 5).Draw(rt, "what") {

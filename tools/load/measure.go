@@ -198,21 +198,43 @@ func (r *run) supervise(first moment, sent <-chan struct{}) (from, to moment, er
 }
 
 // stopSending tells the publishers to stop and waits for them: one that hangs in a
-// write is given up after Drain.
+// write is given up when nothing has arrived for Drain.
 func (r *run) stopSending(sent <-chan struct{}) {
 	close(r.stop)
 	r.window.wakeAll()
-	deadline := time.Now()
-	if r.ctx.Err() == nil {
-		deadline = deadline.Add(r.cfg.Drain)
-	}
+	r.whileMoving(func() bool {
+		select {
+		case <-sent:
+			return true
+		default:
+			return false
+		}
+	})
 	for _, p := range r.publishers {
-		_ = p.conn.SetWriteDeadline(deadline) // a closed connection needs none
+		_ = p.conn.SetWriteDeadline(time.Now()) // a closed connection needs none
 		if r.cfg.Mode == Request {
-			_ = p.conn.SetReadDeadline(deadline)
+			_ = p.conn.SetReadDeadline(time.Now())
 		}
 	}
 	<-sent
+	for _, p := range r.publishers {
+		_ = p.conn.SetWriteDeadline(time.Time{}) // they still answer, as QoS 2 has it
+	}
+}
+
+// whileMoving waits until something is done, the run is cancelled, or nothing has arrived
+// for Drain.
+func (r *run) whileMoving(done func() bool) {
+	last, since := r.received(), time.Now()
+	for !done() && r.ctx.Err() == nil && time.Since(since) < r.cfg.Drain {
+		select {
+		case <-r.ctx.Done():
+		case <-time.After(2 * time.Millisecond):
+		}
+		if n := r.received(); n != last {
+			last, since = n, time.Now()
+		}
+	}
 }
 
 // drain waits until everything sent has arrived or nothing came for Drain.
@@ -221,16 +243,10 @@ func (r *run) drain() error {
 		return nil
 	}
 	expected := uint64(max(r.window.sent.Load(), 0))
-	last, since := r.received(), time.Now()
-	for last < expected && time.Since(since) < r.cfg.Drain {
-		select {
-		case <-r.ctx.Done():
-			return r.cause()
-		case <-time.After(2 * time.Millisecond):
-		}
-		if n := r.received(); n != last {
-			last, since = n, time.Now()
-		}
+	all := func() bool { return r.received() >= expected }
+	r.whileMoving(all)
+	if !all() && r.ctx.Err() != nil {
+		return r.cause()
 	}
 	return nil
 }

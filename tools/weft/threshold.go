@@ -66,6 +66,9 @@ func (t threshold) broken(r *load.Result) string {
 			return fmt.Sprintf("the rate is %.0f a second, not %.0f", r.Measured.Rate, t.number)
 		}
 	default:
+		if r.Histogram.Count() == 0 {
+			return fmt.Sprintf("%s is unknown, as nothing was measured; --duration was too short", t.what)
+		}
 		if got := time.Duration(r.Histogram.Quantile(t.percent)); got > t.latency {
 			return fmt.Sprintf("%s is %s, at most %s is allowed", t.what, got, t.latency)
 		}
