@@ -49,6 +49,11 @@ func (l *Loop) callWake(w Waker, c *Conn) {
 	w.Wake(c)
 }
 
+func (l *Loop) callAwaits(c *Conn) (awaits bool) {
+	defer l.guard(nil, "Awaits")
+	return l.awaiter.Awaits(c)
+}
+
 func (l *Loop) callIdle(c *Conn) {
 	defer l.guard(c, "Idle")
 	l.handler.Idle(c)

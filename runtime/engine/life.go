@@ -58,7 +58,7 @@ func (l *Loop) wantsInput(c *Conn) bool {
 
 // awaits tells whether the handler waits for something that c's peer has to say.
 func (l *Loop) awaits(c *Conn) bool {
-	return l.awaiter != nil && c.state == stateOpen && !c.eof && l.awaiter.Awaits(c)
+	return l.awaiter != nil && c.state == stateOpen && !c.eof && l.callAwaits(c)
 }
 
 func (l *Loop) updateInterest(c *Conn) {

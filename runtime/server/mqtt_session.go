@@ -308,15 +308,15 @@ const drainPatience = int64(2 * time.Second)
 // awaits implements awaiter: what waits for the client's acknowledgements, in flight or
 // behind the window, is still delivered, as long as they come.
 func (s *mqttSpeaker) awaits(from *peer) bool {
-	session := from.said.(*mqttConn).session
-	if session == nil || session.state.Len() == 0 {
+	c, ok := from.said.(*mqttConn) // none before the end of WebSocket's handshake
+	if !ok || c.session == nil || c.session.state.Len() == 0 {
 		return false
 	}
 	now := s.path.loop.Now().UnixNano() // the turn's work is over
 	if s.deafAt == 0 {
 		s.deafAt = now
 	}
-	return now-max(s.deafAt, session.moved) < drainPatience
+	return now-max(s.deafAt, c.session.moved) < drainPatience
 }
 
 // strand counts what a session holds that ends with the process, if it ends now.

@@ -398,7 +398,8 @@ func TestStopUnderLoad(t *testing.T) {
 func TestStopAwaitsAcknowledgements(t *testing.T) {
 	const messages = 300 // the window is 256
 	begin := func(t *testing.T) (*process, *stream) {
-		p := startProcess(t, stopConfig)
+		p := startProcess(t, strings.Replace(stopConfig, "listeners:\n", "listeners:\n  - {name: web, address: \"127.0.0.1:0\", frame: mqtt, websocket: {path: /mqtt}}\n", 1))
+		dialStream(t, p.at["web"]) // and says nothing
 		sub, pub := mqttStream(t, p.at["mqtt"], "sub"), mqttStream(t, p.at["mqtt"], "pub")
 		sub.subscribe(t, 1)
 		for n := range messages {
