@@ -152,7 +152,7 @@ func (b *bench) checkConfig(ctx context.Context, t *terminals, bl block) error {
 	if err := os.WriteFile(filepath.Join(t.folder, name), []byte(full), 0o600); err != nil {
 		return err
 	}
-	code, output, err := t.run(ctx, "weft check --no-addresses -c "+name)
+	code, output, err := b.within(ctx, t, "weft check --no-addresses -c "+name)
 	if err != nil {
 		return fmt.Errorf("%s:%d: weft check: %w", bl.file, bl.line, err)
 	}

@@ -60,7 +60,7 @@ func run(ctx context.Context, files []string, list bool, only string, patience t
 		return err
 	}
 	defer func() { _ = os.RemoveAll(scratch) }()
-	b := &bench{repository: repository, scratch: scratch, bin: filepath.Join(scratch, "bin"), patience: patience, whole: 10 * time.Minute,
+	b := &bench{repository: repository, scratch: scratch, bin: filepath.Join(scratch, "bin"), patience: patience, whole: 3 * time.Minute,
 		strict: os.Getenv("CI") == "true", helps: map[string]help{}, report: &report{}}
 	if err := os.Mkdir(b.bin, 0o755); err != nil {
 		return err

@@ -93,7 +93,7 @@ func (b *bench) playBlock(ctx context.Context, t *terminals, bl block) error {
 	}
 	for _, o := range bl.orders {
 		if o.word == "before" {
-			code, output, err := t.run(ctx, o.rest)
+			code, output, err := b.within(ctx, t, o.rest)
 			if err != nil {
 				return fmt.Errorf("%s:%d: before: %s: %w", bl.file, o.line, o.rest, err)
 			}
@@ -130,10 +130,15 @@ func (b *bench) playBlock(ctx context.Context, t *terminals, bl block) error {
 		}
 		switch o.word {
 		case "after":
-			err = b.until(ctx, fmt.Sprintf("%s:%d: after: %s", bl.file, o.line, o.rest), func() bool {
-				code, _, err := t.run(ctx, o.rest)
-				return err == nil && code == 0
+			what, broken := fmt.Sprintf("%s:%d: after: %s", bl.file, o.line, o.rest), error(nil)
+			err = b.until(ctx, what, func() bool {
+				code, _, err := b.within(ctx, t, o.rest)
+				broken = err
+				return err != nil || code == 0
 			})
+			if broken != nil {
+				err = fmt.Errorf("%s: %w", what, broken)
+			}
 		case "sees":
 			var want *regexp.Regexp
 			if want, err = regexp.Compile("(?m)" + o.rest); err == nil {
@@ -143,6 +148,13 @@ func (b *bench) playBlock(ctx context.Context, t *terminals, bl block) error {
 		}
 	}
 	return err
+}
+
+// within runs a command in the first terminal that has to end in time.
+func (b *bench) within(ctx context.Context, t *terminals, text string) (code int, output string, err error) {
+	limited, cancel := context.WithTimeout(ctx, b.whole)
+	defer cancel()
+	return t.run(limited, text)
 }
 
 // playCommand runs one command, in the first terminal or in one of its own, and waits
@@ -159,9 +171,7 @@ func (b *bench) playCommand(ctx context.Context, t *terminals, c command, window
 			return err
 		}
 	} else {
-		limited, cancel := context.WithTimeout(ctx, b.whole)
-		code, output, err := t.run(limited, c.text)
-		cancel()
+		code, output, err := b.within(ctx, t, c.text)
 		if err != nil {
 			return fmt.Errorf("line %d: %s: %w", c.line, c.text, err)
 		}

@@ -48,18 +48,21 @@ func TestPlay(t *testing.T) {
 
 func TestPlayFails(t *testing.T) {
 	for name, body := range map[string]string{
-		"ends with 1":         "```sh\nfalse\n```\n",
-		"nobody does":         "```console\n$ echo one\ntwo\n```\n",
-		"nobody has printed":  "<!-- docs: sees two -->\n```sh\necho one\n```\n",
-		"after: false":        "<!-- docs: after false -->\n```sh\necho one\n```\n",
-		"before: ends with 1": "<!-- docs: before false -->\n```sh\necho one\n```\n",
-		"the shell has ended": "```sh\nexit 0\n```\n",
-		"ends with 0":         "<!-- docs: fails 3 -->\n```sh\ntrue\n```\n",
-		"says no reason":      "<!-- docs: skip -->\n```sh\ntrue\n```\n",
-		"is no configuration": "```yaml\nnothing: true\n```\n",
+		"before: until false; do sleep 0.1; done: it has not ended": "<!-- docs: before until false; do sleep 0.1; done -->\n```sh\ntrue\n```\n",
+		"after: until false; do sleep 0.1; done: it has not ended":  "<!-- docs: after until false; do sleep 0.1; done -->\n```sh\ntrue\n```\n",
+		"line 2: sleep 1000: it has not ended":                      "```sh\nsleep 1000\n```\n",
+		"ends with 1":                                               "```sh\nfalse\n```\n",
+		"nobody does":                                               "```console\n$ echo one\ntwo\n```\n",
+		"nobody has printed":                                        "<!-- docs: sees two -->\n```sh\necho one\n```\n",
+		"after: false":                                              "<!-- docs: after false -->\n```sh\necho one\n```\n",
+		"before: ends with 1":                                       "<!-- docs: before false -->\n```sh\necho one\n```\n",
+		"the shell has ended":                                       "```sh\nexit 0\n```\n",
+		"ends with 0":                                               "<!-- docs: fails 3 -->\n```sh\ntrue\n```\n",
+		"says no reason":                                            "<!-- docs: skip -->\n```sh\ntrue\n```\n",
+		"is no configuration":                                       "```yaml\nnothing: true\n```\n",
 	} {
 		b := stage(t)
-		b.patience = 300 * time.Millisecond
+		b.patience, b.whole = 300*time.Millisecond, 2*time.Second
 		if err := playText(t, b, body); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
 		}
