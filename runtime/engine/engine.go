@@ -260,7 +260,9 @@ func (e *Engine) Run(ctx context.Context) error {
 		}
 	}
 	e.helpers.Wait()
+	e.mu.Lock()
 	e.release()
+	e.mu.Unlock()
 	close(e.done)
 	select {
 	case err := <-failed:
@@ -273,16 +275,24 @@ func (e *Engine) Run(ctx context.Context) error {
 // Close releases what New has opened, if Run was never called. Otherwise it stops
 // the loops and waits for Run to return.
 func (e *Engine) Close() error {
-	e.mu.RLock()
-	running := e.running
-	e.mu.RUnlock()
-	if !running {
-		e.release()
+	if e.abandon() {
 		return nil
 	}
 	e.halt()
 	<-e.done
 	return nil
+}
+
+// abandon releases what New has opened if the engine does not run, and sees to it that it
+// will not; false if it does.
+func (e *Engine) abandon() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.running {
+		return false
+	}
+	e.release()
+	return true
 }
 
 // halt makes the loops end. It may be called twice.
@@ -311,10 +321,8 @@ func (e *Engine) wakeAll() {
 	}
 }
 
-// release closes every socket of the engine itself.
+// release closes every socket of the engine itself. The caller has the lock.
 func (e *Engine) release() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
 	if e.closed {
 		return
 	}

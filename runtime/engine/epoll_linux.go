@@ -146,6 +146,8 @@ func (p *epoll) events() (more bool) {
 			}
 		} else if ev.Events&(unix.EPOLLHUP|unix.EPOLLERR) != 0 {
 			l.shut(c, ReasonReset)
+		} else {
+			p.interest(c) // it is awaited no more
 		}
 	}
 	return false

@@ -49,7 +49,10 @@ func (l *Loop) opened(c *Conn) {
 func (l *Loop) wantsInput(c *Conn) bool {
 	switch c.state {
 	case stateOpen:
-		return !c.eof && c.holds == 0 && (!l.isDeaf || l.awaits(c))
+		if l.isDeaf { // nobody is held back any more
+			return l.awaits(c)
+		}
+		return !c.eof && c.holds == 0
 	case stateLingering:
 		return true
 	}

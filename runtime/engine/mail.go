@@ -1,11 +1,16 @@
 package engine
 
-import "sync/atomic"
+import (
+	"slices"
+	"sync/atomic"
+)
 
 const (
 	// parcelSize is how many bytes of units travel to another loop in one parcel; a
 	// longer unit has a parcel of its own.
 	parcelSize = 64 << 10
+	// mostItems is how many places for units a parcel may have that is kept.
+	mostItems = 8192
 	// routeParcels is how many parcels are under way between two loops at most.
 	routeParcels = 128
 	// routeUntaken is how many parcels wait for a loop before what comes behind them
@@ -191,10 +196,14 @@ func (l *Loop) post() {
 			if r.open == nil {
 				r.next(0)
 			}
-			r.open.holds = append(r.open.holds, r.waiting...)
+			for _, h := range r.waiting {
+				if !slices.Contains(r.open.holds, h) { // it may be open for many turns
+					r.open.holds = append(r.open.holds, h)
+				}
+			}
 			r.waiting = r.waiting[:0]
 		}
-		if r.open == nil || len(r.ready) == 0 && r.waits() {
+		if r.open == nil || len(r.ready) == 0 && r.waits() && !l.engine.stopping.Load() {
 			continue
 		}
 		for k, p := range r.ready {
@@ -224,7 +233,7 @@ func (l *Loop) collect() {
 		for p := r.back.take(); p != nil; p = r.back.take() {
 			r.away--
 			r.bytes -= len(p.buf)
-			if cap(p.buf) == parcelSize {
+			if cap(p.buf) == parcelSize && cap(p.items) <= mostItems {
 				p.buf, p.items, p.holds = p.buf[:0], p.items[:0], p.holds[:0]
 				r.spare.give(p)
 			}

@@ -115,7 +115,8 @@ func tap(t *testing.T, f *far) *raw {
 func (w *raw) send(t *testing.T, frame []byte) {
 	t.Helper()
 	err := unix.Sendto(w.descriptor, frame, 0, &w.to)
-	for err == unix.ENOBUFS { // the cable's queue is full: the packet was not sent (packet(7))
+	for end := time.Now().Add(10 * time.Second); err == unix.ENOBUFS && time.Now().Before(end); {
+		// The cable's queue is full: the packet was not sent (packet(7)).
 		time.Sleep(100 * time.Microsecond)
 		err = unix.Sendto(w.descriptor, frame, 0, &w.to)
 	}

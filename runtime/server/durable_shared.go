@@ -225,16 +225,17 @@ func (r *durableRoute) sharedSince(ctx context.Context, s *Server) {
 }
 
 // passFar gives a message of a shared subscription that nobody here takes any more to
-// another node that has members of it.
-func (p *path) passFar(m *abi.Message, key uint64) {
+// another node that has members of it; false if there is none.
+func (p *path) passFar(m *abi.Message, key uint64) (some bool) {
 	if p.far == nil || key == 0 {
-		return
+		return false
 	}
 	for _, g := range p.groupsFor(m.Topic) {
 		if g.key == key && g.nodes != 0 {
 			slot := p.far.next(g.nodes, key)
 			p.took(p.handOver(m, 1<<slot, &farRecord{kind: farTopic, groups: []uint64{key}}))
-			return
+			return true
 		}
 	}
+	return false
 }

@@ -125,6 +125,7 @@ type mqttSpeaker struct {
 	stuck    []*mqttSession // for which nothing could be read back from a log
 	looked   int            // in this turn: see maxLooked
 	deafAt   int64          // since when a drain waits for acknowledgements; 0 for not yet
+	ending   bool           // the loop is: connections end one after the other
 	claims   map[mqtt.Key]*claimant
 	early    map[*mqttConn][]byte // what came before CONNACK
 	stamps   map[uint64]uint64    // of sessions' beginnings, among nodes
@@ -195,7 +196,7 @@ type mqttSession struct {
 	id            uint64
 	subscriptions []mqttSubscription
 	context       *known     // by its last connection; nil for nothing
-	moved         int64      // when it last acknowledged something
+	moved         int64      // when it last acknowledged something, or got something to acknowledge
 	kept          *keptState // nil if it does not outlive the process
 }
 
@@ -350,9 +351,6 @@ func (s *mqttSpeaker) send(to *peer, t packet.Type, unit []byte) {
 // patient implements patient: a message is acknowledged when other loops have said
 // what became of it there.
 func (s *mqttSpeaker) patient() {}
-
-// kept implements keeping.
-func (s *mqttSpeaker) kept() uint64 { return uint64(max(s.store.Counts().Entries, 0)) }
 
 // idle implements speaker. Clients of MQTT keep themselves alive.
 func (s *mqttSpeaker) idle(*peer) {}

@@ -219,7 +219,9 @@ func (s *mqttSpeaker) acknowledged(from *peer, c *mqttConn, unit []byte) error {
 		s.dirty(c.session)
 		s.readOn(c.session)
 	}
-	c.session.moved = s.path.now
+	if match == mqtt.Matched {
+		c.session.moved = s.path.now
+	}
 	if c.session.pressed {
 		if !s.crowded(c.session, 4) {
 			s.relieve(s.path.now)

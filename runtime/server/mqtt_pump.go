@@ -27,7 +27,7 @@ func (s *mqttSpeaker) pump(session *mqttSession) {
 		}
 		o, ok := session.state.Next(p.now)
 		if !ok {
-			if !session.replaying() || !s.replayed(session) {
+			if !session.replaying() || p.loop.Deaf() || !s.replayed(session) { // who subscribes again gets retained messages again
 				return
 			}
 			continue
@@ -192,6 +192,9 @@ func (s *mqttSpeaker) write(session *mqttSession, c *mqttConn, o *mqtt.Outgoing)
 		return
 	}
 	s.counts.sent[packet.TypePublish]++
+	if o.QoS > 0 {
+		session.moved = s.path.now
+	}
 	s.put(session.peer, c, unit, o.QoS)
 }
 

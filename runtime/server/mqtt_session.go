@@ -83,6 +83,7 @@ func (s *mqttSpeaker) detach(session *mqttSession) {
 // closed implements speaker.
 func (s *mqttSpeaker) closed(from *peer, reason engine.Reason) {
 	from.said.(*mqttConn).phase = mqttClosing
+	s.ending = s.ending || reason == engine.ReasonDrained || reason == engine.ReasonStopped
 	s.tooEarly(from.said.(*mqttConn))
 	defer s.parted(from) // even if its last messages meet a panic
 	if from.session != nil {
@@ -205,6 +206,12 @@ func (s *mqttSpeaker) passOn(stored *mqtt.Message, c *mqtt.Copy, key uint64) {
 	m.Flags |= abi.FlagRedelivered
 	m.Frame = nil
 	p.encoded.reset(abi.ChangesKnown)
+	if s.ending { // the members here end, too
+		if !p.passFar(&m, key) {
+			p.ledger.DropCopy(delivery.Draining)
+		}
+		return
+	}
 	if !p.took(p.toGroup(&m, groupSession(c.Group))) {
 		p.passFar(&m, key)
 	}
@@ -306,22 +313,26 @@ func (s *mqttSpeaker) pending() bool { return false }
 const drainPatience = int64(2 * time.Second)
 
 // awaits implements awaiter: what waits for the client's acknowledgements, in flight or
-// behind the window, is still delivered, as long as they come.
+// behind the window, is still delivered, as long as they come and the drain has time.
+// What a session that is kept holds is the next start's.
 func (s *mqttSpeaker) awaits(from *peer) bool {
 	c, ok := from.said.(*mqttConn) // none before the end of WebSocket's handshake
-	if !ok || c.session == nil || c.session.state.Len() == 0 {
+	if !ok || c.session == nil || c.session.kept != nil || c.session.state.Len() == 0 {
 		return false
 	}
 	now := s.path.loop.Now().UnixNano() // the turn's work is over
 	if s.deafAt == 0 {
 		s.deafAt = now
 	}
-	return now-max(s.deafAt, c.session.moved) < drainPatience
+	if now >= s.path.server.awaitUntil.Load() {
+		return false
+	}
+	return from.conn.Queued() > 0 || now-max(s.deafAt, c.session.moved) < drainPatience
 }
 
 // strand counts what a session holds that ends with the process, if it ends now.
 func (s *mqttSpeaker) strand(session *mqttSession) {
-	if s.path.loop.Deaf() && session.kept == nil {
+	if (s.ending || s.path.loop.Deaf()) && session.kept == nil {
 		s.path.ledger.CopiesDropped[delivery.Draining] += uint64(session.state.Undelivered())
 	}
 }

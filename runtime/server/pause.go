@@ -316,17 +316,8 @@ func (p *path) dropHeld(from *peer, why delivery.Reason) {
 func (p *path) dropAllHeld() {
 	p.eachChain(func(c *plugins.Chain, b *plugins.Batch) { c.DropAllHeld(b) }, delivery.Draining)
 	clear(p.waiting.quiet)
-	for _, s := range p.speakers {
-		if k, ok := s.(keeping); ok {
-			p.ledger.CopiesDropped[delivery.Draining] += k.kept()
-		}
-	}
 	p.publish()
 }
-
-// keeping may be implemented by a speaker whose sessions keep messages for clients that
-// are not there: kept is how many copies end with the process.
-type keeping interface{ kept() uint64 }
 
 func (p *path) eachChain(drop func(*plugins.Chain, *plugins.Batch), why delivery.Reason) {
 	for i := range p.lanes {

@@ -107,8 +107,11 @@ type Server struct {
 	timeouts atomic.Uint64 // requests that nobody answered in time
 	lost     atomic.Uint64 // requests whose receiver went away
 	unrouted uint64        // entries of logs without a route here, at the start
-	hurry    hurry
-	passed   handed
+	// awaitUntil is until when a drain waits for clients' acknowledgements, in nanoseconds
+	// since 1970.
+	awaitUntil atomic.Int64
+	hurry      hurry
+	passed     handed
 }
 
 // Of each kind of lines that clients can cause, and each listener, so many are logged
@@ -317,13 +320,17 @@ func (s *Server) drain(ended <-chan error, within time.Duration, why string) err
 	ctx, cancel := context.WithTimeout(s.ctx, within)
 	defer cancel()
 	defer s.hurry.cuts(cancel)()
+	// Clients that take their time do not make a drain that was cut short of it.
+	s.awaitUntil.Store(time.Now().Add(within - within/4).UnixNano())
 	s.services.leave(ctx)
 	s.cluster.withdraw(ctx)
 	before := s.unwritten()
 	err := s.engine.Drain(ctx)
 	s.bus.drain()
 	if err == nil {
-		err = <-ended
+		if err = <-ended; errors.Is(err, engine.ErrStopped) {
+			err = nil // it had not begun when it was drained
+		}
 	}
 	s.pools.close()
 	for _, p := range s.paths {

@@ -218,7 +218,9 @@ func (r *run) stopSending(sent <-chan struct{}) {
 	}
 	<-sent
 	for _, p := range r.publishers {
-		_ = p.conn.SetWriteDeadline(time.Time{}) // they still answer, as QoS 2 has it
+		if p.unsent == 0 { // it still answers, as QoS 2 has it; behind half a message nothing can come
+			_ = p.conn.SetWriteDeadline(time.Time{})
+		}
 	}
 }
 
