@@ -24,14 +24,14 @@ func TestNewRulesHoldForTheTrialThatRuns(t *testing.T) {
 			return s, change
 		}
 		t.Run(mode+" is promoted by shorter ones", func(t *testing.T) {
-			s, change := begin(t, "weight: 99, window: 1h, messages: 100000, rollback: {drift: 100%}")
+			s, change := begin(t, "weight: 99, window: 1h, messages: 100000, rollback: {drift: 100%, latency: 0}")
 			for range 3 { // a hundredth of the sessions is not the canary's
 				c := s.dial("lines")
 				for range 20 {
 					c.ask("x")
 				}
 			}
-			change("weight: 99, window: 100ms, messages: 20, rollback: {drift: 100%}")
+			change("weight: 99, window: 100ms, messages: 20, rollback: {drift: 100%, latency: 0}")
 			p := s.until("generation 2", func(p *weftv1.Plugin) bool { return p.Live.Number == 2 })
 			if !strings.Contains(s.log.String(), "new rules for the generation on trial") {
 				t.Errorf("the log does not say why %v", p)
@@ -53,7 +53,7 @@ func TestNewRulesHoldForTheTrialThatRuns(t *testing.T) {
 		s := open(t, "auto")
 		c := s.dial("lines")
 		for _, drift := range []string{"100%", "1%"} {
-			s.configure(`"reply one"`, `"reply two"`, "mode: at-once", "mode: shadow, weight: 100, window: 1h, messages: 1, rollback: {drift: "+drift+"}")
+			s.configure(`"reply one"`, `"reply two"`, "mode: at-once", "mode: shadow, weight: 100, window: 1h, messages: 1, rollback: {latency: 0, drift: "+drift+"}")
 			s.reload()
 			c.ask("x")
 		}

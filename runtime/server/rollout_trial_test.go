@@ -66,7 +66,7 @@ func TestACanaryIsSticky(t *testing.T) {
 }
 
 // trapping lets the guest do what the payload says.
-var trapping = []string{`config: {messages: "reply one"}`, "config: {}", "mode: at-once", "mode: MODE, messages: 200, window: 100ms"}
+var trapping = []string{`config: {messages: "reply one"}`, "config: {}", "mode: at-once", "mode: MODE, messages: 200, window: 100ms, rollback: {latency: 0}"}
 
 // TestWhatTrapsIsTakenBack swaps in a generation that traps on one message of
 // twenty.
