@@ -39,7 +39,7 @@ type Config struct {
 	// Env is the process's environment, beside what weft itself sets.
 	Env []string
 	// Memory is how many bytes of memory the process may have: 0 for DefaultMemory,
-	// negative for any number.
+	// negative for any number. Go's runtime and its threads take up to 130 MiB of it.
 	Memory int64
 	// Effort is how much of a processor's time a module may take beyond what is said
 	// of it: 0 for DefaultEffort.

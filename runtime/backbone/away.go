@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -134,6 +135,40 @@ func opened(b *Backbone, s jetstream.Stream) *lazy {
 	z := &lazy{b: b}
 	z.is.Store(&s)
 	return z
+}
+
+// firstWithin bounds how long the cluster is asked for a stream until it answers, and
+// firstAgain is between two times that it is.
+const (
+	firstWithin = 20 * time.Second
+	firstAgain  = 250 * time.Millisecond
+)
+
+// first opens the stream when the backbone is there. Servers that have just begun, or
+// choose a leader, may leave a question without an answer: they are asked again, unless
+// the node can do without them. A node that starts late does not wait for them.
+func (z *lazy) first(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, firstWithin)
+	defer cancel()
+	for {
+		asking, answered := context.WithTimeout(ctx, answersIn)
+		_, err := z.get(asking)
+		answered()
+		if z.b.excused(err) {
+			return nil
+		}
+		if !errors.Is(err, ErrAway) {
+			return err
+		}
+		z.b.seldom.Warn("the backbone does not answer yet", "error", err)
+		select {
+		case <-ctx.Done():
+			return err
+		case <-z.b.closed:
+			return err
+		case <-time.After(firstAgain):
+		}
+	}
 }
 
 // get returns the stream, and opens it before; ErrAway if that cannot be now.

@@ -75,7 +75,7 @@ func (b *Backbone) Bucket(ctx context.Context, o BucketOptions) (*Bucket, error)
 	}
 	k := &Bucket{b: b, options: o, prefix: "$KV." + name + "."}
 	k.stream = &lazy{b: b, open: k.open}
-	if _, err := k.stream.get(ctx); err != nil && !b.excused(err) {
+	if err := k.stream.first(ctx); err != nil {
 		return nil, fmt.Errorf("bucket %s: %w", o.Name, err)
 	}
 	return k, nil

@@ -251,3 +251,43 @@ func TestExternalCluster(t *testing.T) {
 		t.Errorf("%+v, %v", status, err)
 	}
 }
+
+// A cluster that is slow to answer while a node starts is asked again.
+func TestAClusterThatIsSlowToAnswer(t *testing.T) {
+	server := natstest.Start(t, natstest.Options{})
+	b, err := external(t, backbone.Options{}, server.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.Pause()
+	resumed := make(chan struct{})
+	defer func() { <-resumed }()
+	time.AfterFunc(6*time.Second, func() { // longer than one question waits
+		server.Resume()
+		close(resumed)
+	})
+	opened := make(chan error, 2)
+	go func() {
+		_, err := b.Bucket(t.Context(), backbone.BucketOptions{Name: "slow"})
+		opened <- err
+	}()
+	go func() {
+		l, err := b.Log(t.Context(), backbone.LogOptions{Name: "slow"})
+		if err == nil {
+			defer l.Close(t.Context())
+		}
+		opened <- err
+	}()
+	for range 2 {
+		if err := <-opened; err != nil {
+			t.Error(err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	server.Pause()
+	defer server.Resume()
+	if _, err := b.Bucket(ctx, backbone.BucketOptions{Name: "hurried"}); !errors.Is(err, backbone.ErrAway) {
+		t.Errorf("a start that was ended: %v", err)
+	}
+}

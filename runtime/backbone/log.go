@@ -131,10 +131,7 @@ func (b *Backbone) Log(ctx context.Context, o LogOptions) (*Log, error) {
 	l.running, l.stop = context.WithCancel(context.Background())
 	l.delays = l.newDelays(prefix, name)
 	l.stream = &lazy{b: b, open: l.openStream}
-	_, err = l.stream.get(ctx)
-	if b.excused(err) {
-		err = nil
-	}
+	err = l.stream.first(ctx)
 	if err == nil && b.server == nil {
 		err = l.beside(ctx)
 	}

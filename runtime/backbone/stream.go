@@ -30,8 +30,8 @@ const (
 // known gives an error of NATS the sentinel of this package that says the same, and
 // keeps its text. Everything that a caller sees goes through here.
 func known(err error) error {
-	if err == nil {
-		return nil
+	if err == nil || errors.Is(err, ErrAway) { // it is known already
+		return err
 	}
 	var api *jetstream.APIError
 	if errors.As(err, &api) {
