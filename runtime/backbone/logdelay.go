@@ -250,7 +250,7 @@ func (d *delays) moveAll(ctx context.Context, to *Log) error {
 	}
 	defer it.Stop()
 	for delivered := uint64(1); ; delivered++ {
-		m, err := it.Next(jetstream.NextContext(ctx))
+		m, err := nextDue(ctx, c, it, delivered)
 		if err != nil {
 			return known(err)
 		}
@@ -268,6 +268,26 @@ func (d *delays) moveAll(ctx context.Context, to *Log) error {
 			if err := d.stream.Purge(ctx, jetstream.WithPurgeSubject(d.due), jetstream.WithPurgeSequence(meta.Sequence.Stream+1)); err != nil {
 				return known(err)
 			}
+		}
+	}
+}
+
+// nextDue waits for a consumer's next message. Its signs of life say nothing of one that
+// was lost between servers: it is asked what it has told.
+func nextDue(ctx context.Context, c jetstream.Consumer, it jetstream.MessagesContext, next uint64) (jetstream.Msg, error) {
+	for {
+		waiting, cancel := context.WithTimeout(ctx, watchPause)
+		m, err := it.Next(jetstream.NextContext(waiting))
+		cancel()
+		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+			return m, err
+		}
+		info, err := c.Info(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if info.Delivered.Consumer >= next || info.NumPending > 0 && info.NumWaiting == 0 {
+			return nil, errLost
 		}
 	}
 }

@@ -28,10 +28,11 @@ type Change struct {
 }
 
 const (
-	watchAhead     = 256             // changes that wait for the receiver
-	watchHeartbeat = 5 * time.Second // twice that without a word: the consumer is gone
-	watchInactive  = time.Minute     // after which the servers forget a consumer
-	watchListPause = time.Second     // how long a first value may take before it is asked for
+	watchAhead     = 256              // changes that wait for the receiver
+	watchHeartbeat = 5 * time.Second  // twice that without a word: the consumer is gone
+	watchInactive  = time.Minute      // after which the servers forget a consumer
+	watchListPause = time.Second      // how long a first value may take before it is asked for
+	watchPause     = 15 * time.Second // and a later one
 	backoffFirst   = 100 * time.Millisecond
 	backoffMost    = 5 * time.Second
 )
@@ -86,6 +87,7 @@ type watcher struct {
 	renewed  <-chan struct{}
 	last     uint64    // the newest revision that was read
 	heard    time.Time // when the consumer was last known to work
+	behind   time.Time // since when it has told more than came; zero while all came
 
 	ready   bool
 	relist  bool                // with follow: a list was begun and has not ended
@@ -151,7 +153,7 @@ func (w *watcher) open(ctx context.Context) error {
 	if err != nil {
 		return known(err)
 	}
-	w.consumer, w.next, w.heard = consumer, 1, time.Now()
+	w.consumer, w.next, w.heard, w.behind = consumer, 1, time.Now(), time.Time{}
 	w.pending, w.listing = 0, nil
 	if !resume {
 		w.pending = consumer.CachedInfo().NumPending
@@ -238,27 +240,41 @@ func (w *watcher) read(ctx context.Context) error {
 	}
 }
 
-// take waits for a message; none if it took long while a list is read, whose last
-// values may have been deleted under its hands.
+// take waits for a message; none if it took long. That the consumer lives, which its
+// heartbeats say, is not all: the question for messages, or one of them, may have been
+// lost between servers that have just met. So what is not heard for long is asked for.
 func (w *watcher) take(ctx context.Context, iter jetstream.MessagesContext) (jetstream.Msg, error) {
-	if w.pending == 0 {
-		return iter.Next(jetstream.NextContext(ctx))
+	pause := watchPause
+	if w.pending > 0 || !w.behind.IsZero() {
+		pause = watchListPause
 	}
-	short, cancel := context.WithTimeout(ctx, watchListPause)
+	short, cancel := context.WithTimeout(ctx, pause)
 	defer cancel()
 	m, err := iter.Next(jetstream.NextContext(short))
 	if err == nil || !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+		w.behind = time.Time{}
 		return m, err
 	}
 	info, err := w.consumer.Info(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if info.NumPending == 0 && info.Delivered.Consumer < w.next {
-		w.pending = 0
-		if !w.listed(ctx) {
-			return nil, ctx.Err()
+	told, asked := info.Delivered.Consumer >= w.next, info.NumWaiting > 0
+	switch {
+	case !told && info.NumPending == 0: // a list's last values may have been deleted under its hands
+		w.behind, w.heard = time.Time{}, time.Now()
+		if w.pending > 0 {
+			w.pending = 0
+			if !w.listed(ctx) {
+				return nil, ctx.Err()
+			}
 		}
+	case !told && !asked:
+		return nil, errWatchAgain
+	case w.behind.IsZero():
+		w.behind = time.Now()
+	case time.Since(w.behind) > 2*watchHeartbeat:
+		return nil, errWatchAgain
 	}
 	return nil, nil
 }
