@@ -188,7 +188,7 @@ func TestEditors(t *testing.T) {
 
 // TestHalfWritten writes a file in pieces: none but the whole is reported.
 func TestHalfWritten(t *testing.T) {
-	b := newBench(t, func(o *watch.Options) { o.Settle = 500 * time.Millisecond })
+	b := newBench(t, func(o *watch.Options) { o.Settle = 2 * time.Second })
 	b.write("p.wasm", "old")
 	b.add("p.wasm", "old")
 	f, err := os.Create(b.path("p.wasm"))

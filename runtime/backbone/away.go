@@ -144,31 +144,48 @@ const (
 	firstAgain  = 250 * time.Millisecond
 )
 
-// first opens the stream when the backbone is there. Servers that have just begun, or
-// choose a leader, may leave a question without an answer: they are asked again, unless
-// the node can do without them. A node that starts late does not wait for them.
-func (z *lazy) first(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, firstWithin)
+// again asks the cluster for something until it answers, for firstWithin at most and no
+// longer than ctx: servers that have just begun, or choose a leader, may leave a question
+// without an answer. A node that goes on without them does not wait, and none does while
+// its connection is lost.
+func (b *Backbone) again(ctx context.Context, ask func(context.Context) error) error {
+	within, cancel := context.WithTimeout(ctx, firstWithin)
 	defer cancel()
+	// Without a deadline each question of ask has nats.go's own, and is not given all of
+	// the time that there is for several.
+	asking, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	defer context.AfterFunc(within, end)()
 	for {
-		asking, answered := context.WithTimeout(ctx, answersIn)
-		_, err := z.get(asking)
-		answered()
-		if z.b.excused(err) {
-			return nil
+		err := ask(asking)
+		if err != nil && within.Err() != nil && !errors.Is(err, ErrAway) {
+			err = known(within.Err()) // else it says that end was called
 		}
-		if !errors.Is(err, ErrAway) {
+		if !errors.Is(err, ErrAway) || b.excused(err) || !b.conn.IsConnected() {
 			return err
 		}
-		z.b.seldom.Warn("the backbone does not answer yet", "error", err)
+		b.seldom.Warn("the backbone does not answer yet", "error", err)
 		select {
-		case <-ctx.Done():
+		case <-within.Done():
 			return err
-		case <-z.b.closed:
+		case <-b.closed:
 			return err
 		case <-time.After(firstAgain):
 		}
 	}
+}
+
+// first opens the stream when the backbone is there; a node that goes on without it
+// leaves that for later.
+func (z *lazy) first(ctx context.Context) error {
+	err := z.b.again(ctx, func(ctx context.Context) error {
+		_, err := z.get(ctx)
+		return err
+	})
+	if z.b.excused(err) {
+		return nil
+	}
+	return err
 }
 
 // get returns the stream, and opens it before; ErrAway if that cannot be now.

@@ -173,7 +173,7 @@ func (b *Backbone) open(ctx context.Context) error {
 func (b *Backbone) arrived(ctx context.Context) error {
 	b.tracker.set(false, func(s *State) { b.connected(b.conn, s) })
 	b.measure()
-	if err := b.refresh(ctx); err != nil {
+	if err := b.again(ctx, b.refresh); err != nil {
 		return fmt.Errorf("the backbone's state: %w", err)
 	}
 	b.announce()

@@ -294,16 +294,29 @@ func (k *Bucket) makeRoom(ctx context.Context, key string, rev uint64) error {
 }
 
 // Keys are the keys with the prefix, in no order; the empty prefix is all.
-func (k *Bucket) Keys(ctx context.Context, prefix string) ([]string, error) {
+func (k *Bucket) Keys(ctx context.Context, prefix string) (keys []string, err error) {
+	err = k.b.again(ctx, func(ctx context.Context) (err error) {
+		keys, err = k.keys(ctx, prefix)
+		return err
+	})
+	if err != nil {
+		return nil, k.fault(prefix, err)
+	}
+	return keys, nil
+}
+
+func (k *Bucket) keys(ctx context.Context, prefix string) ([]string, error) {
+	asked := ctx
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	w := &watcher{bucket: k, prefix: prefix, keysOnly: true, changes: make(chan Change, watchAhead)}
 	if err := w.open(ctx); err != nil {
-		return nil, k.fault(prefix, err)
+		return nil, err
 	}
 	ended := make(chan error, 1)
 	go func() {
 		err := w.read(ctx)
+		w.forget()
 		close(w.changes)
 		ended <- err
 	}()
@@ -319,7 +332,11 @@ func (k *Bucket) Keys(ctx context.Context, prefix string) ([]string, error) {
 			keys = append(keys, c.Key)
 		}
 	}
-	return nil, k.fault(prefix, known(<-ended))
+	err := <-ended
+	if errors.Is(err, context.Canceled) && asked.Err() == nil {
+		err = errWatchAgain // it was read by a connection that is no more
+	}
+	return nil, known(err)
 }
 
 // BucketInfo is how full a bucket is.

@@ -141,6 +141,9 @@ func (b *Backbone) Log(ctx context.Context, o LogOptions) (*Log, error) {
 		return nil, fmt.Errorf("log %s: %w", o.Name, err)
 	}
 	go l.run(l.running)
+	if b.server == nil {
+		l.delays.moving.Go(func() { l.delays.await(l.running) })
+	}
 	return l, nil
 }
 
@@ -160,7 +163,7 @@ func (l *Log) openStream(ctx context.Context) (jetstream.Stream, error) {
 // beside makes the log go on while the cluster is away. From which number on it must
 // know before; if it cannot, it begins with the first as a writer that is new.
 func (l *Log) beside(ctx context.Context) error {
-	err := l.locate(ctx)
+	err := l.b.again(ctx, l.locate)
 	if err != nil && !l.b.excused(err) {
 		return err
 	}

@@ -46,9 +46,11 @@ const (
 	headerTarget   = "Nats-Schedule-Target"
 	headerSchedBy  = "Nats-Scheduler"
 	// dueNode stands in the place of a node; no node's token is like it.
-	dueNode   = "_due"
-	askEvery  = time.Second
-	codeDelay = 2 // bytes of the id's length
+	dueNode  = "_due"
+	askEvery = time.Second
+	// awaitEvery is how late a node may move what others had delayed.
+	awaitEvery = time.Minute
+	codeDelay  = 2 // bytes of the id's length
 )
 
 func (l *Log) newDelays(prefix, name string) *delays {
@@ -83,6 +85,29 @@ func (d *delays) begin(ctx context.Context, create bool) error {
 	d.moving.Add(1)
 	go d.move()
 	return nil
+}
+
+// await looks from time to time whether another node has begun to delay records: what it
+// leaves behind when it is gone is moved by who is there.
+func (d *delays) await(ctx context.Context) {
+	look := time.NewTicker(awaitEvery)
+	defer look.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-look.C:
+		}
+		if err := d.begin(ctx, false); err != nil {
+			continue // the next time
+		}
+		d.mu.Lock()
+		begun := d.stream != nil
+		d.mu.Unlock()
+		if begun {
+			return
+		}
+	}
 }
 
 // end waits until nothing is moved any more; the log is closed.
@@ -275,8 +300,13 @@ func (d *delays) moveAll(ctx context.Context, to *Log) error {
 // nextDue waits for a consumer's next message. Its signs of life say nothing of one that
 // was lost between servers: it is asked what it has told.
 func nextDue(ctx context.Context, c jetstream.Consumer, it jetstream.MessagesContext, next uint64) (jetstream.Msg, error) {
+	behind := false
 	for {
-		waiting, cancel := context.WithTimeout(ctx, watchPause)
+		pause := watchPause
+		if behind {
+			pause = 2 * watchHeartbeat
+		}
+		waiting, cancel := context.WithTimeout(ctx, pause)
 		m, err := it.Next(jetstream.NextContext(waiting))
 		cancel()
 		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
@@ -286,9 +316,11 @@ func nextDue(ctx context.Context, c jetstream.Consumer, it jetstream.MessagesCon
 		if err != nil {
 			return nil, err
 		}
-		if info.Delivered.Consumer >= next || info.NumPending > 0 && info.NumWaiting == 0 {
+		told := info.Delivered.Consumer >= next
+		if behind && (told || info.NumPending > 0) || !told && info.NumPending > 0 && info.NumWaiting == 0 {
 			return nil, errLost
 		}
+		behind = told || info.NumPending > 0 // it may be on its way
 	}
 }
 

@@ -43,7 +43,7 @@ const (
 func (l *Log) Follow(ctx context.Context, from uint64, max int) (*Follower, error) {
 	f := &Follower{l: l, max: max, gaps: gaps{writers: make(map[uint64]uint64)}, closed: make(chan struct{})}
 	f.gaps.next, f.place = placeOf(from)
-	if err := f.begin(ctx); err != nil && !errors.Is(err, ErrAway) {
+	if _, err := f.begin(ctx); err != nil && !errors.Is(err, ErrAway) {
 		return nil, l.wrap(fmt.Errorf("follow: %w", err))
 	}
 	return f, nil
@@ -59,33 +59,33 @@ func orOne(n uint64) uint64 {
 // begin makes a consumer that goes on where the follower is. The server keeps it in
 // memory, and tells it messages in order; which of them got lost on the way shows in
 // the numbers that it counts them with.
-func (f *Follower) begin(ctx context.Context) error {
+func (f *Follower) begin(ctx context.Context) (jetstream.MessagesContext, error) {
 	s, err := f.l.stream.get(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	c, err := s.CreateConsumer(ctx, jetstream.ConsumerConfig{
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: orOne(f.gaps.next),
 		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: followGone,
 	})
 	if err != nil {
-		return known(err)
+		return nil, known(err)
 	}
 	most := max(followBytes, int(f.l.b.payload())+messageOverhead)
 	it, err := c.Messages(jetstream.PullMaxBytes(most), jetstream.PullExpiry(10*followIdle), jetstream.PullHeartbeat(followIdle), jetstream.WithMessagesErrOnMissingHeartbeat(true))
 	if err != nil {
-		return known(err)
+		return nil, known(err)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	select {
 	case <-f.closed:
 		it.Stop()
-		return ErrClosed
+		return nil, ErrClosed
 	default:
 	}
 	f.it, f.consumer, f.delivered = it, c.CachedInfo().Name, 0
-	return nil
+	return it, nil
 }
 
 // end gives the consumer up.
@@ -148,10 +148,10 @@ func (f *Follower) message(ctx context.Context) (jetstream.Msg, error) {
 	if it == nil {
 		began, cancel := context.WithTimeout(ctx, answersIn)
 		defer cancel()
-		if err := f.begin(began); err != nil {
+		var err error
+		if it, err = f.begin(began); err != nil {
 			return nil, err
 		}
-		it = f.it
 	}
 	for wait := followIdle; ; wait = min(2*wait, followIdleMost) {
 		waiting, cancel := context.WithTimeout(ctx, wait)

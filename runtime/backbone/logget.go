@@ -70,6 +70,9 @@ func (l *Log) get(ctx context.Context, r getRequest) (list []message, whole bool
 		if status := m.Header.Get(headerStatus); status != "" {
 			switch status {
 			case statusEnd:
+				if last := m.Header.Get(headerBefore); last != "" && last != strconv.FormatUint(before, 10) {
+					return nil, false, errTorn
+				}
 				return list, m.Header.Get("Nats-Num-Pending") == "0", nil
 			case statusNone:
 				return list, true, nil

@@ -2,6 +2,7 @@ package backbone
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -38,6 +39,17 @@ func (l *Log) Read(ctx context.Context, from uint64, max int) ([]Entry, error) {
 		}
 		if whole || len(list) == 0 {
 			break
+		}
+	}
+	if len(entries) == 0 && l.b.server == nil {
+		// Whichever server has a copy answers, also one that does not have the newest yet:
+		// that there is nothing is for the leader to say.
+		m, err := l.b.nextOf(ctx, l.name, orOne(g.next), l.subjects)
+		if err == nil && m != nil {
+			err = fmt.Errorf("%w: the server that was asked does not have record %d yet", ErrAway, m.Seq)
+		}
+		if err != nil {
+			return nil, l.wrap(err)
 		}
 	}
 	return entries, nil

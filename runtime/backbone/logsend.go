@@ -336,30 +336,54 @@ const codeNoMessage jetstream.ErrorCode = 10037
 // lastOf asks a stream's leader, and not whichever server has a copy, for the
 // newest message of a subject; nil if there is none.
 func (b *Backbone) lastOf(ctx context.Context, stream, subject string) (*stored, error) {
+	m, err := b.askLeader(ctx, stream, storedRequest{LastOf: subject})
+	if err != nil {
+		return nil, fmt.Errorf("the newest record: %w", err)
+	}
+	return m, nil
+}
+
+// nextOf is lastOf for the first message from a sequence on.
+func (b *Backbone) nextOf(ctx context.Context, stream string, seq uint64, subject string) (*stored, error) {
+	m, err := b.askLeader(ctx, stream, storedRequest{Seq: seq, NextOf: subject})
+	if err != nil {
+		return nil, fmt.Errorf("the next record: %w", err)
+	}
+	return m, nil
+}
+
+// storedRequest asks for a message, by JetStream's API.
+type storedRequest struct {
+	Seq    uint64 `json:"seq,omitempty"`
+	NextOf string `json:"next_by_subj,omitempty"`
+	LastOf string `json:"last_by_subj,omitempty"`
+}
+
+func (b *Backbone) askLeader(ctx context.Context, stream string, q storedRequest) (*stored, error) {
 	ctx, cancel := context.WithTimeout(ctx, b.answersIn())
 	defer cancel()
-	request, err := json.Marshal(map[string]string{"last_by_subj": subject})
+	request, err := json.Marshal(q)
 	if err != nil {
 		return nil, err
 	}
 	answer, err := b.conn.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+stream, request)
 	if err != nil {
-		return nil, fmt.Errorf("the newest record: %w", known(err))
+		return nil, known(err)
 	}
 	var r struct {
 		Message *stored             `json:"message"`
 		Error   *jetstream.APIError `json:"error"`
 	}
 	if err := json.Unmarshal(answer.Data, &r); err != nil {
-		return nil, fmt.Errorf("the newest record: %w", err)
+		return nil, err
 	}
 	switch {
 	case r.Error != nil && r.Error.ErrorCode == codeNoMessage:
 		return nil, nil
 	case r.Error != nil:
-		return nil, fmt.Errorf("the newest record: %w", known(r.Error))
+		return nil, known(r.Error)
 	case r.Message == nil:
-		return nil, fmt.Errorf("the newest record: %q", answer.Data)
+		return nil, fmt.Errorf("the answer %q", answer.Data)
 	}
 	return r.Message, nil
 }

@@ -23,12 +23,18 @@ func (l *Log) worksFrom() uint64 {
 
 // openWorks makes the works of the options that are not there.
 func (l *Log) openWorks(ctx context.Context, s jetstream.Stream) error {
-	there, err := works(ctx, s)
-	if err != nil {
-		return err
+	// Their names alone are known to all servers: the state of one that is held by a
+	// server which is down is waited for in vain.
+	list := s.ConsumerNames(ctx)
+	var there []string
+	for name := range list.Name() {
+		there = append(there, name)
+	}
+	if err := list.Err(); err != nil && !errors.Is(err, jetstream.ErrEndOfData) {
+		return fmt.Errorf("the list of works: %w", known(err))
 	}
 	for _, name := range l.options.Works {
-		if slices.Contains(there, name) {
+		if slices.Contains(there, token(name)) {
 			continue
 		}
 		o := WorkOptions{Name: name}

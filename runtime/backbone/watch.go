@@ -3,6 +3,7 @@ package backbone
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -183,7 +184,7 @@ func (w *watcher) forget() {
 	_ = s.DeleteConsumer(ctx, c.CachedInfo().Name) // they do it after watchInactive else
 }
 
-var errWatchAgain = errors.New("the consumer has to be made again")
+var errWatchAgain = fmt.Errorf("%w: a consumer has to be made again", ErrAway)
 
 // read hands on what the consumer has, until it or ctx ends.
 func (w *watcher) read(ctx context.Context) error {
@@ -256,11 +257,16 @@ func (w *watcher) take(ctx context.Context, iter jetstream.MessagesContext) (jet
 		return m, err
 	}
 	info, err := w.consumer.Info(ctx)
-	if err != nil {
+	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return nil, err
+	}
+	if err != nil { // its answer may be behind values that take their time
+		return nil, w.silent()
 	}
 	told, asked := info.Delivered.Consumer >= w.next, info.NumWaiting > 0
 	switch {
+	case info.Delivered.Consumer+1 < w.next: // its server has begun again, and made it anew
+		return nil, errWatchAgain
 	case !told && info.NumPending == 0: // a list's last values may have been deleted under its hands
 		w.behind, w.heard = time.Time{}, time.Now()
 		if w.pending > 0 {
@@ -271,12 +277,21 @@ func (w *watcher) take(ctx context.Context, iter jetstream.MessagesContext) (jet
 		}
 	case !told && !asked:
 		return nil, errWatchAgain
-	case w.behind.IsZero():
-		w.behind = time.Now()
-	case time.Since(w.behind) > 2*watchHeartbeat:
-		return nil, errWatchAgain
+	default:
+		return nil, w.silent()
 	}
 	return nil, nil
+}
+
+// silent gives the consumer up when it has told for long what does not come.
+func (w *watcher) silent() error {
+	if w.behind.IsZero() {
+		w.behind = time.Now()
+	}
+	if time.Since(w.behind) > 2*watchHeartbeat {
+		return errWatchAgain
+	}
+	return nil
 }
 
 // tell hands on one message; false if ctx ended.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -121,6 +122,67 @@ func TestADelayedRecordIsNotLostOnTheWay(t *testing.T) {
 		if time.Now().After(end) {
 			t.Fatalf("%+v", info)
 		}
+	}
+}
+
+// A list of keys is asked for again where the question for them was lost.
+func TestKeysAreNotLostOnTheWay(t *testing.T) {
+	ctx := t.Context()
+	b, err := Open(ctx, Options{Node: "one", Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := b.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	}()
+	k, err := between(t, b, func(*nats.Conn, *nats.Msg) error { return nil }).Bucket(ctx, BucketOptions{Name: "kept"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.Create(ctx, "key", nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	if keys, err := k.Keys(ctx, ""); err != nil || !slices.Equal(keys, []string{"key"}) {
+		t.Errorf("%q, %v", keys, err)
+	}
+}
+
+// What a log has from a number on is known to the leader of its stream.
+func TestNextOf(t *testing.T) {
+	ctx := t.Context()
+	b, err := Open(ctx, Options{Node: "one", Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := b.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	}()
+	l, err := b.Log(ctx, LogOptions{Name: "some"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := l.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	}()
+	kept := make(chan error, 1)
+	if err := l.Append("", 0, []byte("record"), func(a Appended) { kept <- a.Err }); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-kept; err != nil {
+		t.Fatal(err)
+	}
+	m, err := b.nextOf(ctx, l.name, 1, l.subjects)
+	if err != nil || m == nil {
+		t.Fatalf("%v, %v", m, err)
+	}
+	if m, err := b.nextOf(ctx, l.name, m.Seq+1, l.subjects); err != nil || m != nil {
+		t.Errorf("behind the last: %v, %v", m, err)
 	}
 }
 

@@ -97,7 +97,7 @@ func TestHandshakeFaults(t *testing.T) {
 	}
 	drivers(t, func(t *testing.T, driver string) {
 		ln := secret(server)
-		ln.HandshakeDeadline = 500 * time.Millisecond
+		ln.HandshakeDeadline = 3 * time.Second // one fault is a client that takes longer
 		r := start(t, engine.Config{Driver: driver}, ln, echoes)
 		for fault, act := range tests {
 			t.Run(fault.String(), func(t *testing.T) {

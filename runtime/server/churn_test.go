@@ -14,7 +14,7 @@ import (
 
 const churn = `
 listeners:
-  - {name: in, address: "127.0.0.1:0", frame: mcp-seq, topic: "t", chain: [guest], outbox: {size: 16MiB}}
+  - {name: in, address: "127.0.0.1:0", frame: mcp-seq, topic: "t", chain: [guest], outbox: {size: 16MiB}, heartbeat: {every: 0s, close_after: 0s}}
   - {name: out, address: "127.0.0.1:0", frame: mcp-seq, topic: "u", subscribe: ["t"], outbox: {size: 16MiB}}
 plugins:
   guest: {file: ../../abi/vectors/v1.0/rust.wasm, on_failure: closed, grants: {log: {}, metrics: {}, clock: {}, random: {}, kv: {}, http: {hosts: [localhost]}, publish: {topics: ["#"]}, subscribe: {topics: ["#"]}}}

@@ -42,6 +42,8 @@ type durables struct {
 	kept     *keptSessions
 	readers  *catchers
 
+	unwritten unwritten
+
 	stop    context.CancelFunc // of what reads the logs
 	reading sync.WaitGroup
 	end     context.CancelFunc // of what writes

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/weftrun/weft/runtime/backbone"
 	"github.com/weftrun/weft/runtime/config"
 )
 
@@ -58,26 +59,33 @@ func (d *durables) save(ctx context.Context, on runner) error {
 	var mu sync.Mutex
 	var failed error
 	var wrote sync.WaitGroup
-	done := func(err error) {
-		mu.Lock()
-		if !errors.Is(err, errMoved) {
-			failed = errors.Join(failed, err)
-		}
-		mu.Unlock()
-		wrote.Done()
-	}
 	for i, p := range s.paths {
 		first := true
 		for more := true; more; first = false {
 			err := on.run(s, i, func() {
 				if first {
+					for _, at := range d.unwritten.take(i) {
+						at.speaker.dirty(at.session)
+					}
 					for _, l := range p.logList {
 						position[l.route.place] = min(position[l.route.place], l.fed)
 					}
 				}
-				more = p.describeDirty(savedAtOnce, func(key string, own *keptOwn, record []byte) {
+				more = p.describeDirty(savedAtOnce, func(at dirtied, record []byte) {
 					wrote.Add(1)
-					d.kept.put(key, own, record, done)
+					k := at.session.kept
+					d.kept.put(k.key, k.own, record, func(err error) {
+						defer wrote.Done()
+						if err == nil || errors.Is(err, errMoved) {
+							return
+						}
+						if !errors.Is(err, backbone.ErrTooLarge) { // it stays so
+							d.unwritten.add(i, at)
+						}
+						mu.Lock()
+						defer mu.Unlock()
+						failed = errors.Join(failed, err)
+					})
 				})
 			})
 			if err != nil {
@@ -112,6 +120,30 @@ func (d *durables) save(ctx context.Context, on runner) error {
 		errs = append(errs, d.look(ctx, r))
 	}
 	return errors.Join(errs...)
+}
+
+// unwritten is the sessions whose record was not written, by loop: no position may pass
+// what it has, so they are written before the next one.
+type unwritten struct {
+	mu   sync.Mutex
+	list map[int][]dirtied
+}
+
+func (u *unwritten) add(loop int, at dirtied) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.list == nil {
+		u.list = map[int][]dirtied{}
+	}
+	u.list[loop] = append(u.list[loop], at)
+}
+
+func (u *unwritten) take(loop int) []dirtied {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	list := u.list[loop]
+	delete(u.list, loop)
+	return list
 }
 
 // waitFor waits for a group, as long as ctx lets it.
@@ -203,14 +235,14 @@ func (d *durables) lowest(ctx context.Context, r *durableRoute) (uint64, error) 
 
 // describeDirty hands over what the bucket is to have of the sessions that have
 // changed, so many of them; true if there are more.
-func (p *path) describeDirty(most int, write func(key string, own *keptOwn, record []byte)) (more bool) {
+func (p *path) describeDirty(most int, write func(at dirtied, record []byte)) (more bool) {
 	n := min(most, len(p.dirtied))
 	for i := range n {
 		at := p.dirtied[i]
 		p.dirtied[i] = dirtied{}
 		if k := at.session.kept; k != nil {
 			k.dirty = false
-			write(k.key, k.own, at.speaker.record(at.session))
+			write(at, at.speaker.record(at.session))
 		}
 	}
 	left := copy(p.dirtied, p.dirtied[n:])

@@ -58,7 +58,7 @@ func newKeptSessions(ctx context.Context, d *durables) (*keptSessions, error) {
 	k.behind = newBehind(behindOptions[string]{Writers: keptWriters, Most: keptWaiting, Write: k.write})
 	k.moves.init(k)
 	var err error
-	if k.positions, err = d.backbone.Bucket(ctx, backbone.BucketOptions{Name: "positions"}); err != nil {
+	if k.positions, err = d.backbone.Bucket(ctx, backbone.BucketOptions{Name: "positions", Fresh: true}); err != nil {
 		return nil, err
 	}
 	if k.sessions, err = d.backbone.Bucket(ctx, backbone.BucketOptions{Name: "sessions", Fresh: true}); err != nil {

@@ -71,8 +71,7 @@ func TestWhatNobodyTakesIsADeadLetter(t *testing.T) {
 	if n := f.Metric("weft_log_redeliveries_total"); n != 2 {
 		t.Errorf("offered again %v times", n)
 	}
-	f.DeadLetters().Store()
-	letters, _ := f.DeadLetters().Store().List(delivery.DeadLetterFilter{}, 10)
+	letters, _ := f.store(1).List(delivery.DeadLetterFilter{}, 10)
 	if len(letters) != 1 {
 		t.Fatalf("%d letters", len(letters))
 	}

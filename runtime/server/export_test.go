@@ -185,3 +185,29 @@ func (s *Server) OverviewSamples() uint64 {
 
 // AllMetrics is what a scrape collects of the server, families without samples included.
 func (s *Server) AllMetrics() []admin.Metric { return s.metrics() }
+
+// RefuseSessions has no session written to the bucket until accept is called. Refused is
+// how many were not.
+func (s *Server) RefuseSessions() (refused func() uint64, accept func()) {
+	b := s.durable.kept.behind
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	const other = "no session's key"
+	most := b.Most
+	b.Most, b.keys[other] = 1, writing
+	before := b.counts.Refused
+	return func() uint64 {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			return b.counts.Refused - before
+		}, func() {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			b.Most = most
+			delete(b.keys, other)
+		}
+}
+
+// StoredPosition is up to where the backbone knows this node to be in the log of the first
+// durable route.
+func (s *Server) StoredPosition() uint64 { return s.durable.list[0].stored.Load() }

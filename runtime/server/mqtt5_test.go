@@ -200,8 +200,8 @@ api: {address: ""}
 		c.packet()
 		f.awaitOf("weft_mqtt_sessions", "away", 0)
 		f.awaitOf("weft_mqtt_sessions", "connected", 0)
-		// One second, and it is gone.
-		c = f.mqtt(packet.V5, "c", with(packet.SessionExpiry, 1))
+		// Some seconds, and it is gone.
+		c = f.mqtt(packet.V5, "c", with(packet.SessionExpiry, 3))
 		c.leaves()
 		f.awaitOf("weft_mqtt_sessions", "away", 1)
 		f.awaitOf("weft_mqtt_sessions", "away", 0)

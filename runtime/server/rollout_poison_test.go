@@ -77,7 +77,7 @@ func TestOnePercentOfPoisonIsTakenBack(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			change := []string{
 				"frame: mcp-seq, topic: t, chain: [guest], subscribe: [\"t\"]", "frame: mcp-seq, topic: t, chain: [guest]",
-				"plugins:\n", "  - {name: out, address: \"127.0.0.1:0\", frame: mcp-seq, topic: u, subscribe: [t], outbox: {size: 16MiB}}\nplugins:\n",
+				"plugins:\n", "  - {name: out, address: \"127.0.0.1:0\", frame: mcp-seq, topic: u, subscribe: [t], outbox: {size: 16MiB}, heartbeat: {every: 0s, close_after: 0s}}\nplugins:\n",
 				"mode: at-once}", "mode: " + mode + ", window: 1m, messages: 2000, rollback: {fuel: 0, latency: 0}}\n    on_failure: quarantine",
 			}
 			s := open(t, "auto", append(change, "reply one", "continue")...)

@@ -18,7 +18,8 @@ func TestSwapsUnderTraffic(t *testing.T) {
 	for _, mode := range []weftv1.RolloutMode{weftv1.RolloutMode_ROLLOUT_MODE_AT_ONCE, weftv1.RolloutMode_ROLLOUT_MODE_CANARY} {
 		t.Run(mode.String(), func(t *testing.T) {
 			s := open(t, "auto", `"reply one"`, "continue", "frame: mcp-seq, topic: t, chain: [guest], subscribe: [\"t\"]", "frame: mcp-seq, topic: t, chain: [guest]",
-				"plugins:\n", "  - {name: out, address: \"127.0.0.1:0\", frame: mcp-seq, topic: u, subscribe: [t], outbox: {size: 16MiB}}\nplugins:\n")
+				"plugins:\n", "  - {name: out, address: \"127.0.0.1:0\", frame: mcp-seq, topic: u, subscribe: [t], outbox: {size: 16MiB}, heartbeat: {every: 0s, close_after: 0s}}\nplugins:\n",
+				"mode: at-once", "mode: at-once, rollback: {latency: 0}")
 			out := s.dial("out")
 			s.await("weft_subscriptions", 1)
 			type result struct {

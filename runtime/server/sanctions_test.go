@@ -75,16 +75,16 @@ func (f *fixture) until(what string, ok func() bool) {
 func TestPluginBlocksASource(t *testing.T) {
 	for _, guest := range []string{"rust", "assemblyscript", "go"} {
 		t.Run(guest, func(t *testing.T) {
-			f := start(t, "auto", guardedBy(guest, "filter: {sources: 1, longest: 10s}, wasi: {}"))
+			f := start(t, "auto", guardedBy(guest, "filter: {sources: 1, longest: 20s}, wasi: {}"))
 			c := f.dial("in")
-			c.say(text("filter-here 10001"))
+			c.say(text("filter-here 20001"))
 			if got := strings.TrimSpace(string(c.hear().Payload)); got != "filter-here !limit" {
 				t.Fatalf("beyond the longest time: %q", got)
 			}
 			if !f.admits("in") {
 				t.Fatal("a plugin beyond its ceiling has changed something")
 			}
-			c.say(text("filter-here 3000"))
+			c.say(text("filter-here 5000"))
 			if got := strings.TrimSpace(string(c.hear().Payload)); got != "filter-here ok" {
 				t.Fatalf("it blocks: %q", got)
 			}
@@ -144,7 +144,7 @@ func TestReloadTakesTheFilterAway(t *testing.T) {
 // offending has the policy of offenders at listeners of several protocols.
 const offending = `
 listeners:
-  - {name: frames, address: 127.0.0.1:0, frame: line, topic: t, limits: {frame: 64B}, offenders: {failures: 3, window: 1h, block: 2s}}
+  - {name: frames, address: 127.0.0.1:0, frame: line, topic: t, limits: {frame: 64B}, offenders: {failures: 3, window: 1h, block: 6s}}
   - {name: mqtt, address: 127.0.0.1:0, frame: mqtt, offenders: {failures: 3, window: 1h, block: 1h}, chain: [{plugin: guest, config: {open: "drop no"}}]}
   - {name: spared, address: 127.0.0.1:0, frame: line, topic: t, limits: {frame: 64B}, offenders: {failures: 3, window: 1h, block: 1h}, filter: {protect: [127.0.0.1]}}
   - {name: free, address: 127.0.0.1:0, frame: line, topic: t, limits: {frame: 64B}}
@@ -160,10 +160,10 @@ func TestOffendersAreBlocked(t *testing.T) {
 	f := start(t, "auto", offending)
 	long, connect := strings.Repeat("x", 1000)+"\n", "\x10\x0d\x00\x04MQTT\x04\x02\x00\x3c\x00\x01x"
 	for range 3 {
-		f.answers("frames", long)
 		f.answers("spared", long)
 		f.answers("free", long)
 		f.answers("mqtt", connect)
+		f.answers("frames", long)
 	}
 	f.until("blocked for frames", func() bool { return !f.answers("frames", "hello\n") })
 	f.until("unblocked, by itself", func() bool { return f.answers("frames", "hello\n") })
