@@ -129,15 +129,17 @@ func TestWorkIsSharedAndHandedOver(t *testing.T) {
 
 // A worker that takes its time keeps its entries.
 func TestWorkGivesSignsOfLife(t *testing.T) {
+	t.Parallel()
+	const wait = 5 * time.Second // a sign is given every third of it
 	l := openLog(t, open(t, nil), backbone.LogOptions{})
-	w := work(t, l, backbone.WorkOptions{Wait: time.Second})
+	w := work(t, l, backbone.WorkOptions{Wait: wait})
 	seqs := appendAll(t, l, 0, 1, noID)
 	entries, err := w.Next(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	another := work(t, l, backbone.WorkOptions{Wait: time.Second})
-	time.AfterFunc(2500*time.Millisecond, func() { appendAll(t, l, 1, 2, noID) })
+	another := work(t, l, backbone.WorkOptions{Wait: wait})
+	time.AfterFunc(wait*5/2, func() { appendAll(t, l, 1, 2, noID) })
 	got := make(chan backbone.Entry, 10)
 	for _, w := range []*backbone.Worker{w, another} {
 		go func() {

@@ -3,6 +3,7 @@ package server_test
 import (
 	"bytes"
 	"fmt"
+	"net"
 	"testing"
 	"time"
 
@@ -32,6 +33,23 @@ func (f *fixture) drains() (ended func()) {
 		time.Sleep(time.Millisecond)
 	}
 	return func() { <-done }
+}
+
+// drainsAt is like drains, and waits until the loops are to drain: the listener refuses
+// connections then.
+func (f *fixture) drainsAt(listener string) (ended func()) {
+	f.t.Helper()
+	address := f.address(listener)
+	ended = f.drains()
+	for f.State() != life.Stopped {
+		c, err := net.Dial("tcp", address)
+		if err != nil {
+			break
+		}
+		_ = c.Close()
+		time.Sleep(time.Millisecond)
+	}
+	return ended
 }
 
 // load has so many messages published under a topic.
@@ -125,7 +143,7 @@ func TestMQTTDrainHasAnEnd(t *testing.T) {
 		for _, driver := range drivers {
 			t.Run(name+", "+driver, func(t *testing.T) {
 				t.Parallel()
-				f := start(t, driver, withLoops(bytesOf(drainConfig, "drain: 20s", "drain: 4s"), 2))
+				f := start(t, driver, withLoops(bytesOf(drainConfig, "drain: 20s", "drain: 12s"), 2))
 				sub, pub := f.mqtt(packet.V311, "sub"), f.mqtt(packet.V311, "pub")
 				sub.subscribes(to("t", 1))
 				pub.loads("t", 20, 1)
@@ -143,7 +161,7 @@ func TestMQTTDrainHasAnEnd(t *testing.T) {
 							t.Errorf("%d are counted as undelivered", got)
 						}
 						return
-					case <-time.After(500 * time.Millisecond):
+					case <-time.After(1200 * time.Millisecond): // the slow one gets through its window at most
 						answer(sub, ids[n%8])
 					}
 				}
@@ -210,7 +228,7 @@ func TestMQTTDrainLeavesRetained(t *testing.T) {
 			pub.publishes(m)
 		}
 		sub.subscribes(to("r/#", 1))
-		ended := f.drains()
+		ended := f.drainsAt("mqtt")
 		n, _ := sub.completes(nil)
 		ended()
 		if n == topics {
@@ -222,7 +240,7 @@ func TestMQTTDrainLeavesRetained(t *testing.T) {
 // What members of a shared subscription have not acknowledged when all of them end is
 // counted once.
 func TestMQTTDrainCountsShared(t *testing.T) {
-	eachMQTT(t, bytesOf(drainConfig, "drain: 20s", "drain: 4s"), func(t *testing.T, f *fixture, v packet.Version) {
+	eachMQTT(t, bytesOf(drainConfig, "drain: 20s", "drain: 12s"), func(t *testing.T, f *fixture, v packet.Version) {
 		const messages = 40
 		for i := range 3 {
 			f.mqtt(v, fmt.Sprint("member ", i)).subscribes(to("$share/g/t", 1))
@@ -245,7 +263,7 @@ func TestMQTTDrainLeavesKept(t *testing.T) {
 			sub := f.mqtt(v, "sub", persistent)
 			sub.subscribes(to("t", 1))
 			f.mqtt(v, "pub").loads("t", messages, 1)
-			ended := f.drains()
+			ended := f.drainsAt("mqtt")
 			first, _ := sub.completes(nil)
 			ended()
 			if first == messages || f.stranded() != 0 {
