@@ -115,15 +115,16 @@ listeners:
   - name: tcp
     address: 127.0.0.1:0
     frame: modbus-tcp
-    modbus: {gateway: {1: one, 2: two, 3: {device: two, unit: 7}, 4: gone}}
+    modbus: {gateway: {1: one, 2: two, 3: {device: two, unit: 7}, 4: gone, 5: mute}}
   - {name: rtu, address: "127.0.0.1:0", frame: modbus-rtu, modbus: {gateway: {any: one}}}
   - {name: seq, address: "127.0.0.1:0", frame: mcp-seq, topic: plc}
 routes:
   - {name: plc, when: {topic: plc}, to: ["upstream:two"]}
 modbus:
   devices:
-    - {name: one, address: "` + a.addr + `", timeout: 100ms, retries: 1, pipeline: 4, queue: 2}
-    - {name: two, address: "` + b.addr + `", protocol: rtu, timeout: 100ms, retries: 0}
+    - {name: one, address: "` + a.addr + `", timeout: 10s, retries: 1, pipeline: 4, queue: 2}
+    - {name: two, address: "` + b.addr + `", protocol: rtu, timeout: 10s, retries: 0}
+    - {name: mute, address: "` + a.addr + `", timeout: 100ms, retries: 1}
     - {name: gone, address: "127.0.0.1:1", timeout: 100ms}
 api: {address: ""}
 `
@@ -157,8 +158,8 @@ func TestModbusGateway(t *testing.T) {
 			t.Errorf("%+v, %v", d, err)
 		}
 		one.mute.Store(true)
-		c.wants([]byte{0x83, 11}, 0x1117, "1", 3, 0, 0, 0, 1)
-		if got := f.MetricOf("weft_modbus_device_retries_total", "one"); got != 1 {
+		c.wants([]byte{0x83, 11}, 0x1117, "5", 3, 0, 0, 0, 1)
+		if got := f.MetricOf("weft_modbus_device_retries_total", "mute"); got != 1 {
 			t.Errorf("%v retries", got)
 		}
 	})
@@ -191,7 +192,7 @@ func TestModbusGatewayBusy(t *testing.T) {
 	each(t, func(t *testing.T, driver string) {
 		one, two := newPLC(t, frame.ModbusTCP), newPLC(t, frame.ModbusRTU)
 		one.hold = make(chan struct{})
-		f := start(t, driver, strings.Replace(strings.ReplaceAll(gateway(one, two), "timeout: 100ms", "timeout: 10s"), "pipeline: 4", "pipeline: 1", 1))
+		f := start(t, driver, strings.Replace(gateway(one, two), "pipeline: 4", "pipeline: 1", 1))
 		c := f.dial("tcp")
 		for seq := range uint64(30) {
 			for seq == 1 && one.served.Load() == 0 {
@@ -224,7 +225,7 @@ func TestModbusDrain(t *testing.T) {
 	each(t, func(t *testing.T, driver string) {
 		one, two := newPLC(t, frame.ModbusTCP), newPLC(t, frame.ModbusRTU)
 		one.hold = make(chan struct{})
-		f := start(t, driver, strings.ReplaceAll(gateway(one, two), "timeout: 100ms", "timeout: 10s"))
+		f := start(t, driver, gateway(one, two))
 		c := f.dial("tcp")
 		c.say(abi.Message{Type: abi.TypeRequest, Seq: 1, Attrs: abi.Attributes(nil).AppendString("unit", "1"), Payload: []byte{3, 0, 0, 0, 1}})
 		for one.served.Load() == 0 {
@@ -361,7 +362,7 @@ api: {address: ""}
 // A request that another loop's client answers is answered once, and timed out once.
 func TestModbusAcrossLoops(t *testing.T) {
 	each(t, func(t *testing.T, driver string) {
-		f := start(t, driver, "loops: 2\n"+strings.ReplaceAll(unserved, `subscribe: ["raw/tcp"]`, `subscribe: ["queue:servers"]`))
+		f := start(t, driver, "loops: 2\n"+strings.NewReplacer(`subscribe: ["raw/tcp"]`, `subscribe: ["queue:servers"]`, "timeout: 10s", "timeout: 3s").Replace(unserved))
 		service := f.dial("nodes")
 		for f.Metric("weft_queue_groups") == 0 {
 			time.Sleep(time.Millisecond)
@@ -377,7 +378,7 @@ func TestModbusAcrossLoops(t *testing.T) {
 				}
 			}
 		}
-		time.Sleep(300 * time.Millisecond) // longer than an answer may take
+		time.Sleep(3500 * time.Millisecond) // longer than an answer may take
 		if got := f.Metric("weft_modbus_timeouts_total"); got != 0 {
 			t.Errorf("%v requests were answered and timed out", got)
 		}

@@ -162,7 +162,8 @@ func TestRTUGarbage(t *testing.T) {
 const unserved = `
 listeners:
   - {name: tcp, address: "127.0.0.1:0", frame: modbus-tcp}
-  - {name: node, address: "127.0.0.1:0", frame: modbus-tcp, topic: to/node, modbus: {timeout: 150ms}}
+  - {name: node, address: "127.0.0.1:0", frame: modbus-tcp, topic: to/node, modbus: {timeout: 10s}}
+  - {name: hasty, address: "127.0.0.1:0", frame: modbus-tcp, topic: to/node, modbus: {timeout: 150ms}}
   - {name: nodes, address: "127.0.0.1:0", frame: mcp-seq, topic: from/node, node: "{node}", subscribe: ["raw/tcp"]}
   - {name: names, address: "127.0.0.1:0", frame: mcp-node, topic: from/names}
 routes:
@@ -208,13 +209,20 @@ func TestModbusServedByARoute(t *testing.T) {
 		if got := c.hear(); got.Seq != 77 || !bytes.Equal(got.Payload, []byte{3, 2, 1, 2}) {
 			t.Errorf("%+v", got)
 		}
-		c.say(ask)
-		m = service.hear()
-		if got := c.hear(); got.Seq != 77 || !bytes.Equal(got.Payload, []byte{0x83, 11}) {
-			t.Errorf("%+v", got)
+		hasty := f.dial("hasty")
+		timesOut := func() (seq uint64) {
+			t.Helper()
+			hasty.say(ask)
+			seq = service.hear().Seq
+			if got := hasty.hear(); got.Seq != 77 || !bytes.Equal(got.Payload, []byte{0x83, 11}) {
+				t.Errorf("%+v", got)
+			}
+			return seq
 		}
+		late := timesOut()
 		// Its answer comes too late, and nobody gets it.
-		service.say(abi.Message{Type: abi.TypeResponse, Seq: m.Seq, Payload: []byte{3, 2, 1, 2}})
+		service.say(abi.Message{Type: abi.TypeResponse, Seq: late, Payload: []byte{3, 2, 1, 2}})
+		timesOut()
 		c.say(ask)
 		m = service.hear()
 		service.say(abi.Message{Type: abi.TypeResponse, Seq: m.Seq, Payload: []byte("no PDU")})

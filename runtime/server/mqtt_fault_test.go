@@ -51,7 +51,9 @@ func TestMQTT3FaultsEndTheConnection(t *testing.T) {
 func TestMQTTRefusesConnect(t *testing.T) {
 	config := `
 loops: %d
-listeners: [{name: mqtt, address: "127.0.0.1:0", frame: mqtt, mqtt: {max_qos: 1, retain: false, shared: false, connect_within: 200ms, session: {sessions: 2}}}]
+listeners:
+  - {name: mqtt, address: "127.0.0.1:0", frame: mqtt, mqtt: {max_qos: 1, retain: false, shared: false, session: {sessions: 2}}}
+  - {name: hasty, address: "127.0.0.1:0", frame: mqtt, mqtt: {connect_within: 200ms}}
 api: {address: ""}
 `
 	eachMQTT5(t, config, func(t *testing.T, f *fixture) {
@@ -95,7 +97,7 @@ api: {address: ""}
 		refused(packet.QuotaExceeded) // two are there
 		third.quiet()
 
-		silent, first := f.mqttDial(packet.V5), f.mqttDial(packet.V5)
+		silent, first := f.mqttDialTo("hasty", packet.V5), f.mqttDial(packet.V5)
 		first.send(packet.AppendPingreq(nil))
 		if b := first.packet(); b != nil {
 			t.Errorf("%x came to a client that did not introduce itself", b)

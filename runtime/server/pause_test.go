@@ -215,11 +215,26 @@ func TestADrainThatIsCutShortCountsWhatItDrops(t *testing.T) {
 func TestTheDeadlineResumes(t *testing.T) {
 	each(t, func(t *testing.T, driver string) {
 		w := newWeb(t)
-		f := start(t, driver, w.yaml("50ms", "answer"))
+		yaml := w.yaml("20s", "answer")
+		// hurried is guest with a deadline that passes soon: it asks for what never comes.
+		_, guest, _ := strings.Cut(yaml, "  guest:\n")
+		guest, _, _ = strings.Cut(guest, "routes:\n")
+		f := start(t, driver, strings.NewReplacer(
+			"plugins:\n", "plugins:\n  hurried:\n"+strings.Replace(guest, "deadline: 20s", "deadline: 50ms", 1),
+			"routes:\n", fmt.Sprintf(`routes:
+  - name: never
+    when: {topic: "never"}
+    chain: [{plugin: hurried, config: {messages: "http GET %s/never - 0\nawait", resume: "answer"}}]
+    to: [subscribers]
+`, w.URL)).Replace(yaml))
 		in := f.dial("in")
-		in.say(text(w.ask("/never")))
-		if got := in.hear(); string(got.Payload) != "http !timeout\n" {
-			t.Errorf("heard %q", got.Payload)
+		for range 2 { // the plugin goes on
+			in.say(text("topic never\ncontinue"))
+			for _, want := range []string{"ok topic never\ncontinue", "http !timeout\n"} {
+				if got := in.hear(); string(got.Payload) != want {
+					t.Errorf("heard %q, expected %q", got.Payload, want)
+				}
+			}
 		}
 		in.say(text(w.ask("/open")))
 		if got := in.hear(); !strings.HasPrefix(string(got.Payload), "http 200\nheader content-length 5") {

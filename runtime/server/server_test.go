@@ -319,7 +319,6 @@ listeners:
   - {name: askers, address: "127.0.0.1:0", frame: mcp-seq, topic: "ask"}
   - {name: workers, address: "127.0.0.1:0", frame: mcp-seq, topic: "work", subscribe: ["queue:workers"]}
 routes: [{name: work, when: {topic: ask}, to: ["queue:workers"]}]
-requests: {timeout: 100ms}
 api: {address: ""}
 `
 
@@ -342,6 +341,10 @@ func TestResponsesFindTheirRequests(t *testing.T) {
 				t.Errorf("got %q, seq %d, %v; want %q", got.Payload, got.Seq, got.Type, want)
 			}
 		}
+
+		f = start(t, driver, requests+"requests: {timeout: 100ms}\n")
+		a, worker = f.dial("askers"), f.dial("workers")
+		f.await("weft_queue_groups", 1)
 		a.say(abi.Message{Type: abi.TypeRequest, Seq: 6, Payload: []byte("nobody answers")})
 		worker.hear()
 		f.await("weft_request_timeouts_total", 1)

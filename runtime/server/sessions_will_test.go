@@ -26,8 +26,8 @@ api: {address: ""}
 	f := start(t, "auto", config)
 	watcher := f.mqtt(packet.V5, "watcher", persistent)
 	watcher.subscribes(to("wills/#", 1))
-	_ = f.mqtt(packet.V5, "gone", persistent, willAfter(2, "wills/gone", "gone"))
-	_ = f.mqtt(packet.V5, "back", persistent, willAfter(2, "wills/back", "back"))
+	_ = f.mqtt(packet.V5, "gone", persistent, willAfter(9, "wills/gone", "gone")) // behind the others, were they published
+	_ = f.mqtt(packet.V5, "back", persistent, willAfter(8, "wills/back", "back"))
 	bye := f.mqtt(packet.V5, "bye", persistent, willAfter(2, "wills/bye", "bye"))
 	bye.leaves()
 	f.end()
@@ -50,7 +50,7 @@ func TestADelayedWillMoves(t *testing.T) {
 	a, b := nodes[0], nodes[1]
 	watcher := b.mqtt(packet.V5, "watcher")
 	watcher.subscribes(to("wills/#", 1))
-	first := a.mqtt(packet.V5, "c", persistent, willAfter(1, "wills/a", "from a"))
+	first := a.mqtt(packet.V5, "c", persistent, willAfter(30, "wills/a", "from a"))
 	_ = first.Close()
 	a.awaitOf("weft_mqtt_sessions", "away", 1)
 	second := comesBack(b, packet.V5, "c", willAfter(0, "wills/b", "from b"))

@@ -83,7 +83,7 @@ func BenchmarkWebSocket(b *testing.B) {
 	const batch = 64
 	for _, listener := range []string{"plain", "seq"} {
 		b.Run(listener, func(b *testing.B) {
-			f := start(b, "auto", strings.NewReplacer("ping: 100ms", "ping: 0s", "close_after: 400ms", "close_after: 0s").Replace(webConfig))
+			f := start(b, "auto", strings.Replace(webConfig, "close_after: 30s", "close_after: 0s", 1))
 			conn, err := net.Dial("tcp", f.address(listener))
 			if err != nil {
 				b.Fatal(err)

@@ -143,10 +143,10 @@ listeners:
     frame: mcp-seq
     topic: t
     subscribe: [t]
-    websocket: {path: /seq, ping: 100ms}
+    websocket: {path: /seq, ping: 0s}
     limits: {frame: 1KiB}
-    deadlines: {read: 500ms}
-    heartbeat: {every: 0s, close_after: 400ms}
+    deadlines: {read: 15s}
+    heartbeat: {every: 0s, close_after: 30s}
   - name: lines
     address: 127.0.0.1:0
     frame: line
@@ -272,26 +272,45 @@ func TestWebSocketRefusals(t *testing.T) {
 	}
 }
 
+// impatient are the listeners that end a connection after some time.
+const impatient = `
+listeners:
+  - name: slow
+    address: 127.0.0.1:0
+    frame: mcp-seq
+    topic: t
+    websocket: {path: /seq, ping: 0s}
+    deadlines: {read: 500ms}
+    heartbeat: {every: 0s, close_after: 30s}
+  - name: silent
+    address: 127.0.0.1:0
+    frame: mcp-seq
+    topic: t
+    websocket: {path: /seq, ping: 300ms}
+    heartbeat: {every: 0s, close_after: 400ms}
+`
+
 // Every way to end, with its code, and a count of it.
 func TestWebSocketCloses(t *testing.T) {
 	for _, driver := range drivers {
 		t.Run(driver, func(t *testing.T) {
-			f := start(t, driver, webConfig)
+			f := start(t, driver, strings.Replace(webConfig, "listeners:\n", impatient, 1))
 			big := seq(strings.Repeat("x", 2000))
 			for _, test := range []struct {
-				name   string
-				send   [][]byte
-				code   int
-				reason string
+				name     string
+				listener string
+				send     [][]byte
+				code     int
+				reason   string
 			}{
-				{"unmasked", [][]byte{[]byte("\x82\x01a")}, 1002, "masked"},
-				{"text", [][]byte{webFrame(0x81, "hello")}, 1003, "binary"},
-				{"not a frame", [][]byte{webFrame(0x82, "\x09\x09\x09\x09\x00\x00\x00\x00\x00")}, 1007, "mcp-seq"},
-				{"too long", [][]byte{webFrame(0x82, big)}, 1009, "1024"},
-				{"half a frame", [][]byte{webFrame(0x82, seq("abc")[:4])}, 1008, "read_deadline"},
-				{"silence", nil, 1001, "silence"},
+				{"unmasked", "seq", [][]byte{[]byte("\x82\x01a")}, 1002, "masked"},
+				{"text", "seq", [][]byte{webFrame(0x81, "hello")}, 1003, "binary"},
+				{"not a frame", "seq", [][]byte{webFrame(0x82, "\x09\x09\x09\x09\x00\x00\x00\x00\x00")}, 1007, "mcp-seq"},
+				{"too long", "seq", [][]byte{webFrame(0x82, big)}, 1009, "1024"},
+				{"half a frame", "slow", [][]byte{webFrame(0x82, seq("abc")[:4])}, 1008, "read_deadline"},
+				{"silence", "silent", nil, 1001, "silence"},
 			} {
-				c := f.web("seq", "/seq", "")
+				c := f.web(test.listener, "/seq", "")
 				for _, b := range test.send {
 					if _, err := c.conn.Write(b); err != nil {
 						t.Fatal(err)
@@ -327,9 +346,9 @@ func TestWebSocketCloses(t *testing.T) {
 func TestWebSocketPing(t *testing.T) {
 	for _, driver := range drivers {
 		t.Run(driver, func(t *testing.T) {
-			f := start(t, driver, webConfig)
+			f := start(t, driver, strings.NewReplacer("ping: 0s", "ping: 500ms", "close_after: 30s", "close_after: 5s").Replace(webConfig))
 			c := f.web("seq", "/seq", "")
-			for range 8 { // twice as long as the silence that ends it
+			for begun := time.Now(); time.Since(begun) < 7*time.Second; { // longer than the silence that ends it
 				c.expect(0x89, "")
 				c.send(0x8A, "")
 			}
