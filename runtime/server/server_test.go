@@ -86,6 +86,8 @@ func run(t testing.TB, srv *server.Server) *fixture {
 	for f.State() != life.Running {
 		select {
 		case err := <-f.ended:
+			f.stop = nil // there is no other end to wait for
+			cancel()
 			t.Fatalf("the server has ended: %v", err)
 		case <-time.After(time.Millisecond):
 		}
@@ -112,7 +114,11 @@ func load(t testing.TB, yaml string) *config.Config {
 }
 
 func parse(yaml string) (*config.Config, error) {
-	return config.Load(config.Options{File: "test.yaml", Data: []byte(yaml), Presets: frame.Presets(), StdPlugins: std.Names()})
+	cfg, err := config.Load(config.Options{File: "test.yaml", Data: []byte(yaml), Presets: frame.Presets(), StdPlugins: std.Names()})
+	if err == nil && cfg.API.Address == "127.0.0.1:7480" { // which the machine has once
+		cfg.API.Address = "127.0.0.1:0"
+	}
+	return cfg, err
 }
 
 // logger writes to the test's own log where the environment asks for it.
