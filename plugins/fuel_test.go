@@ -2,7 +2,6 @@ package plugins_test
 
 import (
 	"runtime"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -110,19 +109,17 @@ func TestCollectorWaitsNoLongerThanACall(t *testing.T) {
 		}
 	}()
 	<-started
-	var took []time.Duration
+	var longest time.Duration
 	for range 20 {
 		began := time.Now()
 		runtime.GC()
-		took = append(took, time.Since(began))
+		longest = max(longest, time.Since(began))
 	}
 	close(stop)
 	<-stopped
-	slices.Sort(took)
-	usual, longest := took[len(took)/2], took[len(took)-1]
-	t.Logf("of %d collections the longest took %v, the usual one %v", len(took), longest, usual)
-	if usual > 500*time.Millisecond || longest > 20*time.Second { // unmetered: for ever
-		t.Errorf("a collection usually took %v, the longest %v", usual, longest)
+	t.Logf("the longest of 20 collections took %v", longest)
+	if longest > 500*time.Millisecond { // unmetered: for ever
+		t.Errorf("a collection took %v", longest)
 	}
 }
 

@@ -137,19 +137,19 @@ func opened(b *Backbone, s jetstream.Stream) *lazy {
 	return z
 }
 
-// firstWithin bounds how long the cluster is asked for a stream until it answers, and
-// firstAgain is between two times that it is.
+// againWithin bounds how long the cluster is asked for something until it answers, and
+// againAfter is between two times that it is.
 const (
-	firstWithin = 20 * time.Second
-	firstAgain  = 250 * time.Millisecond
+	againWithin = 20 * time.Second
+	againAfter  = 250 * time.Millisecond
 )
 
-// again asks the cluster for something until it answers, for firstWithin at most and no
+// again asks the cluster for something until it answers, for againWithin at most and no
 // longer than ctx: servers that have just begun, or choose a leader, may leave a question
 // without an answer. A node that goes on without them does not wait, and none does while
 // its connection is lost.
 func (b *Backbone) again(ctx context.Context, ask func(context.Context) error) error {
-	within, cancel := context.WithTimeout(ctx, firstWithin)
+	within, cancel := context.WithTimeout(ctx, againWithin)
 	defer cancel()
 	// Without a deadline each question of ask has nats.go's own, and is not given all of
 	// the time that there is for several.
@@ -158,7 +158,7 @@ func (b *Backbone) again(ctx context.Context, ask func(context.Context) error) e
 	defer context.AfterFunc(within, end)()
 	for {
 		err := ask(asking)
-		if err != nil && within.Err() != nil && !errors.Is(err, ErrAway) {
+		if errors.Is(err, context.Canceled) && within.Err() != nil {
 			err = known(within.Err()) // else it says that end was called
 		}
 		if !errors.Is(err, ErrAway) || b.excused(err) || !b.conn.IsConnected() {
@@ -170,7 +170,7 @@ func (b *Backbone) again(ctx context.Context, ask func(context.Context) error) e
 			return err
 		case <-b.closed:
 			return err
-		case <-time.After(firstAgain):
+		case <-time.After(againAfter):
 		}
 	}
 }

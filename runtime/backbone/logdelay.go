@@ -98,7 +98,7 @@ func (d *delays) await(ctx context.Context) {
 			return
 		case <-look.C:
 		}
-		if err := d.begin(ctx, false); err != nil {
+		if !d.l.b.conn.IsConnected() || d.begin(ctx, false) != nil {
 			continue // the next time
 		}
 		d.mu.Lock()

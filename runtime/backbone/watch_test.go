@@ -29,15 +29,7 @@ func TestAWatchLosesNothingOnTheWay(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ctx := t.Context()
-			b, err := Open(ctx, Options{Node: "one", Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() {
-				if err := b.Close(context.Background()); err != nil {
-					t.Error(err)
-				}
-			}()
+			b := inProcess(t)
 			k, err := b.Bucket(ctx, BucketOptions{Name: "kept"})
 			if err != nil {
 				t.Fatal(err)
@@ -86,31 +78,8 @@ func TestAWatchLosesNothingOnTheWay(t *testing.T) {
 // A delayed record that is lost on its way to who moves it comes, if later.
 func TestADelayedRecordIsNotLostOnTheWay(t *testing.T) {
 	ctx := t.Context()
-	b, err := Open(ctx, Options{Node: "one", Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := b.Close(context.Background()); err != nil {
-			t.Error(err)
-		}
-	}()
-	l, err := between(t, b, steal).Log(ctx, LogOptions{Name: "late"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := l.Close(context.Background()); err != nil {
-			t.Error(err)
-		}
-	}()
-	kept := make(chan error, 1)
-	if err := l.Append("", 500*time.Millisecond, []byte("record"), func(a Appended) { kept <- a.Err }); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-kept; err != nil {
-		t.Fatal(err)
-	}
+	b := inProcess(t)
+	l := logged(t, between(t, b, steal), 500*time.Millisecond)
 	for end := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
 		info, err := l.Info(ctx)
 		if err != nil {
@@ -128,15 +97,7 @@ func TestADelayedRecordIsNotLostOnTheWay(t *testing.T) {
 // A list of keys is asked for again where the question for them was lost.
 func TestKeysAreNotLostOnTheWay(t *testing.T) {
 	ctx := t.Context()
-	b, err := Open(ctx, Options{Node: "one", Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := b.Close(context.Background()); err != nil {
-			t.Error(err)
-		}
-	}()
+	b := inProcess(t)
 	k, err := between(t, b, func(*nats.Conn, *nats.Msg) error { return nil }).Bucket(ctx, BucketOptions{Name: "kept"})
 	if err != nil {
 		t.Fatal(err)
@@ -152,31 +113,8 @@ func TestKeysAreNotLostOnTheWay(t *testing.T) {
 // What a log has from a number on is known to the leader of its stream.
 func TestNextOf(t *testing.T) {
 	ctx := t.Context()
-	b, err := Open(ctx, Options{Node: "one", Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := b.Close(context.Background()); err != nil {
-			t.Error(err)
-		}
-	}()
-	l, err := b.Log(ctx, LogOptions{Name: "some"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := l.Close(context.Background()); err != nil {
-			t.Error(err)
-		}
-	}()
-	kept := make(chan error, 1)
-	if err := l.Append("", 0, []byte("record"), func(a Appended) { kept <- a.Err }); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-kept; err != nil {
-		t.Fatal(err)
-	}
+	b := inProcess(t)
+	l := logged(t, b, 0)
 	m, err := b.nextOf(ctx, l.name, 1, l.subjects)
 	if err != nil || m == nil {
 		t.Fatalf("%v, %v", m, err)
@@ -184,6 +122,43 @@ func TestNextOf(t *testing.T) {
 	if m, err := b.nextOf(ctx, l.name, m.Seq+1, l.subjects); err != nil || m != nil {
 		t.Errorf("behind the last: %v, %v", m, err)
 	}
+}
+
+// inProcess is a backbone in this process, until the test ends.
+func inProcess(t *testing.T) *Backbone {
+	t.Helper()
+	b, err := Open(t.Context(), Options{Node: "one", Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := b.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return b
+}
+
+// logged is a log that keeps a record, which may be delayed.
+func logged(t *testing.T, b *Backbone, delay time.Duration) *Log {
+	t.Helper()
+	l, err := b.Log(t.Context(), LogOptions{Name: "some"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	kept := make(chan error, 1)
+	if err := l.Append("", delay, []byte("record"), func(a Appended) { kept <- a.Err }); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-kept; err != nil {
+		t.Fatal(err)
+	}
+	return l
 }
 
 // steal takes the consumer's next message before who asks for it.
