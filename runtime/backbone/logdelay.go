@@ -297,16 +297,11 @@ func (d *delays) moveAll(ctx context.Context, to *Log) error {
 	}
 }
 
-// nextDue waits for a consumer's next message. Its signs of life say nothing of one that
-// was lost between servers: it is asked what it has told.
+// nextDue waits for a consumer's next message, as long as it is not lost.
 func nextDue(ctx context.Context, c jetstream.Consumer, it jetstream.MessagesContext, next uint64) (jetstream.Msg, error) {
-	behind := false
+	var s silence
 	for {
-		pause := watchPause
-		if behind {
-			pause = 2 * watchHeartbeat
-		}
-		waiting, cancel := context.WithTimeout(ctx, pause)
+		waiting, cancel := context.WithTimeout(ctx, s.pause())
 		m, err := it.Next(jetstream.NextContext(waiting))
 		cancel()
 		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
@@ -316,11 +311,9 @@ func nextDue(ctx context.Context, c jetstream.Consumer, it jetstream.MessagesCon
 		if err != nil {
 			return nil, err
 		}
-		told := info.Delivered.Consumer >= next
-		if behind && (told || info.NumPending > 0) || !told && info.NumPending > 0 && info.NumWaiting == 0 {
+		if _, lost := s.explained(info, next); lost {
 			return nil, errLost
 		}
-		behind = told || info.NumPending > 0 // it may be on its way
 	}
 }
 

@@ -88,7 +88,7 @@ type watcher struct {
 	renewed  <-chan struct{}
 	last     uint64    // the newest revision that was read
 	heard    time.Time // when the consumer was last known to work
-	behind   time.Time // since when it has told more than came; zero while all came
+	silence  silence
 
 	ready   bool
 	relist  bool                // with follow: a list was begun and has not ended
@@ -154,7 +154,7 @@ func (w *watcher) open(ctx context.Context) error {
 	if err != nil {
 		return known(err)
 	}
-	w.consumer, w.next, w.heard, w.behind = consumer, 1, time.Now(), time.Time{}
+	w.consumer, w.next, w.heard, w.silence = consumer, 1, time.Now(), silence{}
 	w.pending, w.listing = 0, nil
 	if !resume {
 		w.pending = consumer.CachedInfo().NumPending
@@ -241,19 +241,17 @@ func (w *watcher) read(ctx context.Context) error {
 	}
 }
 
-// take waits for a message; none if it took long. That the consumer lives, which its
-// heartbeats say, is not all: the question for messages, or one of them, may have been
-// lost between servers that have just met. So what is not heard for long is asked for.
+// take waits for a message; none if it took long.
 func (w *watcher) take(ctx context.Context, iter jetstream.MessagesContext) (jetstream.Msg, error) {
-	pause := watchPause
-	if w.pending > 0 || !w.behind.IsZero() {
+	pause := w.silence.pause()
+	if w.pending > 0 {
 		pause = watchListPause
 	}
 	short, cancel := context.WithTimeout(ctx, pause)
 	defer cancel()
 	m, err := iter.Next(jetstream.NextContext(short))
 	if err == nil || !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
-		w.behind = time.Time{}
+		w.silence = silence{}
 		return m, err
 	}
 	info, err := w.consumer.Info(ctx)
@@ -261,37 +259,58 @@ func (w *watcher) take(ctx context.Context, iter jetstream.MessagesContext) (jet
 		return nil, err
 	}
 	if err != nil { // its answer may be behind values that take their time
-		return nil, w.silent()
+		info = nil
 	}
-	told, asked := info.Delivered.Consumer >= w.next, info.NumWaiting > 0
-	switch {
-	case info.Delivered.Consumer+1 < w.next: // its server has begun again, and made it anew
+	nothing, lost := w.silence.explained(info, w.next)
+	if lost {
 		return nil, errWatchAgain
-	case !told && info.NumPending == 0: // a list's last values may have been deleted under its hands
-		w.behind, w.heard = time.Time{}, time.Now()
-		if w.pending > 0 {
-			w.pending = 0
-			if !w.listed(ctx) {
-				return nil, ctx.Err()
-			}
+	}
+	if nothing {
+		w.heard = time.Now()
+	}
+	if nothing && w.pending > 0 { // a list's last values may have been deleted under its hands
+		w.pending = 0
+		if !w.listed(ctx) {
+			return nil, ctx.Err()
 		}
-	case !told && !asked:
-		return nil, errWatchAgain
-	default:
-		return nil, w.silent()
 	}
 	return nil, nil
 }
 
-// silent gives the consumer up when it has told for long what does not come.
-func (w *watcher) silent() error {
-	if w.behind.IsZero() {
-		w.behind = time.Now()
+// silence is of a consumer that has sent nothing for a while. That it lives, which its
+// heartbeats say, is not all: the question for messages, or one of them, may have been
+// lost between servers that have just met. So it is asked what it has told.
+type silence struct {
+	since time.Time // it has told, or has, more than came; zero while all came
+}
+
+// pause is how long to wait before it is asked.
+func (s *silence) pause() time.Duration {
+	if s.since.IsZero() {
+		return watchPause
 	}
-	if time.Since(w.behind) > 2*watchHeartbeat {
-		return errWatchAgain
+	return watchListPause
+}
+
+// explained takes what the consumer says, or nil if it does not answer, and the number of
+// the message to come: nothing says that there is none yet, lost that it does not come.
+func (s *silence) explained(info *jetstream.ConsumerInfo, next uint64) (nothing, lost bool) {
+	if info != nil {
+		told := info.Delivered.Consumer >= next
+		switch {
+		case info.Delivered.Consumer+1 < next: // its server has begun again, and made it anew
+			return false, true
+		case !told && info.NumPending == 0:
+			s.since = time.Time{}
+			return true, false
+		case !told && info.NumWaiting == 0: // nobody asks it
+			return false, true
+		}
 	}
-	return nil
+	if s.since.IsZero() {
+		s.since = time.Now()
+	}
+	return false, time.Since(s.since) > 2*watchHeartbeat
 }
 
 // tell hands on one message; false if ctx ended.
