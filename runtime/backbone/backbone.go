@@ -88,8 +88,9 @@ type Backbone struct {
 	options Options
 	folder  *folder
 	disk    Disk
-	server  *server.Server // nil with an external cluster
-	lines   *serverLog     // of server
+	server  *server.Server                                    // nil with an external cluster
+	healthz func(*server.HealthzOptions) *server.HealthStatus // of server
+	lines   *serverLog                                        // of server
 	conn    *nats.Conn
 	js      jetstream.JetStream
 	tracker *tracker

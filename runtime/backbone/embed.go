@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -72,7 +73,7 @@ func (b *Backbone) awaitRead(ctx context.Context, s *server.Server, started <-ch
 	for b.server == nil && ctx.Err() == nil {
 		select {
 		case <-started:
-			b.server = s
+			b.server, b.healthz = s, s.Healthz
 		case <-ctx.Done():
 		case <-reading.C:
 			b.options.Logger.Warn("backbone still reads its data folder", "folder", b.folder.path, "ends", b.options.StartWithin.String(), "fix", damaged)
@@ -95,10 +96,30 @@ func (b *Backbone) awaitRead(ctx context.Context, s *server.Server, started <-ch
 // damaged says what to do about a folder that is read for ever.
 const damaged = "a large one takes its time; if it never ends, a file is damaged: restore the folder from a copy, or move the stream with that file, or all of it, aside to begin without"
 
+// healthTries is how often the server in this process is asked how it is until it says.
+const healthTries = 100
+
+// health is what the server in this process says of its streams, and whether it says
+// anything. It gives itself a millisecond to see that it has begun; where this process
+// pauses for as long in that moment, it says that it has not, and looks at no stream.
+func (b *Backbone) health() (faults []server.HealthzError, known bool) {
+	for range healthTries {
+		faults = b.healthz(&server.HealthzOptions{Details: true}).Errors
+		if !slices.ContainsFunc(faults, func(e server.HealthzError) bool { return e.Type == server.HealthzErrorConn }) {
+			return faults, true
+		}
+	}
+	return nil, false
+}
+
 // recovered fails if the server could not read again what the folder has: to go on
 // would be to begin anew beside it.
 func (b *Backbone) recovered() error {
-	for _, e := range b.server.Healthz(&server.HealthzOptions{Details: true}).Errors {
+	faults, known := b.health()
+	if !known {
+		return fmt.Errorf("the backbone's server does not say whether it could read %s: start weft again", b.folder.path)
+	}
+	for _, e := range faults {
 		if e.Type == server.HealthzErrorStream {
 			return fmt.Errorf("%w: %s: %s: restore the folder from a copy, or move %s aside to begin without it", ErrFolder, b.folder.path, e.Error,
 				filepath.Join(b.folder.path, "jetstream", e.Account, "streams", e.Stream))
@@ -107,18 +128,20 @@ func (b *Backbone) recovered() error {
 	return nil
 }
 
-// trouble is why the server in this process cannot store anything; empty if it can.
-func (b *Backbone) trouble() string {
+// trouble is why the server in this process cannot store anything; empty if it can. It
+// is not always known.
+func (b *Backbone) trouble() (why string, known bool) {
 	if !b.server.JetStreamEnabled() {
-		return "the server stopped storing: its disk is full or broken"
+		return "the server stopped storing: its disk is full or broken", true
 	}
-	for _, e := range b.server.Healthz(&server.HealthzOptions{Details: true}).Errors {
+	faults, known := b.health()
+	for _, e := range faults {
 		// A write that failed stops a stream until it is read anew.
 		if e.Type == server.HealthzErrorStream && strings.Contains(e.Error, "write error") {
-			return e.Error
+			return e.Error, true
 		}
 	}
-	return ""
+	return "", known
 }
 
 // mend reads the folder anew after the disk had failed. It tells whether it could.

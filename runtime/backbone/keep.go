@@ -45,15 +45,17 @@ func (b *Backbone) keep() {
 
 // look finds faults of the server in this process, and mends them from time to time.
 func (b *Backbone) look(mended time.Time) time.Time {
-	fault := b.tracker.now().Fault
-	if fault == "" && !b.lines.trouble.Swap(false) && b.server.JetStreamEnabled() {
+	fault, told := b.tracker.now().Fault, b.lines.trouble.Swap(false)
+	if fault == "" && !told && b.server.JetStreamEnabled() {
 		return mended
 	}
-	why := b.trouble()
+	why, known := b.trouble()
+	if !known || why != "" {
+		b.lines.trouble.Store(true) // it is looked at again
+	}
 	if why == "" {
-		if fault != "" {
-			b.options.Logger.Info("backbone stores again")
-			b.tracker.set(true, func(s *State) { s.Fault = "" })
+		if known && fault != "" {
+			b.storesAgain()
 		}
 		return mended
 	}
@@ -68,10 +70,15 @@ func (b *Backbone) look(mended time.Time) time.Time {
 		b.seldom.Warn("backbone still cannot store", "cause", err)
 		return time.Now()
 	}
-	if b.trouble() == "" {
-		b.options.Logger.Info("backbone stores again", "folder", b.folder.path)
-		// Consumers are others now: who reads has to begin again.
-		b.tracker.set(true, func(s *State) { s.Fault, s.Reconnects = "", s.Reconnects+1 })
+	if why, known := b.trouble(); known && why == "" {
+		b.storesAgain()
 	}
 	return time.Now()
+}
+
+// storesAgain says that a fault is over. Consumers are others now: who reads has to
+// begin again.
+func (b *Backbone) storesAgain() {
+	b.options.Logger.Info("backbone stores again", "folder", b.folder.path)
+	b.tracker.set(true, func(s *State) { s.Fault, s.Reconnects = "", s.Reconnects+1 })
 }
