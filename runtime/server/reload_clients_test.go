@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -169,13 +168,7 @@ func TestClientsOverReloads(t *testing.T) {
 // of its messages up to next, and removes that of a WebSocket.
 func (f *filtering) theirListenersGo(sub *mqttClient, web *webClient, pub *flaky, next, unacked int) {
 	f.t.Helper()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	address := free.Addr().String()
-	_ = free.Close()
-	moved := strings.Replace(clientsConfig, `name: mqtt, address: "127.0.0.1:0"`, fmt.Sprintf("name: mqtt, address: %q", address), 1)
+	moved := strings.Replace(clientsConfig, `name: mqtt, address: "127.0.0.1:0"`, fmt.Sprintf("name: mqtt, address: %q", reserved(f.t)), 1)
 	moved = strings.Replace(moved, moved[strings.Index(moved, "  - {name: web"):strings.Index(moved, "  - {name: from")], "", 1)
 	f.yaml.Store(&moved)
 	if err := f.Reload(f.t.Context()); err != nil {

@@ -213,12 +213,7 @@ func TestReloadListeners(t *testing.T) {
 		}
 		f.refused("routes:\n", fmt.Sprintf("  - {name: taken, address: %q, frame: line}\nroutes:\n", f.address("in")), engine.ErrAddressInUse, "listeners.taken.address")
 		former := f.address("in")
-		free, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		next := free.Addr().String()
-		_ = free.Close()
+		next := reserved(t)
 		f.reload(`name: in, address: "127.0.0.1:0"`, fmt.Sprintf("name: in, address: %q", next))
 		if got := f.address("in"); got != next {
 			t.Errorf("it listens on %s, not %s", got, next)
@@ -252,12 +247,7 @@ func TestReloadKeepsSessions(t *testing.T) {
 	c.publishes(message("kept", "here", 1))
 	c.gets("here")
 	c.leaves()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = free.Close()
-	f.reload(`name: mqtt, address: "127.0.0.1:0"`, fmt.Sprintf("name: mqtt, address: %q", free.Addr()))
+	f.reload(`name: mqtt, address: "127.0.0.1:0"`, fmt.Sprintf("name: mqtt, address: %q", reserved(t)))
 	p := f.mqtt(packet.V5, "publisher")
 	p.publishes(message("kept", "away", 1))
 	c = f.mqttDial(packet.V5)

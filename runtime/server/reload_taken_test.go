@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/weftrun/weft/runtime/engine"
+	"github.com/weftrun/weft/runtime/ports"
 )
 
 // Two listeners that exchange their addresses, or one that takes that of another which
@@ -35,19 +36,22 @@ func TestReloadAnAddressThatWeftHas(t *testing.T) {
 	}
 	refused(strings.Replace(reloaded, "routes:\n", "  - {"+at("more", "0.0.0.0:"+port)+", frame: line}\nroutes:\n", 1), "listener in of this weft listens on "+in)
 
-	free := func() string {
-		t.Helper()
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = l.Close() }()
-		return l.Addr().String()
-	}
-	away := strings.NewReplacer(a, at("in", free()), b, at("mqtt", free())).Replace(reloaded)
+	away := strings.NewReplacer(a, at("in", reserved(t)), b, at("mqtt", reserved(t))).Replace(reloaded)
 	f.reload(reloaded, away)
 	f.reload(away, exchanged)
 	if f.address("in") != mqtt || f.address("mqtt") != in {
 		t.Errorf("in listens on %s, mqtt on %s", f.address("in"), f.address("mqtt"))
 	}
+}
+
+// reserved is an address that nobody listens on, and that no process gets which asks for
+// any.
+func reserved(t testing.TB) string {
+	t.Helper()
+	port, release, err := ports.Reserve()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(release)
+	return fmt.Sprintf("127.0.0.1:%d", port)
 }
