@@ -168,8 +168,9 @@ func (r *run) powerCuts(ctx context.Context, s settings, t traffic, goesOn bool)
 				return fmt.Errorf("start after cut %d: %w", i+1, err)
 			}
 		}
-		wait(ctx, killUntil)
-		r.ledger.heal()
+		if err := r.heal(ctx); err != nil {
+			return err
+		}
 		wait(ctx, time.Second)
 		r.recovery(n)
 		return n.died()

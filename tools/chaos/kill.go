@@ -67,8 +67,9 @@ func (r *run) kills(ctx context.Context, s settings, t traffic) error {
 				return fmt.Errorf("start after kill %d: %w", i+1, err)
 			}
 		}
-		wait(ctx, killUntil)
-		r.ledger.heal()
+		if err := r.heal(ctx); err != nil {
+			return err
+		}
 		wait(ctx, killUntil/2)
 		r.recovery(n)
 		return n.died()

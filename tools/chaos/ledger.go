@@ -55,6 +55,19 @@ func (l *ledger) heal() {
 	}
 }
 
+// heardSince tells whether every consumer, workers aside, was given something after a time.
+func (l *ledger) heardSince(at time.Time) bool {
+	for _, c := range l.consumers {
+		c.mu.Lock()
+		heard := c.worker || c.last.After(at)
+		c.mu.Unlock()
+		if !heard {
+			return false
+		}
+	}
+	return true
+}
+
 // source is one publisher's side of the ledger.
 type source struct {
 	ledger *ledger

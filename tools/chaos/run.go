@@ -215,6 +215,23 @@ func (r *run) employ(ctx context.Context, all []worker, start func(group *sync.W
 	return nil
 }
 
+// heal says that there will be no more faults, when all who subscribe are there again.
+func (r *run) heal(ctx context.Context) error {
+	begun := time.Now()
+	wait(ctx, killUntil)
+	for !r.ledger.heardSince(begun.Add(killUntil / 2)) {
+		if time.Since(begun) > againWithin {
+			return fmt.Errorf("after the last fault a subscriber was given nothing for %s", againWithin)
+		}
+		wait(ctx, 5*time.Millisecond)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+	}
+	r.ledger.heal()
+	return nil
+}
+
 // settle waits until the publishers have all answers, and then until the consumers
 // have all messages, or nothing new comes any more.
 func (r *run) settle(ctx context.Context, publishing *sync.WaitGroup, quiet time.Duration) error {
