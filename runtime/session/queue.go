@@ -39,13 +39,17 @@ func (g *Group) Next() (id uint64, ok bool) {
 	if g == nil {
 		return 0, false
 	}
-	places := *g.places.Load()
-	n := min(uint64(g.count.Load()), uint64(len(places)))
-	if n == 0 {
-		return 0, false
+	for {
+		places := *g.places.Load()
+		n := min(uint64(g.count.Load()), uint64(len(places)))
+		if n == 0 {
+			return 0, false
+		}
+		if id := places[(g.turn.Add(1)-1)%n].Load(); id != 0 {
+			return id, true
+		}
+		// The places are others since, and these were never all taken.
 	}
-	id = places[(g.turn.Add(1)-1)%n].Load()
-	return id, id != 0 // none only where all has changed since the first line
 }
 
 // add and remove are for one writer at a time.
