@@ -183,7 +183,7 @@ func (b *Backbone) Link(ctx context.Context, o LinkOptions) (*Link, error) {
 		b: b, log: b.options.Logger, o: o, handler: o.Handler, name: b.options.Node, host: host[:min(len(host), 255)],
 		life: uint64(time.Now().UnixNano()), set: newInterests(o.Interests),
 		to:    linkSubjects{prefix + "all", prefix + "node.", prefix + "note.", prefix + "name."},
-		woken: make(chan struct{}, 1), end: make(chan struct{}), taken: make(chan note, 1), echo: make(chan struct{}), acks: make(chan string, MaxLinkNodes),
+		woken: make(chan struct{}, 1), end: make(chan struct{}), taken: make(chan note, 1), echo: make(chan struct{}, 1), acks: make(chan string, MaxLinkNodes),
 		peers: map[string]*peer{}, over: map[string]ending{},
 	}
 	b.measurePayload(b.conn)
@@ -275,32 +275,45 @@ func (l *Link) askName(ctx context.Context) error {
 
 // sayHello tells all others that this node is there, and waits until it has the name.
 func (l *Link) sayHello(ctx context.Context) error {
+	begun := time.Now()
 	if err := l.send(l.to.all, l.note(noteHello)); err != nil {
 		return err
 	}
-	begun, echo := time.Now(), l.echo
 	wait := time.NewTimer(helloFor)
 	defer wait.Stop()
-	for {
+	const (
+		greeting = iota // until the hello has come back
+		settling        // for a claim that comes behind it
+		reading         // what has come meanwhile
+	)
+	for phase := greeting; ; {
 		select {
 		case n := <-l.taken:
 			return takenBy(l.name, &n)
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-echo:
-			// A claim that came before the hello did may still be unread.
+		case <-l.echo:
+			// A claim that came before may still be unread.
 			select {
 			case n := <-l.taken:
 				return takenBy(l.name, &n)
 			default:
 			}
-			echo = nil
+			if phase == reading {
+				return nil
+			}
+			phase = settling
 			wait.Reset(settleFor + settleBy*time.Since(begun))
 		case <-wait.C:
-			if echo != nil {
+			if phase != settling {
 				return fmt.Errorf("%w: the servers did not pass on a message within %s", ErrAway, helloFor)
 			}
-			return nil
+			// A hello among those of this name comes behind every claim that the servers have.
+			if err := l.send(l.to.noteTo(l.name), l.note(noteHello)); err != nil {
+				return err
+			}
+			phase = reading
+			wait.Reset(helloFor)
 		}
 	}
 }

@@ -133,8 +133,12 @@ func (l *Link) asked(msg *nats.Msg) {
 // namesake deals with a note under this node's own name.
 func (l *Link) namesake(n *note) {
 	if n.life == l.life {
-		if n.kind == noteHello && !l.greeted.Swap(true) {
-			close(l.echo)
+		if n.kind == noteHello {
+			l.greeted.Store(true)
+			select {
+			case l.echo <- struct{}{}:
+			default:
+			}
 		}
 		return
 	}
