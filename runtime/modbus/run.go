@@ -98,6 +98,9 @@ func (r *run) room() int {
 
 // step does what is due and sets the timer for what comes next.
 func (r *run) step(now time.Time) {
+	if r.link != nil {
+		r.drain() // what was answered in time is not late because nobody looked
+	}
 	r.expire(now)
 	if r.link == nil && r.dialing == nil && !now.Before(r.redial) {
 		r.dial()

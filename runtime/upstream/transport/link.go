@@ -139,18 +139,25 @@ func (l *link) exchange(ctx context.Context, m *Message, answered bool) (Answer,
 	}
 	select {
 	case r := <-wait:
-		if r.err != nil {
-			return Answer{}, maybe(t.options.Again, upstream.Classify(r.err), r.err)
-		}
-		return r.answer, nil
+		return t.got(r)
 	case <-ctx.Done():
 	}
-	l.giveUp(seq)
+	if !l.giveUp(seq, wait) {
+		return t.got(<-wait)
+	}
 	o := upstream.TimedOut
 	if errors.Is(ctx.Err(), context.Canceled) {
 		o = upstream.Cancelled
 	}
 	return Answer{}, maybe(t.options.Again, o, fmt.Errorf("no answer in time: %w", ctx.Err()))
+}
+
+// got is what came for a message.
+func (t *Stream) got(r result) (Answer, error) {
+	if r.err != nil {
+		return Answer{}, maybe(t.options.Again, upstream.Classify(r.err), r.err)
+	}
+	return r.answer, nil
 }
 
 // write writes a frame; sent tells whether the member may have it.
@@ -206,23 +213,23 @@ func (l *link) forget(seq uint64, answered bool) {
 }
 
 // giveUp ends the wait for an answer. Its sequence id is not used again before the
-// answer has come; where there are none, or too many are given up, the link is closed.
-func (l *link) giveUp(seq uint64) {
+// answer has come; where there are none, or too many are given up, the link is closed. False
+// if an answer, or the end of the link, was there before: it comes by wait.
+func (l *link) giveUp(seq uint64, wait chan result) bool {
 	l.mu.Lock()
-	if l.ended != nil {
+	if l.pending[seq] != wait {
 		l.mu.Unlock()
-		return
+		return false
 	}
+	l.pending[seq] = nil
+	l.lapsed++
 	bits := l.host.transport.bits
-	if _, waits := l.pending[seq]; waits {
-		l.pending[seq] = nil
-		l.lapsed++
-	}
 	hopeless := bits == 0 || l.lapsed > min(lapsedMost, 1<<(bits-1)) || l.lapsed >= 1<<bits-1-l.host.transport.options.Pipeline
 	l.mu.Unlock()
 	if hopeless {
 		l.close(upstream.As(upstream.TimedOut, errors.New("the connection was closed: its answers do not come")))
 	}
+	return true
 }
 
 // answered takes an answer to who waits for it.

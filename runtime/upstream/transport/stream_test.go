@@ -328,3 +328,69 @@ func TestStreamSilence(t *testing.T) {
 		t.Errorf("%d connections are open", st.Open)
 	}
 }
+
+// heldUp is a context that ends while its goroutine does not run: between the writing of a
+// frame, which asks for the deadline, and the look at what has come.
+type heldUp struct {
+	context.Context
+	written bool
+	until   func()
+}
+
+func (h *heldUp) Deadline() (time.Time, bool) {
+	h.written = true
+	return time.Time{}, false
+}
+
+func (h *heldUp) Done() <-chan struct{} {
+	if !h.written {
+		return nil
+	}
+	h.until()
+	over := make(chan struct{})
+	close(over)
+	return over
+}
+
+func (h *heldUp) Err() error {
+	if h.written {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+// An answer that is there when the time is up counts, and leaves the connection alone.
+func TestAnswerIsThereInTheEnd(t *testing.T) {
+	for _, preset := range []string{"mcp-seq", "length32"} {
+		t.Run(preset, func(t *testing.T) {
+			var p *peer
+			p = newPeer(t, preset, func(c net.Conn, m *abi.Message) {
+				p.respond(c, m)
+				p.respond(c, m) // for nobody: who counts it has read the one before
+			})
+			s := stream(t, preset, func(o *transport.StreamOptions) { o.Connections = 1 })
+			to := member(t, p.listener.Addr().String())
+			asks := &transport.Message{Message: abi.Message{Type: abi.TypeRequest, Payload: []byte("x")}}
+			for n := range uint64(20) {
+				ctx := context.Context(&heldUp{Context: t.Context(), until: func() {
+					for s.Stats().Stray <= n {
+						time.Sleep(100 * time.Microsecond)
+					}
+				}})
+				if n == 0 {
+					ctx = t.Context() // it connects
+				}
+				answer, err := s.Send(ctx, to, asks)
+				if err != nil || string(answer.Payload) != "re:x" {
+					t.Fatalf("%q, %v", answer.Payload, err)
+				}
+				for s.Stats().Stray <= n {
+					time.Sleep(100 * time.Microsecond)
+				}
+			}
+			if n := s.Stats().Opened; n != 1 {
+				t.Errorf("%d connections", n)
+			}
+		})
+	}
+}
