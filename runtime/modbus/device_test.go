@@ -121,6 +121,35 @@ func (o *outcome) is(t *testing.T, pdu []byte, err error) {
 	}
 }
 
+// A response that came in time is none that is late, however long nobody looked: here the
+// one before it holds the device's goroutine up.
+func TestAResponseThatIsThereIsNotLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, frame.ModbusTCP, modbus.Options{Pipeline: 2, Timeout: time.Second})
+		defer b.stop()
+		first := &outcome{}
+		if err := b.device.Submit(&modbus.Call{Unit: 1, PDU: read(0), Done: func(pdu []byte, err error) {
+			first.pdu, first.err = pdu, err
+			first.times++
+			time.Sleep(3 * time.Second)
+		}}); err != nil {
+			t.Fatal(err)
+		}
+		second := b.submit(1, read(1))
+		p := b.accept()
+		one, _ := p.next()
+		two, _ := p.next()
+		p.answer(one, 3, 2, 0, 1)
+		p.answer(two, 3, 2, 0, 2)
+		time.Sleep(10 * time.Second)
+		first.is(t, []byte{3, 2, 0, 1}, nil)
+		second.is(t, []byte{3, 2, 0, 2}, nil)
+		if n := b.device.Stats().Timeouts; n != 0 {
+			t.Errorf("%d time-outs", n)
+		}
+	})
+}
+
 // Answers find their requests by the transaction, in whatever order they come.
 func TestPipeline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
