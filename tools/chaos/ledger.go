@@ -205,6 +205,25 @@ func (c *consumer) missing() (n uint64, last time.Time) {
 	return n, c.last
 }
 
+// missingHealed is how many acknowledged messages that were given out after the last
+// fault a consumer has not been given.
+func (l *ledger) missingHealed() (n uint64) {
+	for _, c := range l.consumers {
+		for i, s := range l.sources {
+			s.mu.Lock()
+			c.mu.Lock()
+			lost(s, &c.seen[i], func(seq uint64) {
+				if s.healed > 0 && seq > s.healed {
+					n++
+				}
+			})
+			c.mu.Unlock()
+			s.mu.Unlock()
+		}
+	}
+	return n
+}
+
 // lost counts what is acknowledged and not seen, and tells of each.
 func lost(s *source, seen *set, tell func(seq uint64)) (n uint64) {
 	for i, word := range s.acked.words {

@@ -179,6 +179,15 @@ func (s *natsServer) leaders(ctx context.Context) (map[string]string, error) {
 // routeLeader is the server that leads the stream of the durable route, or, while
 // there is none, that of any stream.
 func routeLeader(ctx context.Context, all []*natsServer) (*natsServer, string, error) {
+	for begun := time.Now(); time.Since(begun) < readyWithin && ctx.Err() == nil; wait(ctx, 100*time.Millisecond) { // one is chosen
+		if s, stream := routeLeaderNow(ctx, all); s != nil {
+			return s, stream, nil
+		}
+	}
+	return nil, "", fmt.Errorf("no stream has had a leader for %s", readyWithin)
+}
+
+func routeLeaderNow(ctx context.Context, all []*natsServer) (*natsServer, string) {
 	for _, asked := range all {
 		leaders, err := asked.leaders(ctx)
 		if err != nil {
@@ -194,12 +203,12 @@ func routeLeader(ctx context.Context, all []*natsServer) (*natsServer, string, e
 		for _, name := range names {
 			for _, s := range all {
 				if s.name == leaders[name] {
-					return s, name, nil
+					return s, name
 				}
 			}
 		}
 	}
-	return nil, "", errors.New("no stream has a leader")
+	return nil, ""
 }
 
 func order(first bool) int {

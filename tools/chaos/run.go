@@ -258,7 +258,8 @@ func (r *run) settle(ctx context.Context, publishing *sync.WaitGroup, quiet time
 				latest = last
 			}
 		}
-		if missing == 0 || time.Since(latest) > quiet {
+		silent := time.Since(latest)
+		if missing == 0 || silent > againWithin || silent > quiet && r.ledger.missingHealed() == 0 {
 			r.figures["settled_ms"] = milliseconds(time.Since(begun))
 			// What comes twice comes late: a moment for it.
 			wait(ctx, 300*time.Millisecond)
