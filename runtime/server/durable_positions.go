@@ -116,20 +116,24 @@ func (r *durableRoute) signEvery() time.Duration {
 
 // sighted is a position as this process has found it.
 type sighted struct {
-	rev   uint64
-	first time.Time
+	rev         uint64
+	first, last time.Time // since when it is known not to have changed, and when it was looked at last
 }
 
-// sight returns the other nodes' positions in a log. Those of nodes that are gone for
-// good are forgotten: their time is over by their own clock, and they have not changed
-// for as long as it takes to be sure that the clocks do not differ.
-func (d *durables) sight(ctx context.Context, r *durableRoute) ([]position, error) {
+// unsighted is for how many signs of life nobody may have looked until what was seen
+// before says nothing: the backbone may have been away, for those who were to sign, too.
+const unsighted = 3
+
+// sight returns the other nodes' positions in a log, as of now. Those of nodes that are
+// gone for good are forgotten: their time is over by their own clock, and they have not
+// changed for as long as it takes to be sure that the clocks do not differ.
+func (d *durables) sight(ctx context.Context, r *durableRoute, now time.Time) ([]position, error) {
 	keys, err := d.kept.positions.Keys(ctx, r.name+"/")
 	if err != nil {
 		return nil, err
 	}
 	var list []position
-	now, seen := time.Now(), make(map[string]sighted, len(keys))
+	seen := make(map[string]sighted, len(keys))
 	for _, key := range keys {
 		if key == d.positionKey(r) {
 			continue
@@ -142,9 +146,10 @@ func (d *durables) sight(ctx context.Context, r *durableRoute) ([]position, erro
 			return nil, err
 		}
 		n, at := parsePosition(value), r.seen[key]
-		if at.rev != rev {
-			at = sighted{rev, now}
+		if at.rev != rev || now.Sub(at.last) > unsighted*r.signEvery() {
+			at = sighted{rev: rev, first: now}
 		}
+		at.last = now
 		gone, watched := r.Gone.Std(), now.Sub(at.first)
 		if gone > 0 && (watched >= gone || n.signed && now.Sub(n.at) >= gone && watched >= gone/4) {
 			if err := d.forget(ctx, r, key, rev, n); err != nil {
@@ -206,7 +211,7 @@ func (d *durables) look(ctx context.Context, r *durableRoute) error {
 	var others []position
 	if d.server.cfg.Backbone.External() { // else other names are what this node was called before
 		var err error
-		if others, err = d.sight(ctx, r); err != nil {
+		if others, err = d.sight(ctx, r, time.Now()); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/weftrun/weft/runtime/mqtt/packet"
+	"github.com/weftrun/weft/runtime/server"
 )
 
 const destinations = `
@@ -96,6 +98,41 @@ func TestANodeThatIsGoneForGoodHoldsNoLog(t *testing.T) {
 	}
 	waitFor(t, "the node to be gone", func() bool { return list[0].Metric("weft_log_nodes_gone_total") == 1 })
 	list[0].await("weft_log_entries", 1)
+}
+
+// While nobody could give a sign of life nobody is gone: what was seen before counts from
+// when the backbone is back.
+func TestAnOutageIsNoSignThatANodeIsGone(t *testing.T) {
+	config := strings.ReplaceAll(durableConfig("", "gone: 1h"), "\nbackbone:", "\n#")
+	list := several(t, alone(t), 2, withLoops(config, 1))
+	sight, now := server.NewSight(list[0].Server), time.Now()
+	look := func(after time.Duration) int {
+		t.Helper()
+		nodes, err := sight.Look(t.Context(), now.Add(after))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return nodes
+	}
+	waitFor(t, "the other node's position", func() bool { return look(0) == 1 })
+	list[1].end()
+	look(0)
+	away, cancel := context.WithCancel(t.Context())
+	cancel()
+	at := 3 * time.Minute
+	for ; at < 3*time.Hour; at += 3 * time.Minute {
+		if _, err := sight.Look(away, now.Add(at)); err == nil {
+			t.Fatal("the backbone is not away")
+		}
+	}
+	if look(at) != 1 {
+		t.Fatal("a node is gone that nobody could have heard of")
+	}
+	for until := at + 20*time.Minute; look(at) == 1; at += 3 * time.Minute {
+		if at > until {
+			t.Fatal("a node that is gone holds the log")
+		}
+	}
 }
 
 // A log whose file was cut off says so.

@@ -225,7 +225,7 @@ func (d *durables) release(ctx context.Context, r *durableRoute) error {
 
 // lowest is the lowest floor of all nodes.
 func (d *durables) lowest(ctx context.Context, r *durableRoute) (uint64, error) {
-	others, err := d.sight(ctx, r)
+	others, err := d.sight(ctx, r, time.Now())
 	floor := r.floor
 	for i := range others {
 		floor = min(floor, others[i].floor)

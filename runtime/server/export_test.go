@@ -153,6 +153,25 @@ func (s *Server) SharedKeys(t interface{ Fatal(...any) }, name string) *hostfunc
 	return space
 }
 
+// Sight is what looks after the positions of other nodes in the first route's log, beside
+// the server's own.
+type Sight struct {
+	d *durables
+	r durableRoute
+}
+
+// NewSight has seen no position yet.
+func NewSight(s *Server) *Sight {
+	r := s.durable.list[0]
+	return &Sight{d: s.durable, r: durableRoute{Durable: r.Durable, name: r.name, log: r.log}}
+}
+
+// Look is how many other nodes hold the log, as of now.
+func (s *Sight) Look(ctx context.Context, now time.Time) (nodes int, err error) {
+	others, err := s.d.sight(ctx, &s.r, now)
+	return len(others), err
+}
+
 // Leases are what looks after the sessions of nodes that are gone, beside the server's own.
 type Leases struct{ l leases }
 
