@@ -15,7 +15,7 @@ import (
 // the others looks after its records: those whose clients have not come back in time it
 // deletes, and whose will is due it takes over, which publishes that. When there are none
 // left, so is the lease. How long a lease has not changed each node knows by its own
-// clock: the clocks of nodes need not agree.
+// clock: the clocks of nodes need not agree. Time in which it could not look does not count.
 
 const (
 	// leaseEvery is how often a lease is renewed, and others' are looked at.
@@ -78,9 +78,10 @@ type leases struct {
 }
 
 type seenLease struct {
-	rev  uint64
-	at   time.Time // when this revision was seen first
-	next time.Time // when the records are to be looked at again
+	rev    uint64
+	at     time.Time // since when this revision is known not to have changed
+	looked time.Time // when it was seen last
+	next   time.Time // when the records are to be looked at again
 }
 
 // keepLeases renews this node's lease and looks at those of others, until the end.
@@ -162,9 +163,13 @@ func (l *leases) look(ctx context.Context, node string, now time.Time) error {
 	}
 	s := l.seen[node]
 	if s == nil || s.rev != rev {
-		l.seen[node] = &seenLease{rev: rev, at: now}
+		l.seen[node] = &seenLease{rev: rev, at: now, looked: now}
 		return nil
 	}
+	if now.Sub(s.looked) > 2*leaseEvery {
+		s.at = now // who cannot look does not know who else could not renew
+	}
+	s.looked = now
 	var of lease
 	if now.Sub(s.at) < leaseLost || !of.parse(value) || now.Before(s.next) {
 		return nil

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -49,12 +50,17 @@ func TestSessionsOfANodeThatIsGoneEnd(t *testing.T) {
 	a.kill(t)
 	b.await("weft_link_nodes", 1)
 	c.await("weft_link_nodes", 1)
-	now := time.Now()
+	now, at := time.Now().Add(-10*time.Minute), time.Duration(0) // what is due by then is due
 	turn := func(after time.Duration, want uint64) {
 		t.Helper()
-		for _, l := range both {
-			if err := l.Turn(t.Context(), now.Add(after)); err != nil {
-				t.Fatal(err)
+		for at = min(at+time.Minute, after); ; at = min(at+time.Minute, after) {
+			for _, l := range both {
+				if err := l.Turn(t.Context(), now.Add(at)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if at == after {
+				break
 			}
 		}
 		if n := both[0].Outlived() + both[1].Outlived(); n != want {
@@ -64,6 +70,19 @@ func TestSessionsOfANodeThatIsGoneEnd(t *testing.T) {
 	turn(0, 0)
 	turn(2*time.Minute, 0)
 	watcher.quiet()
+	away, cancel := context.WithCancel(t.Context())
+	cancel()
+	for at = 3 * time.Minute; at < 6*time.Minute; at += time.Minute {
+		for _, l := range both {
+			if l.Turn(away, now.Add(at)) == nil {
+				t.Fatal("the backbone is not away")
+			}
+		}
+	}
+	turn(6*time.Minute, 0) // nobody could renew a lease meanwhile, nor see that it was
+	if n := b.Metric("weft_sessions_moved_total") + c.Metric("weft_sessions_moved_total"); n != 0 {
+		t.Fatalf("%v sessions of a node are taken over whose lease is over for nobody yet", n)
+	}
 	turn(10*time.Minute, 0) // a is gone: the will is due, the sessions live for an hour
 	watcher.gets("gone")
 	comesBack(b, packet.V5, "c0")
