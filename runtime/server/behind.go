@@ -45,6 +45,9 @@ type behindOptions[K comparable] struct {
 	// come again; nil never. Stale keys, which have changed meanwhile, do anyhow. It must not
 	// wait nor call the behind.
 	Finish func(key K, stale bool, o outcome) (again bool)
+	// Changed is told, in the same moment, of a key that has changed; nil is nobody. It must
+	// not wait nor call the behind.
+	Changed func(key K)
 }
 
 // standing is where a key stands that differs from what is kept of it.
@@ -94,6 +97,9 @@ func (b *behind[K]) start(ctx context.Context) {
 func (b *behind[K]) changed(key K) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.Changed != nil {
+		b.Changed(key)
+	}
 	switch standing := b.keys[key]; {
 	case b.over, standing == atRest && b.Most > 0 && len(b.keys) >= b.Most:
 		b.counts.Refused++

@@ -37,7 +37,7 @@ type retainedKeeper struct {
 const (
 	retainedWriters = 8 // they share the disk's syncs
 	retainedLoad    = 10 * time.Second
-	retainedRest    = 100 * time.Millisecond
+	retainedRest    = 100 * time.Millisecond // between two tries of a writer
 	// retainedWaiting is how many topics may wait to be written, beside as many as may
 	// have a message: those whose message was taken away.
 	retainedWaiting = 1 << 16
@@ -51,6 +51,7 @@ func newRetainedKeeper(ctx context.Context, s *Server) (*retainedKeeper, error) 
 	k := &retainedKeeper{server: s, store: s.mqtt.retained, ready: make(chan struct{}), passed: map[string]bool{}}
 	k.behind = newBehind(behindOptions[string]{
 		Writers: retainedWriters, Most: s.mqtt.retainedMost + retainedWaiting, Rest: retainedRest, Write: k.write, Finish: k.finish,
+		Changed: func(topic string) { delete(k.passed, topic) }, // what is written then comes behind it
 	})
 	var err error
 	k.bucket, err = s.backbone.Bucket(ctx, backbone.BucketOptions{Name: "retained", Fresh: true})
@@ -189,12 +190,12 @@ func (k *retainedKeeper) write(ctx context.Context, topic string) outcome {
 		return nothing
 	}
 	switch err := k.put(ctx, topic); {
-	case errors.Is(err, backbone.ErrAway):
-		return notYet // it waits until there is somebody to write to
-	case err != nil:
+	case err == nil:
+		return written
+	case errors.Is(err, backbone.ErrTooLarge), errors.Is(err, backbone.ErrKey), errors.Is(err, backbone.ErrNoTTL):
 		return notWritten
 	}
-	return written
+	return notYet // it waits until there is somebody to write to who has room
 }
 
 // finish has a topic come again that somebody else wrote meanwhile.

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/weftrun/weft/runtime/backbone/natstest"
@@ -54,6 +55,26 @@ func TestRetainedMessagesOutliveTheProcess(t *testing.T) {
 
 	f = start(t, "auto", config)
 	f.await("weft_mqtt_retained_messages", 1)
+}
+
+// What finds no room in the backbone is written when there is room.
+func TestRetainedMessagesWaitForRoom(t *testing.T) {
+	config := strings.Replace(fmt.Sprintf(retaining, t.TempDir(), "one", ""), "backbone: {", "backbone: {size: 16MiB, ", 1)
+	f := start(t, "auto", config)
+	c := f.mqtt(packet.V5, "c")
+	const n, away = 300, 60
+	large := strings.Repeat("0123456789", 6000)
+	for i := range n {
+		c.publishes(retain(fmt.Sprint("large/", i), large))
+	}
+	waitFor(t, "the backbone to be full", func() bool { return f.Metric("weft_mqtt_retained_failed_total") > 0 })
+	for i := range away {
+		c.publishes(retain(fmt.Sprint("large/", i), ""))
+	}
+	f.await("weft_mqtt_retained_pending", 0)
+	c.leaves()
+	f.end()
+	start(t, "auto", config).await("weft_mqtt_retained_messages", n-away)
 }
 
 // Nodes of one cluster retain the same: also one that comes later.
