@@ -153,6 +153,21 @@ func (s *Server) SharedKeys(t interface{ Fatal(...any) }, name string) *hostfunc
 	return space
 }
 
+// CatchUp has a topic's turn come of which another node has written something meanwhile,
+// and tells whether it comes again for that.
+func (s *Server) CatchUp(ctx context.Context, topic string) (again bool) {
+	k := s.retained
+	k.behind.with(topic, func(standing) { k.behind.keys[topic], k.passed[topic] = writing, true })
+	o := k.write(ctx, topic)
+	k.behind.with(topic, func(s standing) {
+		stale := s == writingStale || o == notYet
+		again = k.finish(topic, stale, o) && !stale
+		delete(k.behind.keys, topic)
+		delete(k.passed, topic)
+	})
+	return again
+}
+
 // Sight is what looks after the positions of other nodes in the first route's log, beside
 // the server's own.
 type Sight struct {

@@ -177,8 +177,8 @@ func (k *retainedKeeper) apply(c backbone.Change) {
 
 // write makes the bucket have what the store has of a topic; or the store what the bucket
 // has, where somebody else wrote at the same time.
-func (k *retainedKeeper) write(ctx context.Context, topic string) outcome {
-	ctx, cancel := context.WithTimeout(ctx, writeWithin)
+func (k *retainedKeeper) write(all context.Context, topic string) outcome {
+	ctx, cancel := context.WithTimeout(all, writeWithin)
 	defer cancel()
 	passed := false
 	k.behind.with(topic, func(standing) {
@@ -186,7 +186,9 @@ func (k *retainedKeeper) write(ctx context.Context, topic string) outcome {
 		delete(k.passed, topic)
 	})
 	if passed {
-		k.catchUp(ctx, topic)
+		if !k.catchUp(ctx, topic) && (&pause{next: retainedRest}).sleep(all) {
+			k.behind.with(topic, func(s standing) { k.passed[topic] = s == writing }) // it comes again
+		}
 		return nothing
 	}
 	switch err := k.put(ctx, topic); {
@@ -206,15 +208,20 @@ func (k *retainedKeeper) finish(topic string, stale bool, o outcome) (again bool
 	return k.passed[topic]
 }
 
-// catchUp takes into the store what the bucket has of a topic.
-func (k *retainedKeeper) catchUp(ctx context.Context, topic string) {
+// catchUp takes into the store what the bucket has of a topic; false if that is not known.
+func (k *retainedKeeper) catchUp(ctx context.Context, topic string) (known bool) {
 	value, _, err := k.bucket.Get(ctx, topic)
 	gone := errors.Is(err, backbone.ErrNoKey)
+	if err != nil && !gone {
+		k.server.crowd.Warn("the backbone does not say what it has of a retained message", "topic", topic, "error", err)
+		return false
+	}
 	k.behind.with(topic, func(s standing) {
-		if (err == nil || gone) && s == writing && !k.passed[topic] {
+		if s == writing && !k.passed[topic] {
 			k.apply(backbone.Change{Key: topic, Value: value, Deleted: gone})
 		}
 	})
+	return true
 }
 
 // put writes what the store has of a topic now.

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -97,5 +98,27 @@ func TestRetainedMessagesOfACluster(t *testing.T) {
 	late := node("late")
 	if n := late.Metric("weft_mqtt_retained_messages"); n != 19 {
 		t.Errorf("%v", n)
+	}
+}
+
+// What another node has written is asked for until the backbone says what it is.
+func TestWhatOthersRetainIsAskedForAgain(t *testing.T) {
+	servers := natstest.Start(t, natstest.Options{})
+	f := start(t, "auto", fmt.Sprintf(retaining, t.TempDir(), "one", fmt.Sprintf("%q", servers.URL())))
+	c := f.mqtt(packet.V5, "c")
+	c.publishes(retain("doors/1", "shut"))
+	f.await("weft_mqtt_retained_written_total", 1)
+	f.await("weft_mqtt_retained_pending", 0)
+	servers.Pause()
+	again := f.CatchUp(t.Context(), "doors/1")
+	servers.Resume()
+	if !again {
+		t.Error("nobody asks again for what was not answered")
+	}
+	waitFor(t, "the backbone's answer", func() bool { return !f.CatchUp(t.Context(), "doors/1") })
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if f.CatchUp(ended, "doors/1") {
+		t.Error("it is asked for for ever")
 	}
 }
