@@ -168,6 +168,12 @@ func (s *Server) CatchUp(ctx context.Context, topic string) (again bool) {
 	return again
 }
 
+// Unheard has the server forget that it has heard of a node.
+func (s *Server) Unheard(node string) { s.cluster.rename(node, -1) }
+
+// Asks tells whether the server asks a node for a session.
+func (s *Server) Asks(node string) bool { return s.durable.kept.moves.asks(node) }
+
 // Sight is what looks after the positions of other nodes in the first route's log, beside
 // the server's own.
 type Sight struct {

@@ -46,7 +46,7 @@ func (v *sessionMoves) claim(ctx context.Context, key string, start mqtt.Start, 
 		var r keptRecord
 		there := err == nil
 		known := there && r.parse(value) == nil
-		if node := r.owner.node; known && node != v.self.node && asked != rev && !silent && v.alive(node) {
+		if node := r.owner.node; known && node != v.self.node && asked != rev && !silent && v.asks(node) {
 			asked = rev
 			silent = !v.ask(ctx, node, key, start.Clean)
 			continue
@@ -115,10 +115,23 @@ func (v *sessionMoves) exact(ctx context.Context, r *keptRecord) error {
 	return nil
 }
 
-// alive tells whether a node can be asked.
+// alive tells whether a node is heard of.
 func (v *sessionMoves) alive(node string) bool {
 	_, ok := (*v.server.cluster.byName.Load())[node]
 	return ok
+}
+
+// asks tells whether a node is to be asked for a session: also one that is not heard of, as
+// who was cut off has not heard yet of those that are there. Where nobody has the name the
+// servers say so at once. They do not for a machine that has just gone: not each of its
+// sessions waits for that.
+func (v *sessionMoves) asks(node string) bool {
+	if v.alive(node) {
+		return true
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return !time.Now().Before(v.mute[node])
 }
 
 // ask has the node that has a session write it and let it go. Whatever it answers, or if
@@ -126,10 +139,16 @@ func (v *sessionMoves) alive(node string) bool {
 func (v *sessionMoves) ask(ctx context.Context, node, key string, clean bool) (answered bool) {
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
+	begun := time.Now()
 	n := sessionNote{clean: clean, stamp: v.clock.Load(), text: key}
 	_, err := v.server.cluster.link.Ask(ctx, node, n.append(nil))
 	if err != nil {
 		v.server.crowd.Info("a node did not hand a session over: what was last written of it goes on here", "node", node, "error", err)
+	}
+	if errors.Is(err, context.DeadlineExceeded) && time.Since(begun) >= askWithin && v.kept.d.backbone.State().Connected {
+		v.mu.Lock()
+		v.mute[node] = time.Now().Add(muteFor)
+		v.mu.Unlock()
 	}
 	return err == nil
 }

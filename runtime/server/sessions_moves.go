@@ -42,7 +42,8 @@ type sessionMoves struct {
 	calls    sync.WaitGroup
 	holds    []floorHold
 	clock    atomic.Uint64
-	most     int // bytes of messages in a record
+	most     int                  // bytes of messages in a record
+	mute     map[string]time.Time // nodes that did not answer, and until when they are not asked
 	leases   leases
 
 	in, out, lost, dropped, elsewhere, refused, untold atomic.Uint64
@@ -60,6 +61,8 @@ const (
 	claimsAtOnce = 128
 	// askWithin is how long another node is waited for that has a session.
 	askWithin = 2 * time.Second
+	// muteFor is how long a node is not asked again that did not answer, unless it is heard.
+	muteFor = 30 * time.Second
 	// claimWithin is how long a claim may take in all.
 	claimWithin = 8 * time.Second
 	// heldFor is how long the entries for a session that was given away stay in the
@@ -76,6 +79,7 @@ func (v *sessionMoves) init(k *keptSessions) {
 	v.self = keptOwner{s.node, uint64(time.Now().UnixNano())}
 	v.limit, v.tells, v.finished = make(chan struct{}, claimsAtOnce), make(chan []byte, maxTells), make(chan struct{})
 	v.ctx, v.cancel = context.WithCancel(s.ctx)
+	v.mute = map[string]time.Time{}
 	v.leases = leases{v: v, seen: map[string]*seenLease{}, owners: map[string]bool{}}
 }
 

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/weftrun/weft/runtime/backbone/natstest"
@@ -286,6 +287,65 @@ func TestASessionOutlivesItsNode(t *testing.T) {
 	moved.quiet()
 	if n := b.Metric("weft_sessions_moved_total"); n != 1 {
 		t.Errorf("%v sessions have moved, not 1", n)
+	}
+}
+
+// A node that has not heard of another one yet, as after it was cut off, asks that for a
+// session all the same.
+func TestASessionIsAskedForOfANodeNotHeardYet(t *testing.T) {
+	nodes := several(t, alone(t), 2, withLoops(mqttConfig, 1))
+	a, b := nodes[0], nodes[1]
+	sub := a.mqtt(packet.V5, "sub", persistent)
+	sub.subscribes(to("t", 1))
+	pub := a.mqtt(packet.V5, "pub")
+	for i := range 3 {
+		pub.publishes(message("t", fmt.Sprint(i), 1))
+		sub.hears()
+	}
+	b.Unheard("a")
+	moved := comesBack(b, packet.V5, "sub")
+	for i := range 3 {
+		moved.gets(fmt.Sprint(i))
+	}
+	sub.ends(packet.SessionTakenOver)
+}
+
+// A node that nobody hears and that does not answer is not asked for each of its sessions,
+// until it is heard.
+func TestANodeThatDoesNotAnswerIsAskedOnce(t *testing.T) {
+	servers := alone(t)
+	file := filepath.Join(t.TempDir(), "a.yaml")
+	if err := os.WriteFile(file, []byte(durableNode(servers, "a", t.TempDir())), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b := start(t, "auto", durableNode(servers, "b", t.TempDir()))
+	a := startChild(t, file)
+	defer a.kill(t)
+	b.await("weft_link_nodes", 1)
+	conn, _, err := connectFlaky(a.addr, "sub")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	signal := func(s os.Signal) {
+		t.Helper()
+		if err := a.cmd.Process.Signal(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	signal(syscall.SIGSTOP)
+	b.await("weft_link_nodes", 0)
+	if !b.Asks("a") {
+		t.Error("a node is not asked that has not been")
+	}
+	comesBack(b, packet.V5, "sub")
+	if b.Asks("a") {
+		t.Error("a node that did not answer is asked again")
+	}
+	signal(syscall.SIGCONT)
+	b.await("weft_link_nodes", 1)
+	if !b.Asks("a") {
+		t.Error("a node that is heard again is not asked")
 	}
 }
 
