@@ -122,7 +122,7 @@ func (s *source) serve(cmd *cobra.Command, sys system, driver, cache string) err
 	defer hurryOnSecond(sys.signals.again(), srv, log)()
 	ended := make(chan error, 1)
 	go func() { ended <- srv.Run(cmd.Context()) }()
-	if err := awaitRunning(srv, ended); err != nil {
+	if err := awaitRunning(srv.State, ended); err != nil {
 		return fail(exitRuntime, err, "")
 	}
 	manager.runs(srv)
@@ -180,17 +180,19 @@ func reloadOnHangup(ctx context.Context, srv *server.Server, manager *manager) (
 	}
 }
 
-// awaitRunning waits until the server accepts, or has failed.
-func awaitRunning(srv *server.Server, ended chan error) error {
-	for srv.State() == life.Initializing {
+// awaitRunning waits until the server accepts, or has ended; the error is why it has failed
+// instead. What has failed is closed before that is told.
+func awaitRunning(state func() life.State, ended chan error) error {
+	for state() == life.Initializing {
 		select {
 		case err := <-ended:
-			if err == nil {
-				err = errors.New("weft has ended before it ran")
-			}
+			ended <- err // for who waits for the end: without an error it has run, and was asked to stop
 			return err
 		case <-time.After(time.Millisecond):
 		}
+	}
+	if state() == life.Failed {
+		return <-ended
 	}
 	return nil
 }
