@@ -246,7 +246,6 @@ func (e *Engine) Run(ctx context.Context) error {
 		loops.Go(func() {
 			if err := l.run(); err != nil {
 				failed <- fmt.Errorf("engine: loop %d: %w", l.index, err)
-				e.halt()
 			}
 		})
 	}
@@ -295,10 +294,10 @@ func (e *Engine) abandon() bool {
 	return true
 }
 
-// halt makes the loops end. It may be called twice.
+// halt makes the loops end. It may be called twice. What Do has let in by then is queued.
 func (e *Engine) halt() {
-	e.mu.RLock()
-	defer e.mu.RUnlock()
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	if e.closed || e.stopping.Swap(true) {
 		return
 	}

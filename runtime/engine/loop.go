@@ -188,6 +188,7 @@ func (l *Loop) run() error {
 			timeout = 0
 		}
 		if err := l.source.wait(timeout); err != nil {
+			l.engine.halt() // nothing is queued behind the last look
 			l.finish()
 			return err
 		}
