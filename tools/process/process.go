@@ -138,6 +138,11 @@ func (p *Process) Stop() error {
 		return nil
 	case <-time.After(p.options.Grace):
 	}
+	select {
+	case <-p.ended: // both may be there when this process runs again
+		return nil
+	default:
+	}
 	return errors.Join(p.Kill(), fmt.Errorf("%s %w", p.options.Name, ErrKilled))
 }
 
