@@ -200,3 +200,55 @@ func TestForwardOfStartsWithoutTheCluster(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// betweenTwo is a context that does something when the second bound is put on it.
+type betweenTwo struct {
+	context.Context
+	asked int
+	do    func()
+}
+
+// Deadline implements context.Context.
+func (c *betweenTwo) Deadline() (time.Time, bool) {
+	if c.asked++; c.asked == 2 {
+		c.do()
+	}
+	return c.Context.Deadline()
+}
+
+// The cluster comes back while a node that has started without it opens a log which is not
+// there yet: behind the look for the log, and before the one for its newest record.
+func TestTheClusterComesBackAsALogIsOpened(t *testing.T) {
+	s := natstest.Start(t, natstest.Options{})
+	dir := t.TempDir()
+	b, err := again(t, dir, s, func(o *backbone.Options) { o.Within = 20 * time.Second })
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed(t, b)
+	s.Stop()
+	if b, err = again(t, dir, s, nil); err != nil {
+		t.Fatal(err)
+	}
+	ctx := &betweenTwo{Context: t.Context(), do: func() {
+		s.Start()
+		eventually(t, "it connects", func() bool { return b.State().Connected })
+	}}
+	l, err := b.Log(ctx, backbone.LogOptions{Name: "new", Window: time.Minute})
+	if err != nil || ctx.asked < 2 {
+		closed(t, b)
+		t.Fatal(err, ctx.asked)
+	}
+	done := make(chan backbone.Appended, 1)
+	if err := l.Append("", 0, record(1), func(a backbone.Appended) { done <- a }); err != nil {
+		t.Fatal(err)
+	}
+	if a := <-done; a.Err != nil {
+		t.Errorf("%+v", a)
+	}
+	eventually(t, "it is in the cluster's log", func() bool {
+		i, err := l.Info(t.Context())
+		return err == nil && !i.Away && i.Records == 1
+	})
+	closed(t, b, l)
+}

@@ -163,7 +163,12 @@ func (l *Log) openStream(ctx context.Context) (jetstream.Stream, error) {
 // beside makes the log go on while the cluster is away. From which number on it must
 // know before; if it cannot, it begins with the first as a writer that is new.
 func (l *Log) beside(ctx context.Context) error {
-	err := l.b.again(ctx, l.locate)
+	err := l.b.again(ctx, func(ctx context.Context) error {
+		if _, err := l.stream.get(ctx); err != nil { // the cluster may be there only now
+			return err
+		}
+		return l.locate(ctx)
+	})
 	if err != nil && !l.b.excused(err) {
 		return err
 	}
