@@ -12,6 +12,7 @@ import (
 	"github.com/weftrun/weft/runtime/codec"
 	"github.com/weftrun/weft/runtime/config"
 	"github.com/weftrun/weft/runtime/delivery"
+	"github.com/weftrun/weft/runtime/engine"
 	"github.com/weftrun/weft/runtime/router"
 )
 
@@ -251,3 +252,25 @@ func (s *Server) RefuseSessions() (refused func() uint64, accept func()) {
 // StoredPosition is up to where the backbone knows this node to be in the log of the first
 // durable route.
 func (s *Server) StoredPosition() uint64 { return s.durable.list[0].stored.Load() }
+
+// Occupy has a loop take no more functions until free is called.
+func (s *Server) Occupy(loop int) (free func()) {
+	held := make(chan struct{})
+	for {
+		if err := s.engine.Do(loop, func() { <-held }); errors.Is(err, engine.ErrBusy) {
+			return func() { close(held) }
+		}
+	}
+}
+
+// LaneQuiet tells whether no loop holds messages of the listener.
+func (s *Server) LaneQuiet(index int) bool { return s.laneQuiet(index) }
+
+// ReleaseListeners lets others have the indices of listeners of which nothing is left.
+func (s *Server) ReleaseListeners() { s.releaseListeners() }
+
+// Ended tells whether the listener has, and whether others may have its index.
+func (s *Server) Ended(index int) (ended, released bool) {
+	l := s.setup().listeners[index]
+	return l.ended.Load(), l.closed.Load()
+}

@@ -31,7 +31,7 @@ func (s *Server) retire(index int, within time.Duration) {
 	})
 }
 
-// laneQuiet tells whether no loop holds messages of the listener.
+// laneQuiet tells whether no loop holds messages of the listener. One that does not say may.
 func (s *Server) laneQuiet(index int) bool {
 	held := 0
 	for i := range s.paths {
@@ -41,7 +41,7 @@ func (s *Server) laneQuiet(index int) bool {
 			return nil
 		})
 		if err != nil {
-			return true
+			return errors.Is(err, engine.ErrStopped)
 		}
 	}
 	return held == 0
@@ -58,14 +58,18 @@ func (p *path) closeLane(index int) {
 }
 
 // releaseListeners lets others have the indices of listeners that have ended and of which
-// nothing is left: sessions that outlive their connections may be.
+// nothing is left: sessions that outlive their connections may be, and are taken to be where
+// a loop does not say. It is asked again with the next reload.
 func (s *Server) releaseListeners() {
 	for i, l := range s.setup().listeners {
 		if !l.gone || !l.ended.Load() || l.closed.Load() {
 			continue
 		}
 		left := false
-		s.rollouts.everywhere(func(p *path) { left = left || p.stays.has(uint32(i)) })
+		for k := 0; k < len(s.paths) && !left; k++ {
+			err := s.rollouts.onLoop(k, func(p *path) error { left = p.stays.has(uint32(i)); return nil })
+			left = left || err != nil
+		}
 		if !left {
 			l.closed.Store(true)
 			s.engine.Release(i)
