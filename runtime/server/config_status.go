@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"slices"
 	"strings"
@@ -69,6 +70,7 @@ var _ admin.Configuration = (*Server)(nil)
 type reading struct {
 	by    string
 	since time.Time
+	again *[sha256.Size]byte // of the file that was refused and is read once more; nil if it was asked for
 }
 
 // reloaded notes what became of it.

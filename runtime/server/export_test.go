@@ -274,3 +274,12 @@ func (s *Server) Ended(index int) (ended, released bool) {
 	l := s.setup().listeners[index]
 	return l.ended.Load(), l.closed.Load()
 }
+
+// ReadAgain reads a configuration that was refused once more, as happens by itself after a while.
+func (s *Server) ReadAgain() error {
+	r := s.rollouts
+	r.mu.RLock()
+	sum := r.lastRead
+	r.mu.RUnlock()
+	return r.readAgain(sum)
+}

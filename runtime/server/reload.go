@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,10 +24,14 @@ var errNoReload = errors.New("the configuration cannot be read again: it is the 
 // built before anything is put into effect: if one does not load, all stays. by is who
 // or what has asked for it.
 func (r *rollouts) reload(ctx context.Context, by string) error {
+	return r.read(ctx, reading{by: by, since: time.Now()})
+}
+
+// read is reload at a time, or once more.
+func (r *rollouts) read(ctx context.Context, at reading) error {
 	if r.reread == nil {
 		return errNoReload
 	}
-	at := reading{by: by, since: time.Now()}
 	ctx, done, err := r.beginBuild(ctx)
 	if err != nil {
 		return err
@@ -89,7 +94,8 @@ func (r *rollouts) putIn(to *config.Config) {
 
 // readAlready tells whether the file, and those of its secrets, are as they were last read, so that a change of which
 // SIGHUP tells as well is not logged twice. Whoever asks for it is answered in any case,
-// and can have one read again that was refused: what it names may have been mended.
+// and can have one read again that was refused: what it names may have been mended. Where it is
+// read once more by itself, it is to be the one that was refused.
 func (r *rollouts) readAlready(at reading) bool {
 	r.mu.RLock()
 	applied := r.applied
@@ -98,6 +104,10 @@ func (r *rollouts) readAlready(at reading) bool {
 	sum, ok := sumOfFile(file) // before it is read: should it change meanwhile, it is read once more
 	r.mu.Lock()
 	same, bad := ok && sum == r.lastRead && !secrets, r.reloads.bad
+	if at.again != nil {
+		defer r.mu.Unlock()
+		return !ok || sum != *at.again || sum != r.lastRead || !bad
+	}
 	r.lastRead = sum
 	r.mu.Unlock()
 	switch {
@@ -131,9 +141,19 @@ func sumOfFile(name string) (sum [sha256.Size]byte, ok bool) {
 	return [sha256.Size]byte(h.Sum(nil)), true
 }
 
+// wasRefused tells whether the configuration was refused with this error already.
+func (r *rollouts) wasRefused(err error) bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.reloads.bad && slices.Equal(r.reloads.last.Problems, strings.Split(err.Error(), "\n"))
+}
+
 // refuseConfig notes that a configuration is not put into effect.
 func (r *rollouts) refuseConfig(at reading, err error) error {
 	if err = r.ending(err); errors.Is(err, admin.ErrDraining) {
+		return err
+	}
+	if at.again != nil && r.wasRefused(err) {
 		return err
 	}
 	r.reloaded(at, admin.ReloadRefused, nil, err)

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"os"
+	"time"
 
 	"github.com/weftrun/weft/plugins"
 	"github.com/weftrun/weft/plugins/watch"
@@ -68,7 +69,7 @@ func (r *rollouts) beginWatch() bool {
 }
 
 // changed acts on a file that has new content. What is wrong with it is logged
-// once: the next attempt comes with the next change.
+// once: the next attempt comes with the next change, for the configuration also by itself.
 func (r *rollouts) changed(c watch.Change) {
 	r.mu.RLock()
 	file := r.applied.File()
@@ -80,11 +81,49 @@ func (r *rollouts) changed(c watch.Change) {
 	}
 	r.mu.RUnlock()
 	if c.Path == file {
-		_ = r.reload(r.ctx, admin.ByFile) // it was logged
+		if mayMend(r.reload(r.ctx, admin.ByFile)) { // it was logged
+			r.watching.Go(r.lookAgain)
+		}
 	}
 	for _, name := range names {
 		if _, err := r.swap(r.ctx, wish{name: name, source: sourceFile, module: c.Content}); err != nil && !errors.Is(err, admin.ErrRefused) {
 			r.log.Warn("a changed plugin was not loaded", "plugin", name, "error", err)
 		}
 	}
+}
+
+// A configuration that was refused is read again after againAfter, and then after twice as
+// long as before, so many times.
+const (
+	againAfter = 2 * time.Second
+	againTimes = 5
+)
+
+// mayMend tells whether what a reload has failed with may be gone with time: the files that a
+// configuration names may be written after it. A plugin that was refused is not tried again.
+func mayMend(err error) bool {
+	return err != nil && !errors.Is(err, admin.ErrRefused) && !errors.Is(err, admin.ErrDraining)
+}
+
+// lookAgain reads the configuration that was refused again, for about a minute, until it is
+// taken or its file changes. What is wrong is said once.
+func (r *rollouts) lookAgain() {
+	r.mu.RLock()
+	sum := r.lastRead
+	r.mu.RUnlock()
+	for wait, times := againAfter, againTimes; times > 0; wait, times = 2*wait, times-1 {
+		select {
+		case <-r.ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+		if !mayMend(r.readAgain(sum)) {
+			return
+		}
+	}
+}
+
+// readAgain reads the configuration once more whose file was refused.
+func (r *rollouts) readAgain(sum [sha256.Size]byte) error {
+	return r.read(r.ctx, reading{by: admin.ByFile, since: time.Now(), again: &sum})
 }

@@ -1,0 +1,66 @@
+package server_test
+
+import (
+	"crypto/tls"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weftrun/weft/runtime/admin"
+)
+
+// A configuration whose files come after it is taken by itself when they are there; that they
+// are not is said once.
+func TestFilesThatComeAfterTheConfiguration(t *testing.T) {
+	s := open(t, "auto")
+	ca := newFleet(t)
+	late := func(name string) string { return strings.Replace(ca.cert, "server", name, 1) }
+	s.configure("plugins:\n", `  - {name: late, address: "127.0.0.1:0", tls: {cert: `+late("late")+`, key: `+late("late-key")+`}, frame: line, topic: t, acknowledge: "", chain: [guest]}`+"\nplugins:\n")
+	s.FileChanged(s.path("weft.yaml"))
+	for range 2 {
+		if err := s.ReadAgain(); err == nil || !strings.Contains(err.Error(), "no such file") {
+			t.Fatal(err)
+		}
+	}
+	refused := func(times int) {
+		t.Helper()
+		if st := s.ConfigStatus(); st.Refused != uint64(times) || st.Last.Result != admin.ReloadRefused || st.Good {
+			t.Errorf("%+v", st)
+		}
+		if n := strings.Count(s.log.String(), "was refused"); n != times {
+			t.Errorf("it is logged %d times that it was refused", n)
+		}
+	}
+	refused(1)
+	copied := func(from, to string) {
+		t.Helper()
+		b, err := os.ReadFile(from)
+		if err == nil {
+			err = os.WriteFile(to, b, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	copied(ca.cert, late("late"))
+	if err := s.ReadAgain(); err == nil {
+		t.Fatal("it was taken without a key")
+	}
+	refused(2) // for another reason
+	copied(ca.key, late("late-key"))
+	for end := time.Now().Add(time.Minute); s.ConfigStatus().Applied == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("it was not taken up: %+v\n%s", s.ConfigStatus(), s.log)
+		}
+	}
+	if err := s.ReadAgain(); err != nil {
+		t.Error(err)
+	}
+	if st := s.ConfigStatus(); !st.Good || st.Applied != 1 || st.Unchanged != 0 || st.Refused != 2 || st.Last.By != admin.ByFile {
+		t.Errorf("%+v", st)
+	}
+	if err := secure(s.dial("late"), ca.client(false)).Conn.(*tls.Conn).Handshake(); err != nil {
+		t.Error(err)
+	}
+}
