@@ -255,7 +255,11 @@ func (s *Server) StoredPosition() uint64 { return s.durable.list[0].stored.Load(
 
 // Occupy has a loop take no more functions until free is called.
 func (s *Server) Occupy(loop int) (free func()) {
-	held := make(chan struct{})
+	held, began := make(chan struct{}), make(chan struct{})
+	if err := s.engine.Do(loop, func() { close(began); <-held }); err != nil {
+		panic(err)
+	}
+	<-began // else it takes one more when it begins
 	for {
 		if err := s.engine.Do(loop, func() { <-held }); errors.Is(err, engine.ErrBusy) {
 			return func() { close(held) }
