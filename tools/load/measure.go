@@ -25,9 +25,7 @@ func (r *run) measure() (*Result, error) {
 	}
 	r.requests = make([]Counts, len(r.publishers))
 	r.latency = make([]*Histogram, len(r.publishers))
-	if r.cfg.Warmup == 0 {
-		r.measureFrom.Store(r.started)
-	}
+	r.measureFrom.Store(r.started + int64(r.cfg.Warmup))
 	first, err := r.moment()
 	if err != nil {
 		return nil, err
@@ -67,7 +65,7 @@ func (r *run) measure() (*Result, error) {
 // cutShort sums up what was measured until a connection failed, and hands on why. The
 // publishers have ended.
 func (r *run) cutShort(from moment, why error) (*Result, error) {
-	if r.outer.Err() != nil || r.measureFrom.Load() == math.MaxInt64 {
+	if r.outer.Err() != nil || from.at < r.measureFrom.Load() {
 		return nil, why
 	}
 	r.cfg.ServerPID = 0 // it may be gone
@@ -163,7 +161,6 @@ func (r *run) supervise(first moment, sent <-chan struct{}) (from, to moment, er
 				if from, err = r.moment(); err != nil {
 					return from, to, err
 				}
-				r.measureFrom.Store(from.at)
 				r.moments = append(r.moments, from)
 				fine.Reset(time.Duration(r.series.width)) // intervals end with a tick
 			}

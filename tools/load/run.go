@@ -32,9 +32,9 @@ type run struct {
 	plan        *schedule // Open mode
 	moments     []moment  // of the series
 
-	started     int64 // when sending began; all times are nanoseconds since epoch
-	deadline    int64 // when it ends
-	measureFrom atomic.Int64
+	started     int64         // when sending began; all times are nanoseconds since epoch
+	deadline    int64         // when it ends
+	measureFrom atomic.Int64  // latencies of what is sent, in Open mode due, from then on count
 	stop        chan struct{} // closed when publishers are to stop
 	closing     atomic.Bool   // connections that end now end because of us
 	readers     sync.WaitGroup

@@ -89,7 +89,7 @@ func TestOpenLoopKeepsItsRate(t *testing.T) {
 	if c := res.Counts; !c.Clean() || c.Sent != 1200 || c.Received != 1200 {
 		t.Errorf("%+v", c)
 	}
-	if n := res.Latency.Samples; n < 900 || n > 1100 {
+	if n := res.Latency.Samples; n < 990 || n > 1010 {
 		t.Errorf("%d latencies of 1000 messages after the warm-up", n)
 	}
 }
