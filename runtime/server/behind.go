@@ -18,8 +18,12 @@ type behind[K comparable] struct {
 
 	mu      sync.Mutex
 	keys    map[K]standing
-	queue   []K // those that stand at toWrite, in order
-	busy    int // writers that have a key
+	queue   []K        // those that stand at toWrite, in order; but for
+	later   []tried[K] // those that could not be written
+	even    bool       // it is the turn of these
+	resting time.Time  // no key of them is written before
+	alarm   bool       // somebody is woken then
+	busy    int        // writers that have a key
 	woken   sync.Cond
 	settled sync.Cond // some key is not to be written any more
 	ended   bool      // nothing comes any more but what writes bring about
@@ -37,7 +41,8 @@ type behindOptions[K comparable] struct {
 	Writers int
 	// Most is how many keys may wait; 0 is no bound: whoever tells of them has one.
 	Most int
-	// Rest is how long a writer waits that is to try again.
+	// Rest is after how long a key is tried again that could not be written. Within that,
+	// as many such keys are as there are writers, and others do not wait for them.
 	Rest time.Duration
 	// Write writes what there is of a key. It may wait, and change keys itself.
 	Write func(ctx context.Context, key K) outcome
@@ -59,6 +64,12 @@ const (
 	writing
 	writingStale // it has changed since
 )
+
+// tried is a key that could not be written, and is not written again before.
+type tried[K comparable] struct {
+	key    K
+	before time.Time
+}
 
 // outcome is what became of a write.
 type outcome uint8
@@ -140,33 +151,59 @@ func (b *behind[K]) work() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for {
-		for len(b.queue) == 0 {
-			if b.ended && b.busy == 0 {
-				b.woken.Broadcast()
-				return
-			}
+		key, ok := b.next()
+		switch {
+		case ok:
+			b.write(key)
+		case b.ended && b.busy == 0:
+			b.woken.Broadcast()
+			return
+		default:
 			b.woken.Wait()
 		}
-		b.next()
 	}
 }
 
-// next writes the key whose turn it is. It is called with mu held, and lets go of it
-// meanwhile.
-func (b *behind[K]) next() {
-	var none K
-	key := b.queue[0]
-	b.queue[0] = none
-	if b.queue = b.queue[1:]; len(b.queue) == 0 {
-		b.queue = nil
+// next is the key whose turn it is. In the end those that could not be written do not wait.
+func (b *behind[K]) next() (key K, ok bool) {
+	rest := time.Duration(0)
+	if len(b.later) > 0 && !b.ended {
+		rest = max(time.Until(b.resting), time.Until(b.later[0].before))
 	}
+	b.even = !b.even
+	switch {
+	case len(b.later) > 0 && rest <= 0 && (b.even || len(b.queue) == 0):
+		return first(&b.later).key, true
+	case len(b.queue) > 0:
+		return first(&b.queue), true
+	case len(b.later) > 0 && !b.alarm:
+		b.alarm = true
+		time.AfterFunc(rest, func() {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			b.alarm = false
+			b.woken.Broadcast()
+		})
+	}
+	return key, false
+}
+
+// first takes the first of a list away.
+func first[T any](list *[]T) (one T) {
+	var none T
+	one, (*list)[0] = (*list)[0], none
+	if *list = (*list)[1:]; len(*list) == 0 {
+		*list = nil
+	}
+	return one
+}
+
+// write writes a key. It is called with mu held, and lets go of it meanwhile.
+func (b *behind[K]) write(key K) {
 	b.keys[key] = writing
 	b.busy++
 	b.mu.Unlock()
 	o := b.Write(b.ctx, key)
-	if o == notYet {
-		b.rest()
-	}
 	b.mu.Lock()
 	b.busy--
 	if o != nothing {
@@ -175,26 +212,26 @@ func (b *behind[K]) next() {
 	if o >= notWritten {
 		b.counts.Failed++
 	}
-	stale := b.keys[key] == writingStale || o == notYet && !b.ended
-	again := b.Finish != nil && b.Finish(key, stale, o)
-	if again || stale {
+	changed, yet := b.keys[key] == writingStale, o == notYet && !b.ended
+	again := b.Finish != nil && b.Finish(key, changed || yet, o)
+	if o == written {
+		b.resting = time.Time{} // there may be room, or somebody to write to, for others
+	}
+	switch {
+	case yet:
+		now := time.Now()
+		b.resting = now.Add(min(max(b.resting.Sub(now), 0)+b.Rest/time.Duration(b.Writers), b.Rest))
+		b.keys[key] = toWrite
+		b.later = append(b.later, tried[K]{key, now.Add(b.Rest)})
+		b.woken.Signal()
+	case again || changed:
 		b.enqueue(key)
-		return
-	}
-	delete(b.keys, key)
-	b.settled.Broadcast()
-	if b.ended {
-		b.woken.Broadcast()
-	}
-}
-
-// rest waits a little.
-func (b *behind[K]) rest() {
-	t := time.NewTimer(b.Rest)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-b.ctx.Done():
+	default:
+		delete(b.keys, key)
+		b.settled.Broadcast()
+		if b.ended {
+			b.woken.Broadcast()
+		}
 	}
 }
 

@@ -2,6 +2,8 @@ package server
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -110,6 +112,66 @@ func TestBehindTriesAgain(t *testing.T) {
 			t.Errorf("%+v", c)
 		}
 		b.close(time.Minute)
+	})
+}
+
+// Keys that cannot be written now, however many, hold up no others, are tried so many a
+// rest, and all of them at once when there is room; in the end once more.
+func TestBehindWaitsForRoomAside(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTarget()
+		full := true
+		tries := 0
+		w.answer = func(key string, _ int) outcome {
+			if full && strings.HasPrefix(key, "large") {
+				tries++
+				return notYet
+			}
+			return written
+		}
+		const writers, keys = 4, 10_000
+		b := newBehind(behindOptions[string]{Writers: writers, Rest: time.Second, Write: w.write})
+		b.start(t.Context())
+		for i := range keys {
+			b.changed(fmt.Sprint("large", i))
+		}
+		time.Sleep(time.Minute)
+		w.mu.Lock()
+		if tries < keys+writers*50 || tries > keys+writers*61 {
+			t.Errorf("%d tries of %d keys in a minute", tries, keys)
+		}
+		w.mu.Unlock()
+		began := time.Now()
+		b.changed("small")
+		b.settle("small")
+		if took := time.Since(began); took != 0 {
+			t.Errorf("one for which there is room waited for %v", took)
+		}
+		for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) { // others do not keep them from their turn
+			b.changed("small")
+		}
+		w.mu.Lock()
+		before := tries
+		if before < keys+writers*60 {
+			t.Errorf("%d tries of %d keys beside others", before, keys)
+		}
+		full = false
+		w.mu.Unlock()
+		time.Sleep(2 * time.Second)
+		if c := b.stats(); c.Pending != 0 {
+			t.Errorf("%d keys wait although there is room", c.Pending)
+		}
+		w.mu.Lock()
+		full = true
+		w.mu.Unlock()
+		for i := range keys {
+			b.changed(fmt.Sprint("large", i))
+		}
+		time.Sleep(time.Minute)
+		began = time.Now()
+		if left := b.close(time.Minute); left != keys || time.Since(began) != 0 {
+			t.Errorf("%d keys are left after %v", left, time.Since(began))
+		}
 	})
 }
 

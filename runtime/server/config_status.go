@@ -15,7 +15,8 @@ import (
 // reloads is what became of configurations that were read again. rollouts.mu guards it.
 type reloads struct {
 	applied, unchanged, refused uint64
-	bad                         bool // the last one was refused
+	bad                         bool  // the last one was refused
+	refusal                     error // why
 	last                        admin.ConfigReload
 	since                       time.Time // when what runs took effect
 	restart                     []string  // keys that wait for a restart
@@ -79,7 +80,7 @@ func (r *rollouts) reloaded(at reading, result string, changed []string, err err
 	defer r.mu.Unlock()
 	c := &r.reloads
 	c.last = admin.ConfigReload{At: at.since, Took: time.Since(at.since), By: at.by, Result: result, Changed: changed}
-	c.bad = result == admin.ReloadRefused
+	c.bad, c.refusal = result == admin.ReloadRefused, nil
 	switch result {
 	case admin.ReloadApplied:
 		c.applied++
@@ -88,6 +89,7 @@ func (r *rollouts) reloaded(at reading, result string, changed []string, err err
 		c.unchanged++
 	default:
 		c.refused++
+		c.refusal = err
 		c.last.Problems = strings.Split(err.Error(), "\n")
 	}
 	r.server.journal.config(r.applied.File(), &c.last)

@@ -246,11 +246,17 @@ func (pl *plan) carryOut(ctx context.Context) error {
 		})
 	}
 	trades.close() // what was not used
-	if !began {
+	switch {
+	case !began:
 		pl.discard()
+	case err != nil:
+		err = fmt.Errorf("%w: %w", errHalf, err)
 	}
 	return err
 }
+
+// errHalf: a part of a configuration is in effect, and not all of it can be.
+var errHalf = errors.New("it took effect in part: start weft again")
 
 // overtaken tells of a rollout that has come between: what was made stands on a generation
 // that is not live any more.

@@ -148,6 +148,13 @@ func (r *rollouts) wasRefused(err error) bool {
 	return r.reloads.bad && slices.Equal(r.reloads.last.Problems, strings.Split(err.Error(), "\n"))
 }
 
+// refusal is why the file was refused when it was read last; nil if it was not.
+func (r *rollouts) refusal() error {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.reloads.refusal
+}
+
 // refuseConfig notes that a configuration is not put into effect.
 func (r *rollouts) refuseConfig(at reading, err error) error {
 	if err = r.ending(err); errors.Is(err, admin.ErrDraining) {

@@ -64,3 +64,27 @@ func TestFilesThatComeAfterTheConfiguration(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// So it is where somebody was asked to read it before it was noticed that it has changed.
+func TestFilesThatComeAfterASignal(t *testing.T) {
+	s := open(t, "auto")
+	ca := newFleet(t)
+	late := strings.Replace(ca.cert, "server", "late", 1)
+	s.configure("plugins:\n", `  - {name: late, address: "127.0.0.1:0", tls: {cert: `+late+`, key: `+ca.key+`}, frame: line, topic: t, acknowledge: "", chain: [guest]}`+"\nplugins:\n")
+	if _, err := s.ReloadConfig(t.Context(), admin.BySignal); err == nil {
+		t.Fatal("it was taken without a certificate")
+	}
+	s.FileChanged(s.path("weft.yaml"))
+	b, err := os.ReadFile(ca.cert)
+	if err == nil {
+		err = os.WriteFile(late, b, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(time.Minute); s.ConfigStatus().Applied == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("it was not taken up: %+v\n%s", s.ConfigStatus(), s.log)
+		}
+	}
+}

@@ -187,7 +187,7 @@ func (k *retainedKeeper) write(all context.Context, topic string) outcome {
 	})
 	if passed {
 		if !k.catchUp(ctx, topic) && (&pause{next: retainedRest}).sleep(all) {
-			k.behind.with(topic, func(s standing) { k.passed[topic] = s == writing }) // it comes again
+			k.behind.with(topic, func(s standing) { k.passed[topic] = s == writing && !k.behind.ended }) // it comes again
 		}
 		return nothing
 	}

@@ -81,7 +81,11 @@ func (r *rollouts) changed(c watch.Change) {
 	}
 	r.mu.RUnlock()
 	if c.Path == file {
-		if mayMend(r.reload(r.ctx, admin.ByFile)) { // it was logged
+		err := r.reload(r.ctx, admin.ByFile) // it was logged
+		if err == nil {
+			err = r.refusal() // somebody was asked to read it before it was noticed
+		}
+		if mayMend(err) {
 			r.watching.Go(r.lookAgain)
 		}
 	}
@@ -100,9 +104,10 @@ const (
 )
 
 // mayMend tells whether what a reload has failed with may be gone with time: the files that a
-// configuration names may be written after it. A plugin that was refused is not tried again.
+// configuration names may be written after it. A plugin that was refused is not tried again,
+// nor what has begun to take effect.
 func mayMend(err error) bool {
-	return err != nil && !errors.Is(err, admin.ErrRefused) && !errors.Is(err, admin.ErrDraining)
+	return err != nil && !errors.Is(err, admin.ErrRefused) && !errors.Is(err, admin.ErrDraining) && !errors.Is(err, errHalf)
 }
 
 // lookAgain reads the configuration that was refused again, for about a minute, until it is

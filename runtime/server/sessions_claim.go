@@ -137,9 +137,9 @@ func (v *sessionMoves) asks(node string) bool {
 // ask has the node that has a session write it and let it go. Whatever it answers, or if
 // it does not, the bucket says what there is.
 func (v *sessionMoves) ask(ctx context.Context, node, key string, clean bool) (answered bool) {
+	begun := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
-	begun := time.Now()
 	n := sessionNote{clean: clean, stamp: v.clock.Load(), text: key}
 	_, err := v.server.cluster.link.Ask(ctx, node, n.append(nil))
 	if err != nil {

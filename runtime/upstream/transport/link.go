@@ -100,14 +100,14 @@ func (l *link) close(why error) {
 	c := l.conn
 	l.mu.Unlock()
 	l.host.drop(l)
-	if c != nil {
-		_ = c.Close()
-		l.host.transport.open.Add(-1)
-	}
 	for _, wait := range pending {
 		if wait != nil {
 			wait <- result{err: why}
 		}
+	}
+	if c != nil {
+		_ = c.Close() // with TLS it may take seconds
+		l.host.transport.open.Add(-1)
 	}
 }
 
