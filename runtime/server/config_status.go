@@ -15,8 +15,7 @@ import (
 // reloads is what became of configurations that were read again. rollouts.mu guards it.
 type reloads struct {
 	applied, unchanged, refused uint64
-	bad                         bool  // the last one was refused
-	refusal                     error // why
+	refusal                     error // why the last one was refused; nil if it was not
 	last                        admin.ConfigReload
 	since                       time.Time // when what runs took effect
 	restart                     []string  // keys that wait for a restart
@@ -36,7 +35,7 @@ func (s *Server) ConfigStatus() admin.ConfigStatus {
 	defer r.mu.RUnlock()
 	c := &r.reloads
 	status := admin.ConfigStatus{
-		File: r.applied.File(), Since: c.since, Good: !c.bad && fault == "", FileFault: fault, SecretFaults: s.secrets.refusals(), Last: c.last, Restart: slices.Clone(c.restart),
+		File: r.applied.File(), Since: c.since, Good: c.refusal == nil && fault == "", FileFault: fault, SecretFaults: s.secrets.refusals(), Last: c.last, Restart: slices.Clone(c.restart),
 		Applied: c.applied, Unchanged: c.unchanged, Refused: c.refused,
 	}
 	status.Last.Problems, status.Last.Changed = slices.Clone(c.last.Problems), slices.Clone(c.last.Changed)
@@ -80,7 +79,7 @@ func (r *rollouts) reloaded(at reading, result string, changed []string, err err
 	defer r.mu.Unlock()
 	c := &r.reloads
 	c.last = admin.ConfigReload{At: at.since, Took: time.Since(at.since), By: at.by, Result: result, Changed: changed}
-	c.bad, c.refusal = result == admin.ReloadRefused, nil
+	c.refusal = err
 	switch result {
 	case admin.ReloadApplied:
 		c.applied++
@@ -89,7 +88,6 @@ func (r *rollouts) reloaded(at reading, result string, changed []string, err err
 		c.unchanged++
 	default:
 		c.refused++
-		c.refusal = err
 		c.last.Problems = strings.Split(err.Error(), "\n")
 	}
 	r.server.journal.config(r.applied.File(), &c.last)

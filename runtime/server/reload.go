@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"reflect"
-	"slices"
 	"strings"
 	"time"
 
@@ -103,7 +102,7 @@ func (r *rollouts) readAlready(at reading) bool {
 	file, secrets := applied.File(), applied.SecretsChanged()
 	sum, ok := sumOfFile(file) // before it is read: should it change meanwhile, it is read once more
 	r.mu.Lock()
-	same, bad := ok && sum == r.lastRead && !secrets, r.reloads.bad
+	same, bad := ok && sum == r.lastRead && !secrets, r.reloads.refusal != nil
 	if at.again != nil {
 		defer r.mu.Unlock()
 		return !ok || sum != *at.again || sum != r.lastRead || !bad
@@ -141,13 +140,6 @@ func sumOfFile(name string) (sum [sha256.Size]byte, ok bool) {
 	return [sha256.Size]byte(h.Sum(nil)), true
 }
 
-// wasRefused tells whether the configuration was refused with this error already.
-func (r *rollouts) wasRefused(err error) bool {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	return r.reloads.bad && slices.Equal(r.reloads.last.Problems, strings.Split(err.Error(), "\n"))
-}
-
 // refusal is why the file was refused when it was read last; nil if it was not.
 func (r *rollouts) refusal() error {
 	r.mu.RLock()
@@ -160,10 +152,14 @@ func (r *rollouts) refuseConfig(at reading, err error) error {
 	if err = r.ending(err); errors.Is(err, admin.ErrDraining) {
 		return err
 	}
-	if at.again != nil && r.wasRefused(err) {
-		return err
+	if former := r.refusal(); at.again != nil && former != nil && former.Error() == err.Error() {
+		return err // it was said
 	}
 	r.reloaded(at, admin.ReloadRefused, nil, err)
-	r.log.Error("the configuration was refused; the former one goes on", "error", err)
+	said := "the configuration was refused; the former one goes on"
+	if errors.Is(err, errHalf) {
+		said = "the configuration could not take the place of the former one"
+	}
+	r.log.Error(said, "error", err)
 	return err
 }

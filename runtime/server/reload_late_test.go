@@ -88,3 +88,23 @@ func TestFilesThatComeAfterASignal(t *testing.T) {
 		}
 	}
 }
+
+// What has taken effect in part only is not said to be as it was, and not begun once more.
+func TestReloadInPart(t *testing.T) {
+	s := open(t, "auto")
+	s.configure("plugins:\n", `  - {name: late, address: "127.0.0.1:0", frame: line, topic: t, acknowledge: "", chain: [guest]}`+"\nplugins:\n")
+	free := s.Occupy(0)
+	s.FileChanged(s.path("weft.yaml"))
+	free()
+	st := s.ConfigStatus()
+	if said := strings.Join(st.Last.Problems, "\n"); st.Good || st.Refused != 1 || !strings.Contains(said, "in part: start weft again") {
+		t.Errorf("%+v", st)
+	}
+	if strings.Contains(s.log.String(), "the former one goes on") {
+		t.Errorf("it says that nothing has changed:\n%s", s.log)
+	}
+	time.Sleep(3 * time.Second) // it would be read again meanwhile
+	if again := s.ConfigStatus(); again.Last.At != st.Last.At || again.Applied != 0 {
+		t.Errorf("%+v", again)
+	}
+}

@@ -127,7 +127,7 @@ func (c *reloads) metrics(fault string) []admin.Metric {
 	results.add(c.unchanged, "unchanged")
 	results.add(c.refused, "refused")
 	good := uint64(1)
-	if c.bad || fault != "" {
+	if c.refusal != nil || fault != "" {
 		good = 0
 	}
 	return []admin.Metric{results.Metric,

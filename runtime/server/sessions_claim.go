@@ -131,7 +131,11 @@ func (v *sessionMoves) asks(node string) bool {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return !time.Now().Before(v.mute[node])
+	if time.Now().Before(v.mute[node]) {
+		return false
+	}
+	delete(v.mute, node)
+	return true
 }
 
 // ask has the node that has a session write it and let it go. Whatever it answers, or if

@@ -35,7 +35,7 @@ func (a *attempt) hedge(ctx context.Context, m *Member, c Call) error {
 	for running > 0 {
 		select {
 		case <-timer.C:
-			if won == nil && len(answers) == 0 && a.another(start) {
+			if won == nil && len(answers) == 0 && a.another(start) { // an answer that is there comes first
 				running++
 			}
 		case r := <-answers:
