@@ -98,6 +98,9 @@ func (l *link) close(why error) {
 	pending := l.pending
 	l.pending = nil
 	c := l.conn
+	if c != nil {
+		l.host.transport.open.Add(-1) // who waits finds it gone
+	}
 	l.mu.Unlock()
 	l.host.drop(l)
 	for _, wait := range pending {
@@ -107,7 +110,6 @@ func (l *link) close(why error) {
 	}
 	if c != nil {
 		_ = c.Close() // with TLS it may take seconds
-		l.host.transport.open.Add(-1)
 	}
 }
 
