@@ -182,8 +182,20 @@ func (s *Server) Kill() { s.end(syscall.SIGKILL) }
 // Stop lets the server end in order, and returns when it has.
 func (s *Server) Stop() { s.end(syscall.SIGTERM) }
 
-// Pause stops the process in its tracks (SIGSTOP), Resume lets it go on.
-func (s *Server) Pause() { s.signal(syscall.SIGSTOP) }
+// Pause stops the process in its tracks (SIGSTOP), Resume lets it go on. When it comes back,
+// the process does not run any more: a signal is only on its way when it has been sent.
+func (s *Server) Pause() {
+	s.t.Helper()
+	s.signal(syscall.SIGSTOP)
+	var status syscall.WaitStatus
+	_, err := syscall.Wait4(s.process.Process.Pid, &status, syscall.WUNTRACED, nil)
+	for errors.Is(err, syscall.EINTR) {
+		_, err = syscall.Wait4(s.process.Process.Pid, &status, syscall.WUNTRACED, nil)
+	}
+	if err != nil || !status.Stopped() {
+		s.t.Fatalf("nats-server %s does not stop: %v, %#x", s.Name(), err, status)
+	}
+}
 
 // Resume is the end of Pause.
 func (s *Server) Resume() { s.signal(syscall.SIGCONT) }
