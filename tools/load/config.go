@@ -87,7 +87,7 @@ type Config struct {
 	// Duration. With both, whichever comes first. A warm-up's messages count.
 	Count uint64
 	// Drain is how long to wait for messages still missing, counted from the
-	// last one that came. Default 1 s.
+	// last one that came. Default 5 s.
 	Drain time.Duration
 	// Timeout bounds connecting, the handshake and the first delivery to every
 	// subscriber, and in Request mode each answer. Default 10 s.
@@ -140,7 +140,7 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	setDefault(&c.Window, 10_000)
 	setDefault(&c.Publishers, 1)
-	setDefault(&c.Drain, time.Second)
+	setDefault(&c.Drain, 5*time.Second)
 	setDefault(&c.Timeout, 10*time.Second)
 	setDefault(&c.WriteSize, 64<<10)
 	if len(c.Topics) == 0 {

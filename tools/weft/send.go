@@ -115,7 +115,7 @@ func (s *sending) run(cmd *cobra.Command, args []string) error {
 		conn = over
 	}
 	if s.websocket != "" {
-		_ = conn.SetDeadline(time.Now().Add(max(s.wait, 5*time.Second)))
+		_ = conn.SetDeadline(time.Now().Add(max(s.wait, greeted)))
 		if conn, err = load.DialedWebSocket(conn, s.websocket, format.Name(), format.Text()); err != nil {
 			return fail(exitRuntime, err, "Does the listener have websocket: {path: "+s.websocket+"}?")
 		}
@@ -123,6 +123,9 @@ func (s *sending) run(cmd *cobra.Command, args []string) error {
 	}
 	return s.exchange(cmd, &exchange{conn: conn, format: format.Peer()}, &m)
 }
+
+// greeted is how long a handshake and a preface's answer may take at least, whatever --wait says.
+const greeted = 5 * time.Second
 
 // exchange sends the message and waits for what comes back.
 func (s *sending) exchange(cmd *cobra.Command, x *exchange, m *abi.Message) error {
@@ -142,7 +145,7 @@ func (s *sending) exchange(cmd *cobra.Command, x *exchange, m *abi.Message) erro
 	}
 	got, err := x.receive(s.wait)
 	if err != nil {
-		return s.silence(err)
+		return s.silence(s.wait, err)
 	}
 	return s.print(cmd.OutOrStdout(), &got)
 }
@@ -155,7 +158,7 @@ func (s *sending) listen(cmd *cobra.Command, x *exchange) error {
 			return nil
 		}
 		if err != nil {
-			return s.silence(err)
+			return s.silence(s.wait, err)
 		}
 		if err := s.print(cmd.OutOrStdout(), &got); err != nil {
 			return err
@@ -168,18 +171,19 @@ func (s *sending) introduce(cmd *cobra.Command, x *exchange) error {
 	if err := x.send(&abi.Message{Type: abi.TypeRequest, Payload: []byte(s.preface)}); err != nil {
 		return err
 	}
-	got, err := x.receive(max(s.wait, time.Second))
+	within := max(s.wait, greeted)
+	got, err := x.receive(within)
 	if err != nil {
-		return s.silence(fmt.Errorf("after the preface: %w", err))
+		return s.silence(within, fmt.Errorf("after the preface: %w", err))
 	}
 	note(cmd, "%s", printable(string(got.Payload)))
 	return nil
 }
 
-func (s *sending) silence(err error) error {
+func (s *sending) silence(within time.Duration, err error) error {
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return fail(exitRuntime, fmt.Errorf("no answer came in %s", s.wait), "--wait gives it longer; --wait 0 does not wait.")
+		return fail(exitRuntime, fmt.Errorf("no answer came in %s", within), "--wait gives it longer; --wait 0 does not wait.")
 	case errors.Is(err, io.EOF):
 		return fail(exitRuntime, errors.New("weft closed the connection without an answer"),
 			"Its log says why (a refused token, a frame that is none); with --set log.level=debug in detail.")
