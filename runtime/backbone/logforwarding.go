@@ -191,8 +191,8 @@ func (f *forward) finish(ctx context.Context, to *Log) error {
 	}
 	f.l.at, f.l.known = position{seq: to.at.seq, next: max(to.at.next, f.next)}, true
 	f.active = false
-	f.away.Store(false)
 	f.since.Store(0)
+	f.away.Store(false) // last, as info asks for it first: where it is back, nothing waits
 	f.l.b.options.Logger.Info("backbone is back: it has what waited", "log", f.l.options.Name, "refused", f.refused.Load())
 	return nil
 }
