@@ -95,9 +95,26 @@ func again(t *testing.T, err error) bool {
 	return tries > 1
 }
 
+// timeOver is a context whose time is over when somebody closes done.
+type timeOver struct {
+	context.Context
+	done chan struct{}
+}
+
+func (c timeOver) Done() <-chan struct{} { return c.done }
+
+func (c timeOver) Err() error {
+	select {
+	case <-c.done:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
+
 // What a status code, or its absence, means for the member and for the message.
 func TestHTTPOutcomes(t *testing.T) {
-	hang := make(chan struct{})
+	hang, hanging := make(chan struct{}), make(chan chan struct{}, 2)
 	mux := http.NewServeMux()
 	for path, code := range map[string]int{"/ok": 204, "/moved": 302, "/bad": 400, "/busy": 429, "/away": 503, "/broken": 500} {
 		mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) {
@@ -106,6 +123,7 @@ func TestHTTPOutcomes(t *testing.T) {
 		})
 	}
 	mux.HandleFunc("/hang", func(_ http.ResponseWriter, r *http.Request) {
+		close(<-hanging)
 		select {
 		case <-hang:
 		case <-r.Context().Done():
@@ -135,11 +153,13 @@ func TestHTTPOutcomes(t *testing.T) {
 			h := httpTransport(t, func(o *transport.HTTPOptions) { o.Again = many })
 			m := request("x")
 			m.Path = []byte(c.path)
-			wait := 5 * time.Second
+			ctx := within(t, 5*time.Second)
 			if c.path == "/hang" {
-				wait = 30 * time.Millisecond
+				over := timeOver{t.Context(), make(chan struct{})}
+				hanging <- over.done // who hangs ends the time
+				ctx = over
 			}
-			_, err := h.Send(within(t, wait), member(t, address(s)), m)
+			_, err := h.Send(ctx, member(t, address(s)), m)
 			if got := upstream.Classify(err); got != c.want {
 				t.Errorf("%s: %v (%v), want %v", c.path, got, err, c.want)
 			}
