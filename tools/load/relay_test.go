@@ -8,12 +8,15 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/weftrun/weft/tools/load"
 )
 
 // relay is a small NATS-like server: it hands each PUB on as MSG to every
-// connection that subscribed to the subject. change, if set, says how often a
-// message is delivered, by its number on the publisher's connection from 0
-// (probes first); hold delivers it after the next one.
+// connection that subscribed to the subject. Probes it just hands on: nobody knows how
+// many there are. copies, if set, says how often a message is delivered, by its number
+// on the publisher's connection from 0; hold delivers it after the next one; stall keeps
+// it for a while. pong is called when a connection answers a ping.
 type relay struct {
 	ln     net.Listener
 	mu     sync.Mutex
@@ -23,6 +26,7 @@ type relay struct {
 	copies func(n int, payload []byte) int
 	hold   func(n int, payload []byte) bool
 	stall  func(n int, payload []byte) time.Duration
+	pong   func()
 }
 
 func newRelay(t *testing.T) *relay {
@@ -82,6 +86,10 @@ func (r *relay) serve(conn net.Conn) {
 			r.mu.Lock()
 			r.subs[words[1]] = append(r.subs[words[1]], out)
 			r.mu.Unlock()
+		case "PONG":
+			if r.pong != nil {
+				r.pong()
+			}
 		case "PUB":
 			size, _ := strconv.Atoi(words[2])
 			body := make([]byte, size+2)
@@ -91,6 +99,10 @@ func (r *relay) serve(conn net.Conn) {
 					return
 				}
 				at += m
+			}
+			if load.IsProbe(body[:size]) {
+				r.deliver(words[1], body)
+				break
 			}
 			copies := 1
 			if r.stall != nil {
@@ -117,6 +129,18 @@ func (r *relay) serve(conn net.Conn) {
 			r.flush()
 		}
 	}
+}
+
+// ping asks the subscribers; one that answers has received what was delivered before.
+func (r *relay) ping() {
+	r.mu.Lock()
+	for _, outs := range r.subs {
+		for _, out := range outs {
+			_, _ = out.WriteString("PING\r\n")
+		}
+	}
+	r.mu.Unlock()
+	r.flush()
 }
 
 func (r *relay) flush() {
