@@ -53,18 +53,21 @@ func (b *Backbone) reach(ctx context.Context, within time.Duration) error {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, within, fmt.Errorf("not within %s", within))
 	defer cancel()
+	var why error
 	for wait := backoffFirst; ; wait = min(2*wait, time.Second) {
 		err := b.try(ctx, options)
 		if err == nil {
 			return nil
 		}
-		err = b.explain(err, dials.last())
-		if errors.Is(err, ErrAccess) {
-			return err
+		if why == nil || !errors.Is(err, ctx.Err()) { // a try that was cut short says less than the one before
+			why = b.explain(err, dials.last())
+		}
+		if errors.Is(why, ErrAccess) {
+			return why
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%w (%w)", err, context.Cause(ctx))
+			return fmt.Errorf("%w (%w)", why, context.Cause(ctx))
 		case <-time.After(wait/2 + rand.N(wait)):
 		}
 	}
