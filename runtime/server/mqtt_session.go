@@ -322,7 +322,7 @@ func (s *mqttSpeaker) awaits(from *peer) bool {
 	}
 	now := s.path.loop.Now().UnixNano() // the turn's work is over
 	if s.deafAt == 0 {
-		s.deafAt = now
+		s.deafAt = time.Now().UnixNano() // the turn may have begun before the drain
 	}
 	if now >= s.path.server.awaitUntil.Load() {
 		return false

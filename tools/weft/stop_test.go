@@ -456,8 +456,8 @@ func TestStopAwaitsAcknowledgements(t *testing.T) {
 	t.Run("not at all", func(t *testing.T) {
 		t.Parallel()
 		p, _ := begin(t)
-		p.signal(t, syscall.SIGTERM)
 		begun := time.Now()
+		p.signal(t, syscall.SIGTERM)
 		if code := p.exit(t); code != exitOK {
 			t.Errorf("exit code %d", code)
 		}
