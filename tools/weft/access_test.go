@@ -12,10 +12,13 @@ import (
 // stands in the file.
 func TestTokenFile(t *testing.T) {
 	dir := t.TempDir()
-	write := func(name, text string) string {
+	write := func(name, text string) string { // at once: a file may be read at any time
 		t.Helper()
 		file := filepath.Join(dir, name)
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		if err := os.WriteFile(file+".new", []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(file+".new", file); err != nil {
 			t.Fatal(err)
 		}
 		return file

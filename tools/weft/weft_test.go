@@ -6,10 +6,10 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +17,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"go.uber.org/goleak"
+
+	"github.com/weftrun/weft/runtime/ports"
 )
 
 func TestMain(m *testing.M) {
@@ -91,15 +93,15 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
+// unusedPort is one on which nobody listens during the test.
 func unusedPort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, release, err := ports.Reserve()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = l.Close() }()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
+	t.Cleanup(release)
+	return strconv.Itoa(port)
 }
 
 func TestEveryCommandHasHelpWithExamples(t *testing.T) {
