@@ -220,7 +220,7 @@ func TestAgainstNATS(t *testing.T) {
 		t.Skip("builds nats-server")
 	}
 	var out, words bytes.Buffer
-	args := strings.Fields("--peers nats --rounds 2 --seconds 0.2 --connections 200 --json")
+	args := strings.Fields("--peers nats --rounds 2 --seconds 1 --connections 200 --json")
 	if code := program.Run(t.Context(), "compare", tool, args, &out, &words); code != program.ExitOK {
 		t.Fatalf("exit %d: %s", code, words.String())
 	}
