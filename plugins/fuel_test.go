@@ -2,6 +2,7 @@ package plugins_test
 
 import (
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -109,17 +110,19 @@ func TestCollectorWaitsNoLongerThanACall(t *testing.T) {
 		}
 	}()
 	<-started
-	var longest time.Duration
-	for range 20 {
+	took := make([]time.Duration, 20)
+	for i := range took {
 		began := time.Now()
 		runtime.GC()
-		longest = max(longest, time.Since(began))
+		took[i] = time.Since(began)
 	}
 	close(stop)
 	<-stopped
-	t.Logf("the longest of 20 collections took %v", longest)
-	if longest > 500*time.Millisecond { // unmetered: for ever
-		t.Errorf("a collection took %v", longest)
+	slices.Sort(took)
+	half, longest := took[len(took)/2], took[len(took)-1]
+	t.Logf("half of 20 collections took up to %v, the longest %v", half, longest)
+	if half > 500*time.Millisecond || longest > 10*time.Second { // unmetered: for ever
+		t.Errorf("half of the collections took up to %v, the longest %v", half, longest)
 	}
 }
 

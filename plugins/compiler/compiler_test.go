@@ -152,11 +152,11 @@ func TestIdleChildGoes(t *testing.T) {
 }
 
 func TestChildEnds(t *testing.T) {
-	f := open(t, "dies-once:"+filepath.Join(t.TempDir(), "died"), compiler.Config{})
+	f := open(t, "dies-once:"+filepath.Join(t.TempDir(), "died"), compiler.Config{Patience: time.Minute})
 	f.runs(1)
 	f.counts(compiler.Counts{Child: 1, Ended: 1})
 
-	f = open(t, "dies", compiler.Config{})
+	f = open(t, "dies", compiler.Config{Patience: time.Minute})
 	_, err := f.Compile(t.Context(), f.rt, module(1), compiler.Module{Pages: pages})
 	if !errors.Is(err, compiler.ErrEnded) || !strings.Contains(err.Error(), "signal: killed") {
 		t.Errorf("a process that is killed each time: %v", err)
