@@ -24,6 +24,7 @@ type file struct {
 	// Of Run's goroutine:
 	settled  os.FileInfo // as it was when known was read; nil: not read yet
 	pending  os.FileInfo // as it was when it was looked at last, if it had changed
+	since    time.Time   // when pending was seen first
 	reported string      // the error that was logged last
 }
 
@@ -139,6 +140,10 @@ func (w *Watcher) read(f *file) (Change, bool) {
 			f.due = time.Now().Add(d)
 		}
 	}
+	changed := func(info os.FileInfo) {
+		f.pending, f.since = info, time.Now()
+		again(w.options.Settle)
+	}
 	info, err := os.Stat(f.absolute)
 	switch {
 	case err != nil:
@@ -157,8 +162,10 @@ func (w *Watcher) read(f *file) (Change, bool) {
 		again(0)
 		return Change{}, false
 	case !same(info, f.pending):
-		f.pending = info
-		again(w.options.Settle)
+		changed(info)
+		return Change{}, false
+	case time.Since(f.since) < w.options.Settle: // looked at for another reason
+		again(w.options.Settle - time.Since(f.since))
 		return Change{}, false
 	}
 	content, err := w.content(f.absolute)
@@ -170,8 +177,7 @@ func (w *Watcher) read(f *file) (Change, bool) {
 		return Change{}, false
 	}
 	if statErr != nil || !same(info, after) {
-		f.pending = after
-		again(w.options.Settle)
+		changed(after)
 		return Change{}, false
 	}
 	f.settled, f.pending, f.reported = info, nil, ""
