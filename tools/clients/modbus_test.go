@@ -187,6 +187,10 @@ api: {address: ""}
 	defer listen.Close()
 	heard := newLines()
 	go heard.read(listen)
+	if _, err := fmt.Fprintln(listen, "here"); err != nil {
+		t.Fatal(err)
+	}
+	heard.await(t, "acknowledgement", func(line string) bool { return line == "ACK: here" }) // it hears what changes from now on
 
 	options, to := tcp(t, w.address("tcp"))
 	serial, line := rtu(t, w.address("rtu"))

@@ -51,7 +51,7 @@ func collect(t *testing.T) (url string, spans <-chan *trace.Span) {
 // another client, by way of weft's spans, which the collector gets.
 func TestATraceFromPahoToHTTP(t *testing.T) {
 	type request struct{ parent, state, body string }
-	requests := make(chan request, 1)
+	requests := make(chan request, 16) // it is asked again where it was slow
 	upstream := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		requests <- request{r.Header.Get("traceparent"), r.Header.Get("tracestate"), string(body)}

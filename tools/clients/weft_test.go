@@ -17,7 +17,7 @@ import (
 )
 
 // patience is how long any step of a test may take.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // binary builds the weft command once.
 var binary = sync.OnceValues(func() (string, error) {
