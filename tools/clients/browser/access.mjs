@@ -66,25 +66,32 @@ export async function early(browser) {
   say("who asks is shown, however soon it is known");
 }
 
-/** A way to the API that can be cut. */
+/** A way to the API that can be cut: who dials meanwhile is cut off. Its port stays its own. */
 async function bridge() {
   const [host, port] = new URL(api).host.split(":");
   const pairs = new Set();
+  let whole = true;
   const server = net.createServer((near) => {
+    if (!whole) return void near.on("error", () => undefined).destroy();
     const far = net.connect({ host, port: Number(port) });
     for (const s of [near, far]) s.on("error", () => undefined).on("close", () => { near.destroy(); far.destroy(); pairs.delete(near); });
     pairs.add(near);
     near.pipe(far).pipe(near);
   });
-  const listen = (at) => new Promise((then, fail) => server.once("error", fail).listen(at, "127.0.0.1", then));
-  await listen(0);
-  const own = server.address().port;
-  const cut = async () => {
-    const closed = new Promise((then) => server.close(then));
+  await new Promise((then, fail) => server.once("error", fail).listen(0, "127.0.0.1", then));
+  const cut = () => {
+    whole = false;
     pairs.forEach((s) => s.destroy());
-    await closed;
   };
-  return { origin: `http://127.0.0.1:${own}`, cut, mend: () => listen(own) };
+  return { origin: `http://127.0.0.1:${server.address().port}`, cut, mend: () => { whole = true; }, end: () => { server.close(); cut(); } };
+}
+
+/** Runs in a page: from now on it does nothing that it puts off for a second or more, until it may go on. */
+function hold() {
+  const timeout = window.setTimeout;
+  window.held = [];
+  window.setTimeout = (then, ms = 0, ...more) => (ms < 1000 ? timeout(then, ms, ...more) : void window.held.push(ms));
+  window.goOn = () => { window.setTimeout = timeout; };
 }
 
 /** weft does not answer, and answers again: a page says so, keeps what it knew, goes on. */
@@ -94,24 +101,27 @@ export async function lost(browser) {
   await page.goto(`${way.origin}/console/`);
   await page.locator(".map-rate").first().waitFor();
   expect("Failed to load resource", "net::ERR");
-  await way.cut();
+  await page.evaluate(hold);
+  way.cut();
   const banner = page.getByRole("alert").filter({ hasText: "weft does not answer" });
   await banner.waitFor();
   check(await page.locator(".map-rate").count() > 0, "what was known is gone");
   await page.locator(".pulse-verdict", { hasText: "No answer" }).waitFor();
   await picture(page, "lost");
   await accessible(page, "weft does not answer");
-  await way.mend();
+  check(await page.evaluate(() => window.held.includes(1000)), "the page would not try again in a second: this checks nothing any more");
+  way.mend();
   await banner.getByRole("button", { name: "Try now" }).click();
-  await banner.waitFor({ state: "detached" });
+  await banner.waitFor({ state: "detached" }); // by the button alone
+  await page.evaluate(() => window.goOn());
   await page.locator(".pulse-verdict", { hasText: /Healthy|Attention|Trouble/ }).waitFor();
-  await way.cut();
+  way.cut();
   await banner.waitFor();
-  await way.mend();
+  way.mend();
   await banner.waitFor({ state: "detached" }); // by itself
   expect();
   await page.context().close();
-  await way.cut();
+  way.end();
   say("weft does not answer, and answers again");
 }
 

@@ -95,7 +95,7 @@ func (s *site) open(host, page string, parameters map[string]string) {
 	cmd := exec.Command(s.chrome, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-extensions",
 		"--disable-background-networking", "--disable-component-update", "--no-first-run", "--user-data-dir="+s.t.TempDir(), at.String())
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Stderr, cmd.WaitDelay = &said, time.Second
+	cmd.Stderr, cmd.WaitDelay = &said, patience // its helpers write there and into its folder until they have ended
 	if err := cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}

@@ -80,7 +80,7 @@ func TestConsole(t *testing.T) {
 	for i := range 6 {
 		line(t, at["lines"], i)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute)
 	defer cancel()
 	places, err := json.Marshal(at)
 	if err != nil {

@@ -17,7 +17,7 @@ export async function connections(page) {
   const listed = async (skip) => ((await ask("Connections/List", { order: "CONNECTION_ORDER_NEWEST", size: 50, skip })).connections ?? []).map(nameOf).join();
   await until("the page has the server's order", async () => (await names(page, "Connections")).join() === (await listed(0)));
   await page.getByRole("button", { name: "Later" }).click();
-  check(page.url().includes("page=2"), `the page is not in the address: ${page.url()}`);
+  await page.waitForURL(/[?&]page=2/);
   await until("the second page is the server's", async () => (await names(page, "Connections")).join() === (await listed(50)));
   idle.forEach((s) => s.destroy());
 
@@ -50,7 +50,7 @@ export async function connections(page) {
 export async function sessions(page) {
   await page.goto(`${api}/console/sessions`);
   await page.getByLabel("Only who is away").check();
-  check(page.url().includes("away=1"), `the filter is not in the address: ${page.url()}`);
+  await page.waitForURL(/[?&]away=1/);
   await page.getByRole("button", { name: "sleeper", exact: true }).click();
   const detail = page.getByRole("region", { name: "Session sleeper" });
   await detail.getByText("truck/1/#").waitFor();
@@ -80,7 +80,7 @@ export async function routes(page) {
   const row = (await way.locator("tbody tr").first().innerText()).split(/\s+/);
   check(said.route === "alarms" && said.places[0].to === row[0] && String(said.places[0].receivers ?? 0) === row[1], `the page: ${row}; the API: ${JSON.stringify(said)}`);
   check(Number(row[1]) >= 1, "nobody would get an alarm");
-  check(page.url().includes("topic=alarm"), `the question is not in the address: ${page.url()}`);
+  await page.waitForURL(/[?&]topic=alarm/);
   const takers = (await ask("Subscriptions/List", { topic: "alarm/7" })).subscriptions.map((s) => s.pattern).join();
   await until("its subscriptions are the API's", async () => (await names(page, "Subscriptions")).join() === takers);
   await page.getByLabel("Topic").fill("truck/7/telemetry");
@@ -112,7 +112,7 @@ export async function deadLetters(page) {
   const strict = groups.locator("tbody tr", { has: page.getByRole("link", { name: "strict" }) }).filter({ has: page.getByRole("button", { name: cause, exact: true }) });
   const inGroup = async () => (await letters({ plugin: "strict", cause })).length;
   await strict.getByRole("button", { name: cause, exact: true }).click();
-  check(page.url().includes("plugin=strict") && page.url().includes("cause="), `the group is not in the address: ${page.url()}`);
+  await page.waitForURL((url) => url.searchParams.get("plugin") === "strict" && url.searchParams.has("cause"));
   const rows = page.getByRole("region", { name: "Dead letters", exact: true }).locator("tbody tr");
   const [count, all] = [await inGroup(), (await letters()).length];
   await until("the page shows the group alone", async () => (await rows.count()) === count);

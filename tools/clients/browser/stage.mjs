@@ -38,8 +38,10 @@ export async function open(browser, origin, options) {
     if (new URL(r.url()).origin !== origin && !r.url().startsWith("data:")) problems.push(`a request left the host: ${r.url()}`);
   });
   // An interface of this machine that comes or goes ends requests: the page asks again.
-  const goto = page.goto.bind(page);
-  page.goto = (...to) => goto(...to).catch((cause) => (String(cause).includes(elsewhere) ? goto(...to) : Promise.reject(cause)));
+  for (const way of ["goto", "reload"]) {
+    const begin = page[way].bind(page);
+    page[way] = (...to) => begin(...to).catch((cause) => (String(cause).includes(elsewhere) ? begin(...to) : Promise.reject(cause)));
+  }
   page.on("console", (m) => {
     if (m.type() === "error" && !m.text().includes(elsewhere) && !expected.some((e) => m.text().includes(e))) problems.push(`console error: ${m.text()} ${m.location().url}`);
   });
