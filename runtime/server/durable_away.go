@@ -127,12 +127,19 @@ func (d *durables) catchUp(ctx context.Context) error {
 // waitingFor is the reason that readiness gives while the backbone was never there.
 const waitingFor = "waiting for the backbone: durable messages are taken and kept on this node"
 
-// explain says in the state what is missing, until the backbone is there.
-func (s *Server) explain() (stop func()) {
+// missing is what a start goes on without; empty: nothing.
+func (s *Server) missing() string {
 	if s.backbone == nil || s.backbone.State().Reached {
+		return ""
+	}
+	return waitingFor
+}
+
+// explain takes what is missing out of the state when the backbone is there.
+func (s *Server) explain(missing string) (stop func()) {
+	if missing == "" {
 		return func() {}
 	}
-	s.life.Explain(life.Running, waitingFor)
 	stop = s.backbone.Watch(func(state backbone.State) {
 		if state.Reached {
 			s.life.Explain(life.Running, "")

@@ -211,9 +211,15 @@ func TestKilledWeftLosesNothing(t *testing.T) {
 		enough := make(chan struct{})
 		var once sync.Once
 		all.Go(func() { k.receive(sub, round%2 == 1) })
+		var by [publishers]*flaky
+		for who := range by {
+			if by[who], _, err = connectFlaky(c.addr, fmt.Sprint("publisher", who)); err != nil {
+				t.Fatal(err)
+			}
+		}
 		for who := range publishers {
 			all.Go(func() {
-				k.publish(t, c.addr, who, &next[who], 300*(who+1), func() { once.Do(func() { close(enough) }) })
+				k.publish(t, by[who], who, &next[who], 300*(who+1), func() { once.Do(func() { close(enough) }) })
 			})
 		}
 		<-enough
@@ -254,13 +260,7 @@ func TestKilledWeftLosesNothing(t *testing.T) {
 
 // publish sends as fast as it is acknowledged, until the connection ends; a message
 // that was not acknowledged is sent again in the next round.
-func (k *checked) publish(t *testing.T, addr string, who int, next *int, tell int, enough func()) {
-	f, _, err := connectFlaky(addr, fmt.Sprint("publisher", who))
-	if err != nil {
-		t.Error(err)
-		enough()
-		return
-	}
+func (k *checked) publish(t *testing.T, f *flaky, who int, next *int, tell int, enough func()) {
 	defer func() { _ = f.Close() }()
 	const window = 8
 	first, sent := *next, *next

@@ -89,21 +89,35 @@ func (s *Server) BreakRoutes() (mend func()) {
 	return exchange
 }
 
-// Leftovers is how many messages the loops have left behind outside of their lanes.
-func (s *Server) Leftovers() (n int) {
+// onLoops runs f on every loop, one after another.
+func (s *Server) onLoops(f func(p *path)) {
 	for i, p := range s.paths {
 		done := make(chan struct{})
-		if err := s.engine.Do(i, func() {
-			n += len(p.events.Messages)
-			for j := range p.stages {
-				n += len(p.stages[j].batch.Messages)
-			}
-			close(done)
-		}); err != nil {
+		if err := s.engine.Do(i, func() { f(p); close(done) }); err != nil {
 			panic(err)
 		}
 		<-done
 	}
+}
+
+// Turn has every loop take a turn.
+func (s *Server) Turn() { s.onLoops(func(*path) {}) }
+
+// Deaf tells whether every loop takes nothing new any more.
+func (s *Server) Deaf() bool {
+	deaf := true
+	s.onLoops(func(p *path) { deaf = deaf && p.loop.Deaf() })
+	return deaf
+}
+
+// Leftovers is how many messages the loops have left behind outside of their lanes.
+func (s *Server) Leftovers() (n int) {
+	s.onLoops(func(p *path) {
+		n += len(p.events.Messages)
+		for j := range p.stages {
+			n += len(p.stages[j].batch.Messages)
+		}
+	})
 	return n
 }
 

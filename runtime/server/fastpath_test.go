@@ -116,12 +116,7 @@ func TestFilterBlocks(t *testing.T) {
 			t.Error("who is blocked is served")
 		}
 		f.until("counted", func() bool { return f.counted("blocked", "engine") == 1 })
-		if _, err := old.Write([]byte("hello\n")); err != nil {
-			t.Error(err)
-		}
-		if _, err := old.in.ReadByte(); err != nil {
-			t.Errorf("the connection that stood before has ended: %v", err)
-		}
+		f.isOver(old.Conn)
 		f.reload("packets, address: 127.0.0.1:0, frame: mcp-dgram, filter: {}", "packets, address: 127.0.0.1:0, frame: mcp-dgram, filter: {rate: 5/s}")
 		if f.serves("lines") {
 			t.Error("after a reload who is blocked is served")
@@ -199,9 +194,7 @@ func TestFilterDatagrams(t *testing.T) {
 		f.until("counted", func() bool {
 			return f.counted("malformed", "engine") == 3 && f.counted("pass", "engine") == 3 && f.counted("rate", "engine") == 2
 		})
-		if n := f.MetricOf("weft_received_bytes_total", "packets"); n != 24 {
-			t.Errorf("%v bytes were received, expected those of three datagrams", n)
-		}
+		f.until("three datagrams are received", func() bool { return f.MetricOf("weft_received_bytes_total", "packets") == 24 })
 		f.block([]string{"packets"}, 0)
 		if _, err := c.Write(header); err != nil {
 			t.Fatal(err)

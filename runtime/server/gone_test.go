@@ -29,7 +29,11 @@ func TestFilesThatWentBad(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, text string) {
 		t.Helper()
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+		err := os.WriteFile(filepath.Join(dir, name+".new"), []byte(text), 0o600)
+		if err == nil {
+			err = os.Rename(filepath.Join(dir, name+".new"), filepath.Join(dir, name))
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -111,6 +111,7 @@ func TestMQTTDrainDelivers(t *testing.T) {
 			ended := f.drains()
 			n, last := sub.completes(func(n int) {
 				if n == messages/2 { // neither is accepted now
+					waitFor(t, "nothing new to be taken", f.Deaf)
 					late := message("t", "late", 0)
 					sub.sends(&late)
 					late.QoS, late.ID = 1, 77

@@ -37,7 +37,10 @@ func TestFilesThatComeAfterTheConfiguration(t *testing.T) {
 		t.Helper()
 		b, err := os.ReadFile(from)
 		if err == nil {
-			err = os.WriteFile(to, b, 0o600)
+			err = os.WriteFile(to+".new", b, 0o600)
+		}
+		if err == nil {
+			err = os.Rename(to+".new", to) // half of one would be another reason
 		}
 		if err != nil {
 			t.Fatal(err)

@@ -277,10 +277,11 @@ func (s *Server) Run(ctx context.Context) error {
 	defer s.startCutoff()()
 	defer s.secrets.start()()
 	defer s.orders.start()()
-	if err := s.life.To(life.Running, ""); err != nil {
+	missing := s.missing()
+	if err := s.life.To(life.Running, missing); err != nil {
 		return err
 	}
-	defer s.explain()()
+	defer s.explain(missing)()
 	s.rollouts.start()
 	s.pools.start(s.ctx)
 	defer s.pools.close()

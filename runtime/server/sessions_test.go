@@ -221,6 +221,7 @@ func TestASessionMovesWithItsPlaceInTheLogs(t *testing.T) {
 	heard := 0
 	for round := range 6 {
 		say(20)
+		nodes[round%2].await("weft_log_lag", 0)
 		for range 10 {
 			sub.gets(fmt.Sprint(heard))
 			heard++

@@ -125,13 +125,11 @@ func TestUpstreamReceipts(t *testing.T) {
 	}()
 	f.await("weft_upstream_waiting_messages", 2)
 	m.quiet()
+	waitFor(t, "both to be under way", func() bool { l := f.Ledger(); return l.InFlight() == 2 })
 	select {
 	case r := <-published:
 		t.Fatalf("the API answered early: %+v", r)
 	default:
-	}
-	if l := f.Ledger(); l.InFlight() != 2 {
-		t.Errorf("%d messages are under way, want 2", l.InFlight())
 	}
 	close(s.hold)
 	if ack := m.hearsAck(); ack.ID != 9 || ack.Reason != packet.Success {

@@ -92,8 +92,8 @@ func TestWebSocketMQTTRules(t *testing.T) {
 			t.Errorf("text: %d", code)
 		}
 		c = f.web("mqtt", "/mqtt", "Sec-WebSocket-Protocol: mqtt\r\n")
-		c.send(0x82, mqttConnect("b", 1))
 		began := time.Now()
+		c.send(0x82, mqttConnect("b", 1))
 		for { // pongs are no MQTT packets: MQTT-3.1.2-22
 			first, payload := c.read()
 			if first == 0x89 {
