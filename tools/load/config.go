@@ -62,6 +62,10 @@ type Config struct {
 	// length is that of subscriber i. Default: all Topics for each, with + for a
 	// level that differs between messages.
 	Subscribe [][]string
+	// Streams is how many streams must reach their subscribers before sending begins, each
+	// counted once for every subscriber; a stream is one publisher's messages on one topic.
+	// 0: what has come by then are all of them.
+	Streams int
 	// Base is the number of the first publisher, of Of that several runs have
 	// together: messages of the others' publishers are told apart. Of 0: this run has
 	// all. FirstSubscriber is the number of the first subscriber.
@@ -200,6 +204,8 @@ func (c Config) validate() error {
 		return bad("%d publishers: expected 1 to %d", c.Publishers, MaxPublishers)
 	case c.Base < 0 || c.Base+c.Publishers > c.Of || c.Of > MaxPublishers:
 		return bad("publishers %d to %d of %d, and at most %d", c.Base, c.Base+c.Publishers-1, c.Of, MaxPublishers)
+	case c.Streams < 0:
+		return bad("%d streams", c.Streams)
 	case c.Subscribers < 0:
 		return bad("%d subscribers", c.Subscribers)
 	case len(c.Topics) > MaxTopics:

@@ -241,13 +241,30 @@ func (r *run) drain() error {
 	if len(r.subscribers) == 0 {
 		return nil
 	}
-	expected := uint64(max(r.window.sent.Load(), 0))
-	all := func() bool { return r.received() >= expected }
+	known := uint64(max(r.window.sent.Load(), 0))
+	all := func() bool {
+		received := r.received()
+		return received >= known && received >= r.expected()
+	}
 	r.whileMoving(all)
 	if !all() && r.ctx.Err() != nil {
 		return r.cause()
 	}
 	return nil
+}
+
+// expected is how many deliveries were sent on the streams that have come to their
+// subscribers, those too that came when sending had begun.
+func (r *run) expected() (n uint64) {
+	for _, s := range r.subscribers {
+		s.mu.Lock()
+		for stream := range s.probes {
+			p := r.publishers[stream/len(r.cfg.Topics)]
+			n += p.ring.sent(p.sent.Load(), stream%len(r.cfg.Topics))
+		}
+		s.mu.Unlock()
+	}
+	return n
 }
 
 func (r *run) lastArrival() int64 {

@@ -13,8 +13,8 @@ import (
 )
 
 // relay is a small NATS-like server: it hands each PUB on as MSG to every
-// connection that subscribed to the subject. Probes it just hands on: nobody knows how
-// many there are. copies, if set, says how often a message is delivered, by its number
+// connection that subscribed to the subject. Probes it just hands on, when probe, if set,
+// has returned: nobody knows how many there are. copies, if set, says how often a message is delivered, by its number
 // on the publisher's connection from 0; hold delivers it after the next one; stall keeps
 // it for a while. pong is called when a connection answers a ping.
 type relay struct {
@@ -26,6 +26,7 @@ type relay struct {
 	copies func(n int, payload []byte) int
 	hold   func(n int, payload []byte) bool
 	stall  func(n int, payload []byte) time.Duration
+	probe  func(payload []byte)
 	pong   func()
 }
 
@@ -101,6 +102,9 @@ func (r *relay) serve(conn net.Conn) {
 				at += m
 			}
 			if load.IsProbe(body[:size]) {
+				if r.probe != nil {
+					r.probe(body[:size])
+				}
 				r.deliver(words[1], body)
 				break
 			}

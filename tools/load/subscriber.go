@@ -189,7 +189,8 @@ func (s *subscriber) probedIn(round uint64) (n int) {
 }
 
 // settle waits until every subscriber receives what it subscribed to: rounds of
-// probes on every stream until two in a row came to the same subscribers.
+// probes on every stream until two in a row came to the same subscribers, and as many
+// streams did as must.
 func (r *run) settle() error {
 	deadline := time.Now().Add(r.cfg.Timeout)
 	last := -1
@@ -205,13 +206,15 @@ func (r *run) settle() error {
 			p.probed += uint64(len(p.ring.topics))
 		}
 		total, silent := r.awaitProbes(round)
-		if silent < 0 && total == last {
+		if silent < 0 && total == last && total >= r.cfg.Streams {
 			break
 		}
 		last = total
 		switch {
 		case r.ctx.Err() != nil:
 			return r.cause()
+		case time.Now().After(deadline) && total < r.cfg.Streams:
+			return fmt.Errorf("%d streams of %d came within %v", total, r.cfg.Streams, r.cfg.Timeout)
 		case time.Now().After(deadline) && silent >= 0:
 			return fmt.Errorf("subscriber %d received nothing within %v: does its subscription %q match what is published?",
 				silent, r.cfg.Timeout, r.cfg.Subscribe[silent%len(r.cfg.Subscribe)])

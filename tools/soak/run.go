@@ -100,8 +100,8 @@ func (s *soaking) round(ctx context.Context, swapping bool) error {
 	config := load.Config{
 		Address:  s.weft.address,
 		Protocol: &load.Frames{Codec: format, Hello: load.TokenHello([]byte(tokenKey), time.Hour), AwaitHello: true},
-		Mode:     load.Open, Rate: s.rate, Publishers: s.publishers, Subscribers: 1, Topics: []string{"bench"},
-		Payload: load.Payload{Size: 128}, Warmup: 500 * time.Millisecond, Duration: s.options.round, Drain: 2 * time.Second, ServerPID: s.weft.PID(),
+		Mode:     load.Open, Rate: s.rate, Publishers: s.publishers, Subscribers: 1, Streams: s.publishers, Topics: []string{"bench"},
+		Payload: load.Payload{Size: 128}, Warmup: 500 * time.Millisecond, Duration: s.options.round, Drain: 2 * time.Second, Timeout: time.Minute, ServerPID: s.weft.PID(),
 	}
 	if s.quick { // the next message is sent when another has come: a slow machine makes it slower, and nothing else
 		config.Mode, config.Rate, config.Window, config.Drain = load.Closed, 0, 20*s.publishers, time.Minute
