@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -99,15 +100,8 @@ func lay(dir string) (*network, error) {
 	if err := <-ready; err != nil {
 		return nil, err
 	}
-	err := ip("link set lo up", "link add near type veth peer name distant", "link set distant netns "+path,
-		"addr add "+nearAddress+"/24 dev near", "link set near up")
-	n.do(func() {
-		err = errors.Join(err, ip("link set lo up", "addr add "+farAddress+"/24 dev distant", "link set distant up"))
-		if link, problem := net.InterfaceByName("distant"); problem == nil {
-			n.distant = link.Index
-		}
-	})
-	if err = errors.Join(err, ip("route add "+beyond+" via "+farAddress)); err != nil {
+	if err := ip("link set lo up", "link add near type veth peer name distant", "link set distant netns "+path,
+		"addr add "+nearAddress+"/24 dev near", "link set near up"); err != nil {
 		return nil, err
 	}
 	near, err := net.InterfaceByName("near")
@@ -115,7 +109,35 @@ func lay(dir string) (*network, error) {
 		return nil, err
 	}
 	copy(n.hardware[:], near.HardwareAddr)
-	return n, nil
+	// The far end sends nothing of itself, not even for neighbours or IPv6: what the cable
+	// does not take is the flood's and the legitimate sender's.
+	var distant *net.Interface
+	n.do(func() {
+		if err = ip("link set lo up", "addr add "+farAddress+"/24 dev distant", "link set distant addrgenmode none up",
+			"neigh add "+nearAddress+" lladdr "+near.HardwareAddr.String()+" dev distant"); err == nil {
+			distant, err = net.InterfaceByName("distant")
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	n.distant = distant.Index
+	return n, ip("neigh add "+farAddress+" lladdr "+distant.HardwareAddr.String()+" dev near", "route add "+beyond+" via "+farAddress)
+}
+
+// untaken is how many packets of the far end the cable, full, has not taken so far.
+func (n *network) untaken() (count uint64, err error) {
+	var list []byte
+	n.do(func() { list, err = os.ReadFile("/proc/thread-self/net/dev") })
+	if err != nil {
+		return 0, err
+	}
+	_, line, _ := strings.Cut(string(list), "distant:")
+	const dropped = 8 + 3 // of what is sent
+	if fields := strings.Fields(line); len(fields) > dropped {
+		return strconv.ParseUint(fields[dropped], 10, 64)
+	}
+	return 0, fmt.Errorf("/proc/net/dev says nothing of the cable: %q", list)
 }
 
 // do runs a function at the far end and waits for it.

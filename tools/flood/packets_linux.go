@@ -28,19 +28,44 @@ type flooder struct {
 
 // pour begins a flood.
 func (n *network) pour(rate float64, frames [][]byte) (*flooder, error) {
-	f := &flooder{frames: frames, rate: rate}
-	var err error
-	n.do(func() {
-		if f.fd, err = syscall.Socket(syscall.AF_PACKET, syscall.SOCK_RAW|syscall.SOCK_CLOEXEC, 0); err == nil {
-			err = syscall.Bind(f.fd, &syscall.SockaddrLinklayer{Ifindex: n.distant})
-		}
-	})
+	fd, err := n.raw()
 	if err != nil {
-		return nil, fmt.Errorf("a packet socket: %w", err)
+		return nil, err
 	}
+	f := &flooder{fd: fd, frames: frames, rate: rate}
 	f.done.Go(f.run)
 	return f, nil
 }
+
+// raw is a socket for frames from the far end.
+func (n *network) raw() (fd int, err error) {
+	n.do(func() {
+		if fd, err = syscall.Socket(syscall.AF_PACKET, syscall.SOCK_RAW|syscall.SOCK_CLOEXEC, 0); err == nil {
+			err = syscall.Bind(fd, &syscall.SockaddrLinklayer{Ifindex: n.distant})
+		}
+	})
+	if err != nil {
+		return 0, fmt.Errorf("a packet socket: %w", err)
+	}
+	return fd, nil
+}
+
+// send sends one frame from the far end, as soon as the cable takes it.
+func (n *network) send(frame []byte) error {
+	fd, err := n.raw()
+	if err != nil {
+		return err
+	}
+	_, err = syscall.Write(fd, frame)
+	for full(err) || errors.Is(err, syscall.EINTR) {
+		time.Sleep(time.Millisecond)
+		_, err = syscall.Write(fd, frame)
+	}
+	return errors.Join(err, syscall.Close(fd))
+}
+
+// full tells whether a frame was not sent since the cable was full.
+func full(err error) bool { return errors.Is(err, syscall.ENOBUFS) || errors.Is(err, syscall.EAGAIN) }
 
 // run sends in portions of a millisecond.
 func (f *flooder) run() {
@@ -62,7 +87,7 @@ func (f *flooder) run() {
 			switch {
 			case err == nil:
 				f.sent.Add(1)
-			case errors.Is(err, syscall.ENOBUFS), errors.Is(err, syscall.EAGAIN):
+			case full(err):
 				f.refused.Add(1)
 			case !errors.Is(err, syscall.EINTR):
 				f.err = err
@@ -82,14 +107,14 @@ func (f *flooder) end() (uint64, error) {
 }
 
 // witness counts packets that have passed the near end's programs, of sources that may
-// not: it sees them where the kernel's network stack begins.
+// not and of others: it sees them where the kernel's network stack begins.
 type witness struct {
-	file *os.File
-	seen atomic.Uint64
-	done sync.WaitGroup
+	file         *os.File
+	seen, others atomic.Uint64
+	done         sync.WaitGroup
 }
 
-// watch begins to count what comes from the prefixes.
+// watch begins to count what comes from the prefixes, and from others.
 func watch(prefixes ...netip.Prefix) (*witness, error) {
 	const everything = 3 // ETH_P_ALL
 	order := binary.BigEndian.Uint16(binary.NativeEndian.AppendUint16(nil, everything))
@@ -117,6 +142,9 @@ func watch(prefixes ...netip.Prefix) (*witness, error) {
 				continue
 			}
 			source := netip.AddrFrom4([4]byte(b[14+12:]))
+			if others.Contains(source) {
+				w.others.Add(1)
+			}
 			for _, p := range prefixes {
 				if p.Contains(source) {
 					w.seen.Add(1)

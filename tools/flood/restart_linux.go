@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/weftrun/weft/tools/program"
@@ -28,14 +30,15 @@ func (r *run) restarts(ctx context.Context, out io.Writer) (err error) {
 			err = errors.Join(err, stopped, fmt.Errorf("weft's last words:\n%s", w.Tail()))
 		}
 	}()
-	if err := r.sees(seen); err != nil {
+	// What passes is seen: a packet of a source that is not blocked yet.
+	if err := r.pass(blocked, &seen.seen); err != nil {
+		return err
+	}
+	before, err := w.settled(ctx, func(now counts) bool { return now[[3]string{"packets", "pass", "engine"}] > 0 }) // it is not met later
+	if err != nil {
 		return err
 	}
 	if err := w.block(ctx, blocked); err != nil {
-		return err
-	}
-	before, err := w.counts(ctx)
-	if err != nil {
 		return err
 	}
 	base := seen.seen.Load()
@@ -52,6 +55,10 @@ func (r *run) restarts(ctx context.Context, out io.Writer) (err error) {
 	upset := r.upset(ctx, &w)
 	sent, err := f.end()
 	if err = errors.Join(upset, err); err != nil {
+		return err
+	}
+	// One packet more, which may pass: when it is seen, all before it have been judged.
+	if err := r.pass(others, &seen.others); err != nil {
 		return err
 	}
 	var d, b uint64
@@ -71,25 +78,18 @@ func (r *run) restarts(ctx context.Context, out io.Writer) (err error) {
 	return nil
 }
 
-// sees makes sure that what passes is seen: a packet of a source that is not blocked yet.
-func (r *run) sees(seen *witness) error {
-	f, err := r.network.pour(1000, r.network.datagrams(blocked, 1, "\x00\x00\x00\x01\x00\x03\x00\x00"))
-	if err != nil {
+// pass sends a packet of a source that may send, and waits until the witness counts it.
+func (r *run) pass(source netip.Prefix, seen *atomic.Uint64) error {
+	before := seen.Load()
+	if err := r.network.send(r.network.datagrams(source, 1, "\x00\x00\x00\x01\x00\x03\x00\x00")[0]); err != nil {
 		return err
 	}
-	for end := time.Now().Add(30 * time.Second); seen.seen.Load() == 0 && time.Now().Before(end); {
-		time.Sleep(time.Millisecond)
-	}
-	_, err = f.end()
-	if err == nil && seen.seen.Load() == 0 {
-		err = errors.New("the packet socket at the near end sees nothing")
-	}
-	if err == nil { // those that are under way have arrived when nothing comes any more
-		for was := uint64(0); was != seen.seen.Load(); time.Sleep(200 * time.Millisecond) {
-			was = seen.seen.Load()
+	for end := time.Now().Add(30 * time.Second); seen.Load() == before; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			return errors.New("the packet socket at the near end sees nothing")
 		}
 	}
-	return err
+	return nil
 }
 
 // upset kills and ends weft, and starts it again; w is the one that runs.

@@ -113,7 +113,7 @@ type outcome struct {
 	seconds       float64
 	cpu           time.Duration
 	load          *load.Result
-	own           uint64 // datagrams of the legitimate sender
+	own           uint64 // datagrams of the legitimate sender that the cable has taken
 	retransmitted uint64
 	dropped       uint64 // by the kernel, for the phase's reason
 	passed        uint64 // by the kernel, at the phase's listener
@@ -150,6 +150,10 @@ func (r *run) one(ctx context.Context, w *weft, k kind, kernel bool) (o outcome,
 	if err != nil {
 		return o, err
 	}
+	full, err := r.network.untaken()
+	if err != nil {
+		return o, err
+	}
 	cpu, err := load.ProcessCPU(w.PID())
 	if err != nil {
 		return o, err
@@ -177,6 +181,13 @@ func (r *run) one(ctx context.Context, w *weft, k kind, kernel bool) (o outcome,
 	}
 	o.cpu = used - cpu
 	o.own, o.retransmitted = clients.counters()
+	untaken, err := r.network.untaken()
+	if err != nil {
+		return o, err
+	}
+	if k.listener == "packets" {
+		o.own -= untaken - full - o.refused
+	}
 	_, err = w.settled(ctx, func(now counts) bool {
 		o.dropped, o.passed = now.since(before, k.listener, k.reason, "kernel"), now.since(before, k.listener, "pass", "kernel")
 		return !kernel || o.exact()
