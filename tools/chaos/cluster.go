@@ -65,7 +65,6 @@ func (c *cluster) traffic() (t traffic) {
 		t.mqtt = append(t.mqtt, n.mqtt)
 		t.apis = append(t.apis, n.api)
 	}
-	t.settle = 20 * time.Second
 	return t
 }
 
@@ -215,7 +214,7 @@ func (r *run) forward(ctx context.Context, kill bool) error {
 	if err != nil {
 		return err
 	}
-	t := traffic{mqtt: []string{n.mqtt}, apis: []string{n.api}, rate: 200, settle: 20 * time.Second}
+	t := traffic{mqtt: []string{n.mqtt}, apis: []string{n.api}, rate: 200}
 	return r.under(ctx, t, func(ctx context.Context) error {
 		for i := range r.rounds() {
 			wait(ctx, r.between(time.Second, 3*time.Second))

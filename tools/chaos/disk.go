@@ -82,20 +82,35 @@ const againWithin = 30 * time.Second
 
 // acknowledgedAgain waits until something is acknowledged that was not yet.
 func (r *run) acknowledgedAgain(ctx context.Context) (time.Duration, error) {
-	begun, before := time.Now(), r.ledger.acknowledged()
-	for r.ledger.acknowledged() == before {
-		if time.Since(begun) > againWithin {
-			return 0, fmt.Errorf("nothing was acknowledged for %s", againWithin)
+	begun := time.Now()
+	err := r.acknowledge(ctx, 1)
+	return time.Since(begun), err
+}
+
+// acknowledge waits until so many more messages are acknowledged.
+func (r *run) acknowledge(ctx context.Context, more uint64) error {
+	last, since := r.ledger.acknowledged(), time.Now()
+	for until := last + more; last < until; {
+		if time.Since(since) > againWithin {
+			return fmt.Errorf("nothing was acknowledged for %s", againWithin)
 		}
 		wait(ctx, 5*time.Millisecond)
 		if ctx.Err() != nil {
-			return 0, context.Cause(ctx)
+			return context.Cause(ctx)
+		}
+		if now := r.ledger.acknowledged(); now > last {
+			last, since = now, time.Now()
 		}
 	}
-	return time.Since(begun), nil
+	return nil
 }
 
-const powerDisk = 2 << 30
+const (
+	powerDisk = 2 << 30
+	// cutAfter is how many messages are acknowledged at least before the disk is cut off:
+	// there is something to lose.
+	cutAfter = 1000
+)
 
 // runPowerAlways loses the page cache of weft's disk, where acknowledged means on
 // disk.
@@ -144,6 +159,9 @@ func (r *run) powerCuts(ctx context.Context, s settings, t traffic, goesOn bool)
 	return r.under(ctx, t, func(ctx context.Context) error {
 		for i := range r.rounds() {
 			wait(ctx, r.between(killAfter, killUntil))
+			if err := r.acknowledge(ctx, cutAfter); err != nil {
+				return errors.Join(err, n.died())
+			}
 			if err := n.died(); err != nil {
 				return err
 			}

@@ -98,10 +98,14 @@ type traffic struct {
 	// absent is how long subscribers stay away at least when their connection ends.
 	absent  time.Duration
 	workers []worker // beside the subscribers
-	// settle is how long nothing new may come, in the end, before what is missing
-	// counts as lost.
+	// settle is how long nothing new may come, in the end, before what is missing counts as
+	// lost; 0 is silence. Less is for faults that lose something.
 	settle time.Duration
 }
+
+// silence is longer than weft takes for anything that it does by itself: what did not
+// come by then does not come.
+const silence = 60 * time.Second
 
 // httpSources is how many sources publish by HTTP where there is an API.
 const httpSources = 2
@@ -117,7 +121,7 @@ func (r *run) under(ctx context.Context, t traffic, fault func(ctx context.Conte
 		t.to = t.mqtt
 	}
 	if t.settle == 0 {
-		t.settle = 10 * time.Second
+		t.settle = silence
 	}
 	r.ledger = newLedger(r.seed, r.clients+posters)
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -259,7 +263,7 @@ func (r *run) settle(ctx context.Context, publishing *sync.WaitGroup, quiet time
 			}
 		}
 		silent := time.Since(latest)
-		if missing == 0 || silent > againWithin || silent > quiet && r.ledger.missingHealed() == 0 {
+		if missing == 0 || silent > silence || silent > quiet && r.ledger.missingHealed() == 0 {
 			r.figures["settled_ms"] = milliseconds(time.Since(begun))
 			// What comes twice comes late: a moment for it.
 			wait(ctx, 300*time.Millisecond)

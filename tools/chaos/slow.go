@@ -120,14 +120,15 @@ func (s *slow) all(ctx context.Context, fast int) (err error) {
 // arrived waits until the fast ones have been given everything, or nothing comes any
 // more.
 func (s *slow) arrived(ctx context.Context) {
-	for last := uint64(0); ctx.Err() == nil; {
+	for last, since := uint64(0), time.Now(); ctx.Err() == nil; wait(ctx, 20*time.Millisecond) {
 		got, want := s.got.Load(), s.sent.Load()*uint64(s.count)
 		s.figures["fast_missing"] = float64(want) - float64(got)
-		if got == want || got == last {
+		if got != last {
+			last, since = got, time.Now()
+		}
+		if got == want || time.Since(since) > silence {
 			return
 		}
-		last = got
-		wait(ctx, 2*time.Second)
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os/exec"
-	"time"
 )
 
 // What a durable route takes once to a destination, beside its subscribers: a queue
@@ -29,7 +28,7 @@ type places struct {
 // worker is a consumer that comes to weft by another way than the subscribers do.
 type worker struct {
 	name string
-	// run works until ctx ends, and calls ready once it has begun.
+	// run works until ctx ends, and calls ready when it has begun; it may do so again.
 	run func(ctx context.Context, c *consumer, ready func()) error
 }
 
@@ -62,7 +61,7 @@ func (r *run) work(ctx context.Context, end func(*node) error) error {
 	if err := first.start(ctx); err != nil {
 		return err
 	}
-	t := traffic{mqtt: []string{first.mqtt}, apis: []string{first.api}, rate: workRate, settle: 20 * time.Second}
+	t := traffic{mqtt: []string{first.mqtt}, apis: []string{first.api}, rate: workRate}
 	t.workers = r.workers(first, second, at, web)
 	return r.under(ctx, t, func(ctx context.Context) error {
 		for i := range r.rounds() {

@@ -127,7 +127,7 @@ func (w *mosquitto) run(ctx context.Context, c *consumer, ready func()) error {
 	if err != nil {
 		return err
 	}
-	for begun := false; ctx.Err() == nil; begun = true {
+	for ctx.Err() == nil {
 		// %P are the user properties, %x the payload in hexadecimal digits. Into a pipe it
 		// prints nothing for a long time, unless it is told to.
 		cmd := exec.CommandContext(ctx, w.lines, "-oL", w.path, "-h", host, "-p", port, "-V", "mqttv5", "-i", "chaos-mosquitto", "-c", "-x", fmt.Sprint(sessionExpiry), "-q", "1", "-k", "5",
@@ -139,11 +139,7 @@ func (w *mosquitto) run(ctx context.Context, c *consumer, ready func()) error {
 		if err := cmd.Start(); err != nil {
 			return err
 		}
-		err = w.read(out, c, func() {
-			if !begun {
-				ready()
-			}
-		})
+		err = w.read(out, c, ready)
 		if ended := cmd.Wait(); err != nil {
 			return errors.Join(err, ended)
 		}
