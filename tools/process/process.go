@@ -30,8 +30,8 @@ type Options struct {
 	Log string
 	// Ready tells whether it serves: nil once it does. It is asked again and again.
 	Ready func(context.Context) error
-	// Within is how long that may take, Grace how long it may take to end when it
-	// is asked to. 0 is 15 s.
+	// Within is how long that may take (0 is 60 s), Grace how long it may take to end
+	// when it is asked to (0 is 15 s).
 	Within, Grace time.Duration
 	// Files gives it as many open files as are allowed.
 	Files bool
@@ -45,18 +45,19 @@ type Process struct {
 }
 
 const (
-	usual = 15 * time.Second
-	pause = 20 * time.Millisecond
-	tail  = 4000 // bytes
+	usualStart = 60 * time.Second
+	usualEnd   = 15 * time.Second
+	pause      = 20 * time.Millisecond
+	tail       = 4000 // bytes
 )
 
 // Start runs the server and waits until it serves. On an error nothing is left.
 func Start(ctx context.Context, o Options) (*Process, error) {
 	if o.Within == 0 {
-		o.Within = usual
+		o.Within = usualStart
 	}
 	if o.Grace == 0 {
-		o.Grace = usual
+		o.Grace = usualEnd
 	}
 	if o.Files { // a shell raises the limit and then becomes the server: the pid is the same
 		o.Command = append([]string{"/bin/sh", "-c", `ulimit -n "$(ulimit -Hn)"; exec "$@"`, "sh"}, o.Command...)
