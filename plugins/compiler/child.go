@@ -46,8 +46,9 @@ func newChild(cfg Config, f *folder) *child {
 	return c
 }
 
-// compile has the module compiled into the folder.
-func (c *child) compile(ctx context.Context, wasm []byte, m Module) error {
+// compile has the module compiled into the folder, and takes it out before the folder may
+// go with its process.
+func (c *child) compile(ctx context.Context, wasm []byte, m Module, take func() error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(wasm) > maxModule {
@@ -63,7 +64,9 @@ func (c *child) compile(ctx context.Context, wasm []byte, m Module) error {
 		r.idle = !m.Hurry && !c.hurry
 		err := c.attempt(ctx, r)
 		switch {
-		case err == nil || errors.Is(err, ErrRefused):
+		case err == nil:
+			return take()
+		case errors.Is(err, ErrRefused):
 			return err
 		case c.closing.Err() != nil:
 			return ErrClosed

@@ -153,22 +153,20 @@ func (c *Compiler) Compile(ctx context.Context, rt wazero.Runtime, wasm []byte, 
 			return code, nil
 		}
 	}
-	err := c.child.compile(ctx, wasm, m)
-	if err == nil && c.folder.private && !c.folder.safe() {
-		err = fmt.Errorf("the folder %s is not as it was made", c.folder.path)
-	}
-	if err == nil {
-		code, err := c.cached(rt, wasm)
-		if err == nil {
-			c.inChild.Add(1)
-			c.folder.note(wasm)
-			return code, nil
+	var code wazero.CompiledModule
+	err := c.child.compile(ctx, wasm, m, func() (err error) {
+		if c.folder.private && !c.folder.safe() {
+			return fmt.Errorf("the folder %s is not as it was made", c.folder.path)
 		}
-		c.unavailable(fmt.Errorf("what it compiles is not found: %w", err))
-		return c.compileHere(ctx, rt, wasm)
-	}
-	if decided(err) || ctx.Err() != nil {
-		return nil, err
+		if code, err = c.cached(rt, wasm); err != nil {
+			return fmt.Errorf("what it compiles is not found: %w", err)
+		}
+		c.inChild.Add(1)
+		c.folder.note(wasm)
+		return nil
+	})
+	if err == nil || decided(err) || ctx.Err() != nil {
+		return code, err
 	}
 	c.unavailable(err)
 	return c.compileHere(ctx, rt, wasm)

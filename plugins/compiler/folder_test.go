@@ -19,7 +19,7 @@ func TestNoFolderWithoutWork(t *testing.T) {
 
 // Who makes a folder of the name that was private gets nothing run from it.
 func TestFolderOfSomebodyElse(t *testing.T) {
-	f := open(t, "serves", compiler.Config{Idle: time.Hour})
+	f := open(t, "serves", compiler.Config{Idle: time.Hour, Patience: time.Minute})
 	f.runs(1)
 	private, _ := filepath.Glob(filepath.Join(os.TempDir(), "weft-*"))
 	if len(private) != 1 {

@@ -43,19 +43,27 @@ func same(a, b os.FileInfo) bool {
 	return a != nil && b != nil && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime()) && os.SameFile(a, b)
 }
 
-// follow watches the folders on the way to the file, as the way is now.
+// follow watches the folders on the way to the file, as the way is now: of what was made
+// on it before its folder was watched, nobody tells.
 func (w *Watcher) follow(f *file) {
-	folders := way(f.absolute)
-	w.mu.Lock()
-	f.folders = folders
-	w.mu.Unlock()
-	watched := w.notify.WatchList()
-	for _, folder := range folders {
-		if slices.Contains(watched, folder) {
-			continue
+	var before []string
+	for range maxLinks {
+		folders := way(f.absolute)
+		if slices.Equal(folders, before) {
+			return
 		}
-		if err := w.notify.Add(folder); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			w.complain(f, fmt.Errorf("folder %s: %w", folder, err))
+		before = folders
+		w.mu.Lock()
+		f.folders = folders
+		w.mu.Unlock()
+		watched := w.notify.WatchList()
+		for _, folder := range folders {
+			if slices.Contains(watched, folder) {
+				continue
+			}
+			if err := w.notify.Add(folder); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				w.complain(f, fmt.Errorf("folder %s: %w", folder, err))
+			}
 		}
 	}
 }
