@@ -119,10 +119,10 @@ func TestCollectorWaitsNoLongerThanACall(t *testing.T) {
 	close(stop)
 	<-stopped
 	slices.Sort(took)
-	half, longest := took[len(took)/2], took[len(took)-1]
-	t.Logf("half of 20 collections took up to %v, the longest %v", half, longest)
-	if half > 500*time.Millisecond || longest > 10*time.Second { // unmetered: for ever
-		t.Errorf("half of the collections took up to %v, the longest %v", half, longest)
+	most, longest := took[len(took)-3], took[len(took)-1]
+	t.Logf("18 of 20 collections took up to %v, the longest %v", most, longest)
+	if most > 500*time.Millisecond || longest > 10*time.Second { // unmetered: for ever
+		t.Errorf("18 of 20 collections took up to %v, the longest %v", most, longest)
 	}
 }
 

@@ -55,11 +55,13 @@ func (b *Backbone) reach(ctx context.Context, within time.Duration) error {
 	defer cancel()
 	var why error
 	for wait := backoffFirst; ; wait = min(2*wait, time.Second) {
+		began := time.Now()
 		err := b.try(ctx, options)
 		if err == nil {
 			return nil
 		}
-		if why == nil || !errors.Is(err, ctx.Err()) { // a try that was cut short says less than the one before
+		// A try that was cut short says less than the one before.
+		if short := time.Since(began) < within/2; why == nil || !short || !errors.Is(err, ctx.Err()) {
 			why = b.explain(err, dials.last())
 		}
 		if errors.Is(why, ErrAccess) {

@@ -113,14 +113,18 @@ func TestWriteDeadline(t *testing.T) {
 		c = await(t, opened, "a connection")
 		const total = 40 << 20
 		r.on(0, func() { c.Send(make([]byte, total), 0) })
-		ticker := time.NewTicker(deadline / 50)
+		ticker := time.NewTicker(deadline / 20)
 		defer ticker.Stop()
+		began = time.Now()
 		for got, buf := 0, make([]byte, 512<<10); got < total; <-ticker.C {
 			n, err := io.ReadFull(slow, buf[:min(len(buf), total-got)])
 			got += n
 			if err != nil {
 				t.Fatalf("after %d bytes: %v", got, err)
 			}
+		}
+		if took := time.Since(began); took < 2*deadline {
+			t.Fatalf("it was read within %v", took)
 		}
 	})
 }

@@ -67,23 +67,34 @@ func TestCacheFarBehind(t *testing.T) {
 		{"many under a beginning that nobody knows", 1000, "c/d/#", 0, 0, 0},
 		{"too long to be remembered", 1, "a/+/" + strings.Repeat("x", 1000), 0, 0, 0},
 	} {
-		trie := router.NewTrie[int]()
-		cache := router.NewCache(trie, nil, router.CacheLimits{})
-		touched, bystander := []byte("a/b"), []byte("b/b")
-		cache.Lookup(touched)
-		cache.Lookup(bystander)
-		for i := range c.changes {
-			trie.Add(c.pattern, i)
+		behind := func() error {
+			trie := router.NewTrie[int]()
+			cache := router.NewCache(trie, nil, router.CacheLimits{})
+			touched, bystander := []byte("a/b"), []byte("b/b")
+			cache.Lookup(touched)
+			cache.Lookup(bystander)
+			for i := range c.changes {
+				trie.Add(c.pattern, i)
+			}
+			before := cache.Stats()
+			got := len(cache.Lookup(touched).Subscribers)
+			after := cache.Stats()
+			if want := len(trie.Match(touched, nil)); got != want || after.Misses-before.Misses != c.missed || after.Cleared != c.cleared {
+				return fmt.Errorf("%d of %d found, %+v after %+v", got, want, after, before)
+			}
+			cache.Lookup(bystander)
+			if missed := cache.Stats().Misses - after.Misses; missed != c.missedBystanders {
+				return fmt.Errorf("a bystander was missed %d times", missed)
+			}
+			return nil
 		}
-		before := cache.Stats()
-		got := len(cache.Lookup(touched).Subscribers)
-		after := cache.Stats()
-		if want := len(trie.Match(touched, nil)); got != want || after.Misses-before.Misses != c.missed || after.Cleared != c.cleared {
-			t.Errorf("%s: %d of %d found, %+v after %+v", c.what, got, want, after, before)
+		err := behind()
+		if err != nil && strings.Contains(c.what, "nobody knows") { // once in 16,384 seeds it looks like one that is known
+			t.Log(c.what, err)
+			err = behind()
 		}
-		cache.Lookup(bystander)
-		if missed := cache.Stats().Misses - after.Misses; missed != c.missedBystanders {
-			t.Errorf("%s: a bystander was missed %d times", c.what, missed)
+		if err != nil {
+			t.Errorf("%s: %v", c.what, err)
 		}
 	}
 }

@@ -89,14 +89,17 @@ func (s *Server) BreakRoutes() (mend func()) {
 	return exchange
 }
 
-// onLoops runs f on every loop, one after another.
+// onLoops runs f on every loop, one after another; not on those that have ended.
 func (s *Server) onLoops(f func(p *path)) {
 	for i, p := range s.paths {
 		done := make(chan struct{})
-		if err := s.engine.Do(i, func() { f(p); close(done) }); err != nil {
-			panic(err)
+		err := s.engine.Do(i, func() { f(p); close(done) })
+		for ; errors.Is(err, engine.ErrBusy); time.Sleep(time.Millisecond) {
+			err = s.engine.Do(i, func() { f(p); close(done) })
 		}
-		<-done
+		if err == nil {
+			<-done
+		}
 	}
 }
 

@@ -157,7 +157,7 @@ func TestRegisteredWhileReady(t *testing.T) {
 			first, second := srv.Addresses()[0].Addr.(*net.TCPAddr), srv.Addresses()[1].Addr.(*net.TCPAddr)
 			var mu sync.Mutex
 			var events []string
-			passing := map[string]bool{} // services
+			passing, critical := map[string]bool{}, map[string]bool{} // services
 			a.hears = func() func(id, event string) {
 				state := srv.State()
 				return func(id, event string) {
@@ -167,10 +167,18 @@ func TestRegisteredWhileReady(t *testing.T) {
 					}
 					mu.Lock()
 					defer mu.Unlock()
-					events = append(events, fmt.Sprint(event, " ", state, " ", err))
-					if event == "passing" {
+					switch {
+					case event == "critical":
+						critical[id] = true
+					case event == "passing" && critical[id]:
+						event = "passing after critical"
+					case event == "passing":
 						passing[id] = true
+						if state == life.Draining { // said as the drain began
+							return
+						}
 					}
+					events = append(events, fmt.Sprint(event, " ", state, " ", err))
 				}
 			}
 			f := run(t, srv)
@@ -190,7 +198,7 @@ func TestRegisteredWhileReady(t *testing.T) {
 			eventually(t, "kept passing", func() bool {
 				mu.Lock()
 				defer mu.Unlock()
-				return len(passing) == 2 // for a second nobody says so again
+				return len(passing) == 2
 			})
 			f.end()
 			if got := a.list(); got != nil {

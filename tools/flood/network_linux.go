@@ -113,7 +113,13 @@ func lay(dir string) (*network, error) {
 	// does not take is the flood's and the legitimate sender's.
 	var distant *net.Interface
 	n.do(func() {
-		if err = ip("link set lo up", "addr add "+farAddress+"/24 dev distant", "link set distant addrgenmode none up",
+		if _, none := os.Stat("/proc/sys/net/ipv6"); none == nil {
+			err = ip("link set distant addrgenmode none")
+		}
+		if err != nil {
+			return
+		}
+		if err = ip("link set lo up", "addr add "+farAddress+"/24 dev distant", "link set distant up",
 			"neigh add "+nearAddress+" lladdr "+near.HardwareAddr.String()+" dev distant"); err == nil {
 			distant, err = net.InterfaceByName("distant")
 		}

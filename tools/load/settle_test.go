@@ -22,6 +22,7 @@ func TestSettlingWaitsForEveryStream(t *testing.T) {
 	r := newRelay(t)
 	third := make(chan struct{})
 	release := sync.OnceFunc(func() { close(third) })
+	t.Cleanup(release)
 	r.probe = func(payload []byte) {
 		switch publisher, round := stampOf(payload); {
 		case publisher == 0:
@@ -60,13 +61,14 @@ func TestStreamsThatDoNotCome(t *testing.T) {
 func TestDrainWaitsForStreamsThatCameLate(t *testing.T) {
 	r := newRelay(t)
 	begun, late, last := make(chan struct{}), make(chan struct{}), make(chan struct{})
-	begin := sync.OnceFunc(func() { close(begun) })
+	begin, isLate, end := sync.OnceFunc(func() { close(begun) }), sync.OnceFunc(func() { close(late) }), sync.OnceFunc(func() { close(last) })
+	t.Cleanup(func() { begin(); isLate(); end() })
 	r.probe = func(payload []byte) {
 		switch publisher, round := stampOf(payload); {
 		case publisher == 0 && round == 1:
 			<-begun
 		case publisher == 0 && round == 2: // the first is before what is delivered from now on
-			close(late)
+			isLate()
 		case publisher == 1 && round == 10: // if they do not settle before
 			begin()
 		}
@@ -80,7 +82,7 @@ func TestDrainWaitsForStreamsThatCameLate(t *testing.T) {
 			begin()
 		case publisher == 1 && n == 499:
 			<-late
-			close(last)
+			end()
 		}
 		return 0
 	}

@@ -145,7 +145,7 @@ func (s *sending) exchange(cmd *cobra.Command, x *exchange, m *abi.Message) erro
 	}
 	got, err := x.receive(s.wait)
 	if err != nil {
-		return s.silence(s.wait, err)
+		return s.silence(err)
 	}
 	return s.print(cmd.OutOrStdout(), &got)
 }
@@ -158,7 +158,7 @@ func (s *sending) listen(cmd *cobra.Command, x *exchange) error {
 			return nil
 		}
 		if err != nil {
-			return s.silence(s.wait, err)
+			return s.silence(err)
 		}
 		if err := s.print(cmd.OutOrStdout(), &got); err != nil {
 			return err
@@ -174,16 +174,19 @@ func (s *sending) introduce(cmd *cobra.Command, x *exchange) error {
 	within := max(s.wait, greeted)
 	got, err := x.receive(within)
 	if err != nil {
-		return s.silence(within, fmt.Errorf("after the preface: %w", err))
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return fail(exitRuntime, fmt.Errorf("no answer to the preface came in %s", within), "Does the listener answer a first frame (a plugin such as std:auth-token)? --wait gives it longer.")
+		}
+		return s.silence(fmt.Errorf("after the preface: %w", err))
 	}
 	note(cmd, "%s", printable(string(got.Payload)))
 	return nil
 }
 
-func (s *sending) silence(within time.Duration, err error) error {
+func (s *sending) silence(err error) error {
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return fail(exitRuntime, fmt.Errorf("no answer came in %s", within), "--wait gives it longer; --wait 0 does not wait.")
+		return fail(exitRuntime, fmt.Errorf("no answer came in %s", s.wait), "--wait gives it longer; --wait 0 does not wait.")
 	case errors.Is(err, io.EOF):
 		return fail(exitRuntime, errors.New("weft closed the connection without an answer"),
 			"Its log says why (a refused token, a frame that is none); with --set log.level=debug in detail.")

@@ -349,11 +349,11 @@ try {
   }
   say("the whole walk: passed");
 } catch (cause) {
+  process.exitCode = 1;
   say(`FAILED: ${cause.stack ?? cause}\n${problems.join("\n")}`);
   const pages = browser.contexts().flatMap((c) => c.pages());
   for (const p of pages) say(`open at the end: ${p.url()}: ${(await p.locator("body").innerText().catch(() => "")).replace(/\s+/g, " ").slice(0, 400)}`);
   if (pictures && pages[0]) await pages[0].screenshot({ path: `${pictures}/failed.png` }).catch(() => undefined);
-  process.exitCode = 1;
 } finally {
   await browser.close();
   process.exit(); // sockets that a step has left open are no reason to stay
