@@ -107,6 +107,7 @@ func replay(t *testing.T, file string) {
 type stage struct {
 	t       *testing.T
 	server  *server.Server
+	config  *config.Config
 	clients map[string]*client
 	watches map[string]admin.Subscription
 }
@@ -167,9 +168,14 @@ func newReplay(t *testing.T, configFile string, services map[string]string) *sta
 		}
 	})
 	for srv.State() != life.Running {
-		time.Sleep(time.Millisecond)
+		select {
+		case err := <-ended:
+			ended <- err // the cleanup says it
+			t.Fatal("it does not run")
+		case <-time.After(time.Millisecond):
+		}
 	}
-	return &stage{server: srv, clients: map[string]*client{}, watches: map[string]admin.Subscription{}}
+	return &stage{server: srv, config: cfg, clients: map[string]*client{}, watches: map[string]admin.Subscription{}}
 }
 
 func (r *stage) step(s step) {
@@ -224,12 +230,30 @@ func (r *stage) step(s step) {
 	}
 }
 
+// connect dials a listener and waits until the server has the connection and what the
+// listener subscribes it to. What asks for an identity waits for the client's token.
+// Of a queue there is one worker: it is counted once, however many it has.
 func (r *stage) connect(listener string) *client {
+	accepted := func() float64 { return r.server.MetricOf("weft_connections_accepted_total", listener) }
+	subscriptions := func() float64 { return r.server.Metric("weft_subscriptions") + r.server.Metric("weft_queue_groups") }
+	connections, subscribed := accepted()+1, subscriptions()
+	for _, l := range r.config.Listeners {
+		for _, pattern := range l.Subscribe {
+			if l.Name == listener && !strings.Contains(pattern, "{identity}") {
+				subscribed++
+			}
+		}
+	}
 	for _, a := range r.server.Addresses() {
 		if a.Name == listener {
 			conn, err := net.Dial("tcp", a.Addr.String())
 			if err != nil {
 				r.t.Fatal(err)
+			}
+			for deadline := time.Now().Add(time.Minute); accepted() != connections || subscriptions() != subscribed; time.Sleep(time.Millisecond) {
+				if time.Now().After(deadline) {
+					r.t.Fatalf("%s: %v connections, not %v; %v subscriptions, not %v", listener, accepted(), connections, subscriptions(), subscribed)
+				}
 			}
 			format, _ := frame.Preset(a.Protocol)
 			return &client{Conn: conn, in: bufio.NewReader(conn), format: format.Peer()}

@@ -276,7 +276,12 @@ func BenchmarkModbus(b *testing.B) {
 			go func() { ended <- srv.Run(ctx) }()
 			defer func() { stop(); <-ended }()
 			for srv.State() != life.Running {
-				time.Sleep(time.Millisecond)
+				select {
+				case err := <-ended:
+					ended <- err
+					b.Fatal(err)
+				case <-time.After(time.Millisecond):
+				}
 			}
 			var c net.Conn
 			var requests []byte
