@@ -252,7 +252,7 @@ func TestDeepRecursion(t *testing.T) {
 // TestOverlappingAnswers: a guest cannot make the host copy its memory over and
 // over.
 func TestOverlappingAnswers(t *testing.T) {
-	env := newEnv(t, plugins.EnvConfig{})
+	env := newEnv(t, plugins.EnvConfig{Clock: newClock()})
 	guest := wasmtest.New().Hook(abi.ExportOnMessages, wasmtest.EachRecord(wasmtest.Put32(abi.RecordChanges, int32(abi.ChangedPayload)), wasmtest.PutSpan(abi.RecordPayload, 0, 4<<20)))
 	p := load(t, env, guest, plugins.Spec{})
 	chain := newChain(t, p)
@@ -367,7 +367,7 @@ func TestLoadCyclesStayFlat(t *testing.T) {
 	for i := range 100 {
 		cycle(i)
 	}
-	before, mapped := settled(0)
+	before, mapped := settled(time.Second, 0, 0)
 	n := 1000
 	if testing.Short() {
 		n = 200
@@ -375,7 +375,7 @@ func TestLoadCyclesStayFlat(t *testing.T) {
 	for i := range n {
 		cycle(100 + i)
 	}
-	after, mappedAfter := settled(mapped + 50)
+	after, mappedAfter := settled(time.Minute, before+1<<20, mapped+50)
 	if grown := int64(after) - int64(before); grown > 1<<20 {
 		t.Errorf("the heap grew by %d bytes in %d cycles", grown, n)
 	}
@@ -384,19 +384,19 @@ func TestLoadCyclesStayFlat(t *testing.T) {
 	}
 }
 
-// settled is the live heap, and how many ranges are mapped, once what is garbage
-// was collected. Compiled code is unmapped by finalizers, which take a moment.
-func settled(mappingsBelow int) (heap uint64, mapped int) {
-	for range 100 {
+// settled is the live heap, and how many ranges are mapped, once both are no more than
+// that, or when the time is up. Compiled code is unmapped by finalizers, which take a
+// moment.
+func settled(within time.Duration, heapMost uint64, mappedMost int) (heap uint64, mapped int) {
+	for deadline := time.Now().Add(within); ; time.Sleep(5 * time.Millisecond) {
 		runtime.GC()
-		runtime.Gosched()
-		if mapped = mappings(); mapped < mappingsBelow {
-			break
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		heap, mapped = m.HeapAlloc, mappings()
+		if heap <= heapMost && mapped <= mappedMost || time.Now().After(deadline) {
+			return heap, mapped
 		}
 	}
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return m.HeapAlloc, mapped
 }
 
 // TestConcurrentChains: chains of one plugin run on several goroutines at once,
