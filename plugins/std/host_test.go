@@ -38,11 +38,13 @@ type stage struct {
 	env   *plugins.Env
 	chain *plugins.Chain
 	batch plugins.Batch
-	time  func() int64 // nanoseconds since 1970
 }
 
-// systemClock gives messages the time that plugins read from the host.
-func (s *stage) systemClock() { s.time = hostfuncs.SystemClock{}.Wall }
+// still is a clock that stands: messages have the time that plugins read from the host.
+type still struct{}
+
+func (still) Wall() int64      { return now * 1e9 }
+func (still) Monotonic() int64 { return now * 1e9 }
 
 // use is a plugin of a stage.
 type use struct {
@@ -87,7 +89,7 @@ func (s *stage) again() *stage {
 
 func newEnv(tb testing.TB) *plugins.Env {
 	tb.Helper()
-	env, err := plugins.NewEnv(plugins.EnvConfig{CacheDir: compiled})
+	env, err := plugins.NewEnv(plugins.EnvConfig{CacheDir: compiled, Clock: still{}})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -126,9 +128,6 @@ func (s *stage) run(messages ...abi.Message) *plugins.Batch {
 	for _, m := range messages {
 		if m.Time == 0 {
 			m.Time = now * 1e9
-			if s.time != nil {
-				m.Time = s.time()
-			}
 		}
 		s.batch.Messages = append(s.batch.Messages, m)
 	}
