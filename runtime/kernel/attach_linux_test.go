@@ -35,6 +35,7 @@ func TestModes(t *testing.T) {
 				t.Fatal(err)
 			}
 			send(t, f, socket, "no")
+			waitCount(t, k, 3, filter.Blocked, 1)
 			if err := k.Delete(deny); err != nil {
 				t.Fatal(err)
 			}

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -59,6 +60,7 @@ func onWire(t *testing.T, f *far, k *Kernel, rows []verdict) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer oneProcessor(t)()
 	wire := tap(t, f)
 	fence := packet{network: filter.UDP, from: netip.MustParseAddrPort(far4 + ":4999"), to: netip.MustParseAddrPort(near4 + ":7000")}
 	copy(fence.hardware[:], near.HardwareAddr)
@@ -84,6 +86,31 @@ func onWire(t *testing.T, f *far, k *Kernel, rows []verdict) {
 		c.Packets[filter.Pass]++
 		before[oneUDP] = c
 		v.expect(t, before, counted(t, k))
+	}
+}
+
+// oneProcessor keeps the goroutine to one processor until it is set free: what it sends
+// stays in order, as the packets that each processor has sent wait in a queue of its own.
+func oneProcessor(t *testing.T) (free func()) {
+	t.Helper()
+	runtime.LockOSThread()
+	var all, one unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &all); err != nil {
+		t.Fatal(err)
+	}
+	first := 0
+	for !all.IsSet(first) {
+		first++
+	}
+	one.Set(first)
+	if err := unix.SchedSetaffinity(0, &one); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if err := unix.SchedSetaffinity(0, &all); err != nil {
+			t.Error(err)
+		}
+		runtime.UnlockOSThread()
 	}
 }
 
