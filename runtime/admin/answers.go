@@ -25,10 +25,12 @@ func guardAnswer(within time.Duration, next http.Handler) http.Handler {
 		}
 		timed := &timedAnswer{ResponseWriter: w, control: http.NewResponseController(w), within: within}
 		next.ServeHTTP(timed, r)
-		timed.extend() // for what the server writes itself
+		timed.begin() // for what the server writes itself
 	})
 }
 
+// timedAnswer has a deadline while it writes, and none between two writes: a stream of
+// HTTP/2 ends with its deadline even if nothing is to be written.
 type timedAnswer struct {
 	http.ResponseWriter
 	control *http.ResponseController
@@ -38,24 +40,25 @@ type timedAnswer struct {
 // Unwrap is for http.ResponseController.
 func (a *timedAnswer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
-// WriteHeader implements http.ResponseWriter.
-func (a *timedAnswer) WriteHeader(code int) {
-	a.extend()
-	a.ResponseWriter.WriteHeader(code)
-}
-
 // Write implements http.ResponseWriter.
 func (a *timedAnswer) Write(p []byte) (int, error) {
-	a.extend()
+	a.begin()
+	defer a.end()
 	return a.ResponseWriter.Write(p)
 }
 
 // Flush implements http.Flusher.
-func (a *timedAnswer) Flush() {
-	a.extend()
-	_ = a.control.Flush() // a writer that cannot flush writes when it is full
+func (a *timedAnswer) Flush() { _ = a.FlushError() } // a writer that cannot flush writes when it is full
+
+// FlushError is for http.ResponseController.
+func (a *timedAnswer) FlushError() error {
+	a.begin()
+	defer a.end()
+	return a.control.Flush()
 }
 
-// extend begins the time of a write. A connection that takes no deadline is served
+// begin begins the time of a write. A connection that takes no deadline is served
 // without one.
-func (a *timedAnswer) extend() { _ = a.control.SetWriteDeadline(time.Now().Add(a.within)) }
+func (a *timedAnswer) begin() { _ = a.control.SetWriteDeadline(time.Now().Add(a.within)) }
+
+func (a *timedAnswer) end() { _ = a.control.SetWriteDeadline(time.Time{}) }

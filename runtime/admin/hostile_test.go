@@ -89,32 +89,51 @@ func TestUnfinishedRequestsAreBounded(t *testing.T) {
 
 // Who subscribes and reads nothing is gone when it has not read for so long.
 func TestReadersThatStandStillEnd(t *testing.T) {
-	r := start(t, func(o *admin.Options) { o.AnswerTimeout = 200 * time.Millisecond })
-	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", r.server.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close() }()
-	_ = conn.(*net.TCPConn).SetReadBuffer(4096)
-	if _, err := io.WriteString(conn, "GET /v1/subscribe?topic=a HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
-		t.Fatal(err)
-	}
-	there := func() bool {
-		r.bus.mu.Lock()
-		defer r.bus.mu.Unlock()
-		return len(r.bus.subs) > 0
-	}
-	for deadline := time.Now().Add(30 * time.Second); !there(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("it is not subscribed")
-		}
-	}
-	payload := strings.Repeat("x", 1<<20)
-	for deadline := time.Now().Add(60 * time.Second); there(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("it is still subscribed")
-		}
-		call(t, "POST", r.url+"/v1/publish/a", payload, nil)
+	for name, subscribe := range map[string]func(t *testing.T, r *rig){
+		"HTTP/1.1": func(t *testing.T, r *rig) {
+			conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", r.server.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = conn.Close() })
+			_ = conn.(*net.TCPConn).SetReadBuffer(4096)
+			if _, err := io.WriteString(conn, "GET /v1/subscribe?topic=a HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"HTTP/2": func(t *testing.T, r *rig) {
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.url+"/v1/subscribe?topic=a", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			answer, err := client(t, true).Do(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = answer.Body.Close() })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := start(t, func(o *admin.Options) { o.AnswerTimeout = 200 * time.Millisecond })
+			subscribe(t, r)
+			there := func() bool {
+				r.bus.mu.Lock()
+				defer r.bus.mu.Unlock()
+				return len(r.bus.subs) > 0
+			}
+			for deadline := time.Now().Add(30 * time.Second); !there(); time.Sleep(time.Millisecond) {
+				if time.Now().After(deadline) {
+					t.Fatal("it is not subscribed")
+				}
+			}
+			payload := strings.Repeat("x", 1<<20)
+			for deadline := time.Now().Add(60 * time.Second); there(); time.Sleep(5 * time.Millisecond) {
+				if time.Now().After(deadline) {
+					t.Fatal("it is still subscribed")
+				}
+				call(t, "POST", r.url+"/v1/publish/a", payload, nil)
+			}
+		})
 	}
 }
 

@@ -1,6 +1,7 @@
 package admin_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -177,6 +178,56 @@ func TestSlowBodyAndLongStream(t *testing.T) {
 		}
 		if !stream.Receive() {
 			t.Errorf("%s: the stream ended with the deadline: %v", way, stream.Err())
+		}
+	}
+}
+
+// TestQuietStreamsLast: what bounds a reader that takes nothing does not end a stream that
+// has nothing to say, nor does it reach into the connection's next request.
+func TestQuietStreamsLast(t *testing.T) {
+	const within = 200 * time.Millisecond
+	r := start(t, func(o *admin.Options) { o.AnswerTimeout = within })
+	streams := map[string]*connect.ServerStreamForClient[weftv1.SubscribeResponse]{}
+	ways := clients(t, r.url)
+	for way, c := range ways {
+		streams[way] = subscribe(t, c, &weftv1.SubscribeRequest{Patterns: []string{"#"}})
+	}
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", r.server.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	answers := bufio.NewReader(conn)
+	call := func(header, body string) {
+		t.Helper()
+		fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 13\r\n%s\r\n%s", publish, header, body)
+		answer, err := http.ReadResponse(answers, nil)
+		if err == nil && answer.StatusCode == http.StatusContinue {
+			_, _ = io.WriteString(conn, `{"topic":"b"}`)
+			answer, err = http.ReadResponse(answers, nil)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, answer.Body)
+		if answer.StatusCode != http.StatusOK {
+			t.Errorf("%d", answer.StatusCode)
+		}
+	}
+	call("", `{"topic":"b"}`)
+	for way, stream := range streams {
+		if !stream.Receive() {
+			t.Errorf("%s: %v", way, stream.Err())
+		}
+	}
+	time.Sleep(5 * within)
+	call("Expect: 100-continue\r\n", "")
+	for way, stream := range streams {
+		if !stream.Receive() {
+			t.Errorf("%s: the stream ended as nothing was to say: %v", way, stream.Err())
 		}
 	}
 }

@@ -14,12 +14,8 @@ import (
 	"github.com/weftrun/weft/runtime/admin/weftv1"
 )
 
-const (
-	// keepAlive is Options.KeepAlive's default.
-	keepAlive = 15 * time.Second
-	// slowReader is how long a reader may take none of what is written to it.
-	slowReader = 30 * time.Second
-)
+// keepAlive is Options.KeepAlive's default.
+const keepAlive = 15 * time.Second
 
 // subscribeHTTP is GET /v1/subscribe?topic=PATTERN: Server-Sent Events
 // (html.spec.whatwg.org, section 9.2). Events are subscribed, message, missed and
@@ -51,7 +47,6 @@ func (s *messages) subscribeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-Accel-Buffering", "no")
 	h.Set("X-Content-Type-Options", "nosniff")
 	e := &events{control: http.NewResponseController(w), w: w}
-	defer func() { _ = e.control.SetWriteDeadline(time.Time{}) }() // the connection may serve another request
 	err = e.json("subscribed", struct {
 		Patterns []string `json:"patterns"`
 		Buffer   int      `json:"buffer"`
@@ -168,8 +163,6 @@ func (e *events) comment(text string) error {
 
 func (e *events) flush() error {
 	defer e.buffer.Reset()
-	// A connection that takes no deadline is served without one.
-	_ = e.control.SetWriteDeadline(time.Now().Add(slowReader))
 	if _, err := e.w.Write(e.buffer.Bytes()); err != nil {
 		return err
 	}
