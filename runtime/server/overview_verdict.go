@@ -101,7 +101,7 @@ func (j *judge) config() {
 		if len(c.Last.Problems) > 0 {
 			text += ": " + c.Last.Problems[0]
 		}
-		j.find(bad, "config", c.File, "", text, "mend the file; weft check FILE names each problem with its line")
+		j.find(bad, "config", c.File, "", text, "mend the file; weft check -c FILE names each problem with its line")
 	}
 	if c.FileFault != "" {
 		j.find(bad, "config", c.File, "", admin.FileGone+c.FileFault, "put it back: without it weft does not start again; weft config show says what runs")
@@ -153,11 +153,11 @@ func (j *judge) pools() {
 		node := "upstream:" + p.GetName()
 		switch {
 		case up == 0:
-			j.find(bad, "upstream-down", p.GetName(), node, "no member of upstream "+p.GetName()+" gets messages", "weft upstream says why of each member")
+			j.find(bad, "upstream-down", p.GetName(), node, "no member of upstream "+p.GetName()+" gets messages", "weft upstream list says why of each member")
 		case open > 0:
-			j.find(warn, "breaker-open", p.GetName(), node, fmt.Sprintf("the circuit of %d of %d members of upstream %s is open", open, len(p.GetMembers()), p.GetName()), "weft upstream says what failed; it is tried again by itself")
+			j.find(warn, "breaker-open", p.GetName(), node, fmt.Sprintf("the circuit of %d of %d members of upstream %s is open", open, len(p.GetMembers()), p.GetName()), "weft upstream list says what failed; it is tried again by itself")
 		case up < len(p.GetMembers()):
-			j.find(warn, "upstream-down", p.GetName(), node, fmt.Sprintf("%d of %d members of upstream %s get no messages", len(p.GetMembers())-up, len(p.GetMembers()), p.GetName()), "weft upstream says why of each")
+			j.find(warn, "upstream-down", p.GetName(), node, fmt.Sprintf("%d of %d members of upstream %s get no messages", len(p.GetMembers())-up, len(p.GetMembers()), p.GetName()), "weft upstream list says why of each")
 		}
 	}
 }
@@ -217,7 +217,7 @@ func (j *judge) losses() {
 		j.find(warn, "dead-letters", "", "", fmt.Sprintf("dead letters come, %s; %d are kept", perSecond(signals.GetDeadRate()), w.now.letters), "weft deadletter list groups them by reason; weft deadletter replay sends them again")
 	}
 	if filtered, before := w.now.filtered(), w.from.filtered(); filtered > before {
-		j.find(warn, "filter", "", "", fmt.Sprintf("the filter drops %s before they are messages", perSecond(w.rate(before, filtered))), "weft fastpath top shows the sources")
+		j.find(warn, "filter", "", "", fmt.Sprintf("the filter drops %s before they are messages", perSecond(w.rate(before, filtered))), "weft fastpath status shows the sources")
 	}
 }
 
@@ -231,7 +231,7 @@ func remedyOf(reason string) string {
 	case "outbox_full", "session_full":
 		return "weft connection list --order queued shows who is slow; outbox.size and outbox.when_full say what becomes of it"
 	case "upstream_full", "upstream_refused", "upstream_timeout", "upstream_failed", "no_upstream":
-		return "weft upstream shows the pools"
+		return "weft upstream list shows the pools"
 	case "bad_frame":
 		return "clients send what the listener's frame does not declare; weft connection list shows from where"
 	}

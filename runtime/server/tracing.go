@@ -70,8 +70,11 @@ func (t *tracer) path(p *path) *pathTrace {
 	if t == nil {
 		return nil
 	}
-	return &pathTrace{tracer: t, path: p, tokens: t.rate, filled: time.Now()}
+	return &pathTrace{tracer: t, path: p, tokens: t.burst(), filled: time.Now()}
 }
+
+// burst is how many messages a loop may trace at once: those of a second, or one.
+func (t *tracer) burst() float64 { return max(t.rate, 1) }
 
 // close sends what waits.
 func (t *tracer) close() {
@@ -188,7 +191,7 @@ func (t *pathTrace) decide(parent tracing.Context, there bool) bool {
 func (t *pathTrace) allowed() bool {
 	if t.tokens < 1 {
 		now := time.Now()
-		t.tokens = min(t.tracer.rate, t.tokens+now.Sub(t.filled).Seconds()*t.tracer.rate)
+		t.tokens = min(t.tracer.burst(), t.tokens+now.Sub(t.filled).Seconds()*t.tracer.rate)
 		t.filled = now
 		if t.tokens < 1 {
 			return false

@@ -218,6 +218,29 @@ api: {address: ""}
 	}
 }
 
+// A rate of less than one a second traces one message now and then.
+func TestASlowRateTraces(t *testing.T) {
+	r := otlptest.Start(t)
+	f := start(t, "auto", `
+listeners: [{name: lines, address: "127.0.0.1:0", frame: line, acknowledge: "", topic: t}]
+loops: 1
+api: {address: ""}
+`+traced(r, ", rate: 50/m"))
+	in := f.dial("lines")
+	sent := 0
+	for deadline := time.Now().Add(time.Minute); f.MetricOf("weft_trace_messages_total", "here") < 2; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("of %d messages %v were traced", sent, f.MetricOf("weft_trace_messages_total", "here"))
+		}
+		in.say(text("x"))
+		sent++
+	}
+	if f.MetricOf("weft_trace_messages_total", "limited") == 0 {
+		t.Error("all were traced")
+	}
+	r.Await(t, 2, nil)
+}
+
 // The histogram of how long messages take names a trace of each bucket, to who asks for
 // OpenMetrics.
 func TestExemplarsNameTraces(t *testing.T) {

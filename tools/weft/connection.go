@@ -22,7 +22,8 @@ import (
 func connectionCommand(sys system) *cobra.Command {
 	cmd := &cobra.Command{Use: "connection", Short: "Shows who is connected, and closes connections", Example: `weft connection list --order queued
 weft connection show 0-12-1
-weft connection close 0-12-1`}
+weft connection close 0-12-1`,
+		Args: noCommand, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
 	cmd.AddCommand(connectionListCommand(sys), connectionShowCommand(sys), connectionCloseCommand(sys))
 	return cmd
 }

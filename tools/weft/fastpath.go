@@ -27,7 +27,8 @@ func fastPathCommand(sys system) *cobra.Command {
 the kernel do so before a packet reaches it where the configuration has a kernel block.`, Example: `weft fastpath status
 weft fastpath block 192.0.2.7 --for 1h --why "floods us"
 weft fastpath list
-weft fastpath unblock 192.0.2.7`}
+weft fastpath unblock 192.0.2.7`,
+		Args: noCommand, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
 	cmd.AddCommand(fastPathStatusCommand(sys), fastPathListCommand(sys), fastPathBlockCommand(sys), fastPathUnblockCommand(sys), fastPathDetachCommand())
 	return cmd
 }

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -56,6 +57,52 @@ func TestServiceManager(t *testing.T) {
 	next("READY=1\nSTATUS=running: 3 addresses")
 	p.signal(t, syscall.SIGTERM)
 	next("STOPPING=1")
+	if code := p.exit(t); code != exitOK {
+		t.Errorf("exit code %d:\n%s", code, p.errOut)
+	}
+}
+
+// TestHangupAsItBegins: SIGHUP ends no weft that has just begun: it reads its configuration
+// again once it runs.
+func TestHangupAsItBegins(t *testing.T) {
+	dir := t.TempDir()
+	notify, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "notify"), Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer notify.Close()
+	_ = notify.SetReadDeadline(time.Now().Add(time.Minute))
+	file := filepath.Join(dir, "weft.yaml")
+	if err := syscall.Mkfifo(file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := beginProcess(t, file, nil, "NOTIFY_SOCKET="+filepath.Join(dir, "notify"))
+	pipe, err := os.OpenFile(file, os.O_WRONLY, 0) // waits until weft is about to read it
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.signal(t, syscall.SIGHUP)
+	if err := os.WriteFile(file+".new", []byte(stopConfig), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(file+".new", file); err != nil { // what it reads then
+		t.Fatal(err)
+	}
+	_, err = pipe.WriteString(stopConfig)
+	if err := errors.Join(err, pipe.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"READY=1", "RELOADING=1", "READY=1"} {
+		b := make([]byte, 4096)
+		n, err := notify.Read(b)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, p.errOut)
+		}
+		if said := string(b[:n]); !strings.HasPrefix(said, want) {
+			t.Errorf("weft said %q, want %s", said, want)
+		}
+	}
+	p.signal(t, syscall.SIGTERM)
 	if code := p.exit(t); code != exitOK {
 		t.Errorf("exit code %d:\n%s", code, p.errOut)
 	}

@@ -89,6 +89,11 @@ func (s *source) serve(cmd *cobra.Command, sys system, driver, cache string) err
 	if err := ownFolder(cache); err != nil {
 		return err
 	}
+	hangups := make(chan os.Signal, 1)
+	if !s.example() { // one that comes as weft begins waits until it runs
+		signal.Notify(hangups, syscall.SIGHUP)
+		defer signal.Stop(hangups)
+	}
 	cfg, err := s.load(sys)
 	if err != nil {
 		return err
@@ -128,7 +133,7 @@ func (s *source) serve(cmd *cobra.Command, sys system, driver, cache string) err
 	manager.runs(srv)
 	defer s.distant.follow(cmd.Context(), srv, log)()
 	if o.Reload != nil {
-		defer reloadOnHangup(cmd.Context(), srv, manager)()
+		defer reloadOnHangup(cmd.Context(), hangups, srv, manager)()
 	}
 	defer manager.watch(cmd.Context(), srv)()
 	if err := s.banner(cmd.OutOrStdout(), sys, srv, cfg); err != nil {
@@ -158,9 +163,8 @@ func ownFolder(path string) error {
 
 // reloadOnHangup reads the configuration again whenever SIGHUP comes, until the
 // function that it returns is called.
-func reloadOnHangup(ctx context.Context, srv *server.Server, manager *manager) (stop func()) {
-	hangups, done := make(chan os.Signal, 1), make(chan struct{})
-	signal.Notify(hangups, syscall.SIGHUP)
+func reloadOnHangup(ctx context.Context, hangups <-chan os.Signal, srv *server.Server, manager *manager) (stop func()) {
+	done := make(chan struct{})
 	var reading sync.WaitGroup
 	reading.Go(func() {
 		for {
@@ -174,7 +178,6 @@ func reloadOnHangup(ctx context.Context, srv *server.Server, manager *manager) (
 		}
 	})
 	return func() {
-		signal.Stop(hangups)
 		close(done)
 		reading.Wait()
 	}

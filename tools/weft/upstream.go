@@ -16,7 +16,8 @@ import (
 )
 
 func upstreamCommand(sys system) *cobra.Command {
-	cmd := &cobra.Command{Use: "upstream", Short: "Shows the pools of servers that routes send messages to", Example: "weft upstream list"}
+	cmd := &cobra.Command{Use: "upstream", Short: "Shows the pools of servers that routes send messages to", Example: "weft upstream list",
+		Args: noCommand, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
 	cmd.AddCommand(upstreamListCommand(sys))
 	return cmd
 }

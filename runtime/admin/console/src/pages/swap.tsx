@@ -27,7 +27,7 @@ export function DropZone({ p, changed }: { p: Plugin; changed: () => void }) {
   const take = (file: File | undefined) => {
     if (!file) return;
     if (!file.name.endsWith(".wasm")) return notify("bad", `${file.name} is no .wasm file: a plugin is a WebAssembly module. weft plugin build makes one.`);
-    if (file.size > maxModule) return notify("bad", `${file.name} has ${bytes(file.size)}; the console takes ${bytes(maxModule)}. Use weft plugin swap ${p.name} --wasm ${file.name}.`);
+    if (file.size > maxModule) return notify("bad", `${file.name} has ${bytes(file.size)}; the console takes ${bytes(maxModule)}. Put it in the place of the plugin's own file, then: weft plugin swap ${p.name}.`);
     setModule(file);
   };
   if (!may) return <Panel title="New version"><Empty title="You may look, not change" icon="info"><p>Your credential has the role <code>read</code>. Swapping, promoting and rolling back need <code>operate</code>.</p></Empty></Panel>;
