@@ -3,6 +3,10 @@
 //	go run ./tools/protogen          writes runtime/admin/weftv1
 //	go run ./tools/protogen -check   writes nothing; fails when the committed
 //	                                 code is not what the definitions give
+//	go run ./tools/protogen -release keeps the definitions as those of a release
+//
+// Each of them but the last fails when a client of the last release would not understand
+// the definitions any more, by wire or JSON: runtime/admin/released.binpb has what it knows.
 //
 // It needs no installed tools: buf runs at the version below, the two plugins at
 // the versions in go.mod.
@@ -26,13 +30,15 @@ const (
 	buf       = "github.com/bufbuild/buf/cmd/buf@v1.61.0"
 	folder    = "runtime/admin"
 	generated = "weftv1"
+	released  = "released.binpb" // an image of buf: the definitions of the last release
 )
 
 func main() {
 	check := flag.Bool("check", false, "compare with the committed code instead of writing it")
+	release := flag.Bool("release", false, "keep the definitions as those of a release, with which later ones must agree")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, *check)
+	err := run(ctx, *check, *release)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "protogen:", err)
@@ -40,13 +46,19 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, check bool) error {
+func run(ctx context.Context, check, release bool) error {
 	mod, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
 	if err != nil {
 		return fmt.Errorf("go env GOMOD: %w", err)
 	}
 	admin := filepath.Join(filepath.Dir(strings.TrimSpace(string(mod))), filepath.FromSlash(folder))
 	if err := runBuf(ctx, admin, "lint"); err != nil {
+		return err
+	}
+	if release {
+		return runBuf(ctx, admin, "build", "--exclude-source-info", "--output", released)
+	}
+	if err := runBuf(ctx, admin, "breaking", "--against", released); err != nil {
 		return err
 	}
 	if !check {
