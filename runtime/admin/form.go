@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/weftrun/weft/abi"
 	"github.com/weftrun/weft/runtime/admin/weftv1"
@@ -13,6 +14,11 @@ import (
 
 // attrContentType is the attribute that has a payload's media type.
 const attrContentType = "content_type"
+
+// converters are the configuration's, by name. The mapping is not changed.
+type converters struct {
+	atomic.Pointer[map[string]*codec.Converter]
+}
 
 // form is how a client wants payloads.
 type form struct {
@@ -31,12 +37,13 @@ func (s *messages) converter(name string) (*codec.Converter, error) {
 	if name == "" {
 		return nil, nil
 	}
-	if c, ok := s.converters[name]; ok {
+	all := *s.converters.Load()
+	if c, ok := all[name]; ok {
 		return c, nil
 	}
 	known := "it has none"
-	if len(s.converters) > 0 {
-		known = "it has " + strings.Join(slices.Sorted(maps.Keys(s.converters)), ", ")
+	if len(all) > 0 {
+		known = "it has " + strings.Join(slices.Sorted(maps.Keys(all)), ", ")
 	}
 	return nil, fmt.Errorf("%w: the configuration has no converter %.80q: %s", ErrInvalidMessage, name, known)
 }

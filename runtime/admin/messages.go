@@ -16,7 +16,6 @@ import (
 
 	"github.com/weftrun/weft/abi"
 	"github.com/weftrun/weft/runtime/admin/weftv1"
-	"github.com/weftrun/weft/runtime/codec"
 )
 
 const (
@@ -36,9 +35,8 @@ type messages struct {
 	asking   atomic.Int64    // requests that wait
 	calls    *prometheus.CounterVec
 	// keepAlive is how often a quiet stream of events has a comment.
-	keepAlive time.Duration
-	// converters are the configuration's, by name.
-	converters map[string]*codec.Converter
+	keepAlive  time.Duration
+	converters *converters
 }
 
 // Publish is the call of the same name.

@@ -85,7 +85,8 @@ type Options struct {
 	// Handlers are further handlers by pattern, as for http.ServeMux. They are
 	// behind the same checks as everything else.
 	Handlers map[string]http.Handler
-	// Converters are what clients can name to convert payloads, by name.
+	// Converters are what clients can name to convert payloads, by name, until SetConverters
+	// says otherwise.
 	Converters map[string]*codec.Converter
 	// CORS are the origins, each scheme and host, of pages in browsers that may use
 	// the API besides its own; "*" is every page.
@@ -124,6 +125,7 @@ type Server struct {
 	http    *http.Server
 	gate    *gate
 	cross   *crossing
+	convert *converters
 	drain   context.CancelFunc
 
 	mu       sync.Mutex
@@ -169,9 +171,11 @@ func New(o Options) (s *Server, err error) {
 	cross := &crossing{}
 	known, err := newOrigins(o.CORS)
 	cross.Store(known)
+	convert, given := &converters{}, o.Converters
+	convert.Store(&given)
 	var handler http.Handler
 	if err == nil {
-		handler, err = newHandler(draining, o, gate, cross)
+		handler, err = newHandler(draining, o, gate, cross, convert)
 	}
 	if err != nil {
 		drain()
@@ -189,6 +193,7 @@ func New(o Options) (s *Server, err error) {
 		drain:   drain,
 		gate:    gate,
 		cross:   cross,
+		convert: convert,
 		http: &http.Server{
 			Handler:           handler,
 			Protocols:         protocols,
@@ -202,8 +207,8 @@ func New(o Options) (s *Server, err error) {
 }
 
 // newHandler puts every endpoint behind the same checks.
-func newHandler(draining context.Context, o Options, gate *gate, cross *crossing) (http.Handler, error) {
-	service := &messages{bus: o.Bus, logger: o.Logger, draining: draining, converters: o.Converters, keepAlive: o.KeepAlive}
+func newHandler(draining context.Context, o Options, gate *gate, cross *crossing, convert *converters) (http.Handler, error) {
+	service := &messages{bus: o.Bus, logger: o.Logger, draining: draining, converters: convert, keepAlive: o.KeepAlive}
 	sources := append([]Source{lifeSource(o.Life), SourceFunc(service.metrics), SourceFunc(gate.metrics)}, o.Sources...)
 	scrape, calls, err := metricsHandler(sources, o.Logger)
 	if err != nil {
@@ -383,6 +388,10 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 // SetAccess says from now on who may do what. Streams that are open stay open.
 func (s *Server) SetAccess(a *Access) { s.gate.access.Store(a) }
+
+// SetConverters has clients name these from now on. Streams that are open, and requests that
+// wait, keep the ones that they began with.
+func (s *Server) SetConverters(list map[string]*codec.Converter) { s.convert.Store(&list) }
 
 // Prepare makes other bounds of the API: how many calls a second each caller may make, and
 // the origins of pages that may use it, both as in Options. They hold from the call of

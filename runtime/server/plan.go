@@ -320,6 +320,9 @@ func (pl *plan) switchOver() error {
 	if pl.api != nil {
 		pl.api()
 	}
+	if s.admin != nil {
+		s.admin.SetConverters(pl.setup.converters)
+	}
 	s.setLevel(pl.to.Log.Level)
 	return errors.Join(faults...)
 }
