@@ -19,15 +19,18 @@ type Converter struct {
 	To string `koanf:"to" yaml:"to" required:"true" enum:"bytes,text,json,protobuf,msgpack,cbor"`
 	// Descriptor is the file of a Protobuf descriptor set, relative to the
 	// configuration file's folder. "protoc --include_imports -o FILE" writes one.
+	// A changed file takes effect with the next reload; it is not watched.
 	Descriptor string `koanf:"descriptor" yaml:"descriptor"`
 	// Message is the full name of the Protobuf message: acme.Telemetry.
 	Message string `koanf:"message" yaml:"message"`
 	// Limits bound what one payload may take.
 	Limits ConverterLimits `koanf:"limits" yaml:"limits"`
 
-	// Path is the descriptor's resolved path; empty where there is none. Load
-	// sets it.
+	// Path is the descriptor's resolved path, Set what the file holds; empty where there is
+	// none. Load sets both: all that is made of the configuration has the same schema,
+	// whatever becomes of the file.
 	Path string `koanf:"-" yaml:"-"`
+	Set  []byte `koanf:"-" yaml:"-"`
 }
 
 // ConverterLimits bound what one payload may take. What is over them fails.
@@ -43,11 +46,25 @@ type ConverterLimits struct {
 // protobuf is the codec that needs a descriptor.
 const protobuf = "protobuf"
 
-// resolve finds the descriptor relative to the configuration file's folder.
-func (c *Converter) resolve(folder string) {
-	if c.Path = c.Descriptor; c.Path != "" && !filepath.IsAbs(c.Path) {
+// maxDescriptor is how many bytes a descriptor set may have.
+const maxDescriptor = 64 << 20
+
+// resolve finds the descriptor relative to the configuration file's folder, and reads it,
+// unless it is one of those that were read, by path. Why it cannot be read is told by the
+// checker.
+func (c *Converter) resolve(folder string, read map[string][]byte) {
+	if c.Path = c.Descriptor; c.Path == "" {
+		return
+	}
+	if !filepath.IsAbs(c.Path) {
 		c.Path = filepath.Join(folder, c.Path)
 	}
+	set, known := read[c.Path]
+	if !known {
+		set, _ = readFile(c.Path, maxDescriptor)
+		read[c.Path] = set
+	}
+	c.Set = set
 }
 
 func (k *checker) converters() {
@@ -76,10 +93,13 @@ func (k *checker) converter(path string, c Converter) {
 	if c.From == "bytes" && c.To == "bytes" {
 		k.add(join(path, "to"), Problem{Cause: "has no effect", Value: show(c.To), Expected: "another codec than from"})
 	}
-	if c.Path == "" {
+	if c.Path == "" || c.Set != nil {
 		return
 	}
 	info, err := os.Stat(c.Path)
+	if err == nil && !info.IsDir() {
+		_, err = readFile(c.Path, maxDescriptor)
+	}
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		k.add(join(path, "descriptor"), Problem{Cause: "no such file", Value: show(c.Path), Fix: "correct the path (relative to this file's folder), or make it: protoc --include_imports -o FILE.binpb FILE.proto"})

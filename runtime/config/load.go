@@ -97,7 +97,7 @@ func Load(o Options) (*Config, error) {
 
 	d := &decoder{places: src.places, frames: src.frames, secrets: newSecrets(o), problems: l.problems}
 	tree := layers.Raw()
-	c := &Config{origin: &origin{file: o.File, folder: o.folder(), sum: src.sum, blank: src.blank, read: o.Data == nil && o.File != "", places: src.places, tree: tree, secrets: d.secrets, presets: o.Presets, std: o.StdPlugins}}
+	c := &Config{origin: &origin{file: o.File, folder: o.folder(), sum: src.sum, blank: src.blank, read: o.Data == nil && o.File != "", places: src.places, tree: tree, secrets: d.secrets, presets: o.Presets, std: o.StdPlugins, descriptors: map[string][]byte{}}}
 	d.structure(reflect.ValueOf(c).Elem(), tree, "")
 	c.complete(tree)
 	all := append(d.problems, c.validate()...)
@@ -290,7 +290,7 @@ func (c *Config) complete(tree map[string]any) {
 		c.Upstreams[name] = upstream
 	}
 	for name, converter := range c.Converters {
-		converter.resolve(folder)
+		converter.resolve(folder, c.origin.descriptors)
 		c.Converters[name] = converter
 	}
 	for name, plugin := range c.Plugins {

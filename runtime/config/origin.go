@@ -21,6 +21,8 @@ type origin struct {
 	secrets *secrets
 	presets []string
 	std     []string
+	// descriptors are the sets that converters were given, by resolved path.
+	descriptors map[string][]byte
 }
 
 // File is the name of the file that the configuration came from; empty if none.

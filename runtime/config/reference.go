@@ -91,7 +91,7 @@ func (s *secrets) read(name string) ([]byte, Problem) {
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(s.folder, path)
 	}
-	data, err := readSecret(path)
+	data, err := readFile(path, maxSecret)
 	switch {
 	case name == "" || errors.Is(err, os.ErrNotExist):
 		return nil, Problem{Cause: "no such file", Fix: "correct the path (relative to this file's folder)"}
@@ -103,16 +103,16 @@ func (s *secrets) read(name string) ([]byte, Problem) {
 	return bytes.TrimSuffix(data, []byte{'\r'}), Problem{}
 }
 
-// readSecret reads a file that is one.
-func readSecret(path string) ([]byte, error) {
+// readFile reads a file that is one, and has at most so many bytes.
+func readFile(path string, most int64) ([]byte, error) {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
 		return nil, err
 	case !info.Mode().IsRegular():
 		return nil, errors.New("it is no file")
-	case info.Size() > maxSecret:
-		return nil, fmt.Errorf("it has %d bytes, at most %d are read", info.Size(), maxSecret)
+	case info.Size() > most:
+		return nil, fmt.Errorf("it has %d bytes, at most %d are read", info.Size(), most)
 	}
 	return os.ReadFile(path)
 }
@@ -148,15 +148,24 @@ func (d *decoder) resolve(text, path string) string {
 	return text
 }
 
-// SecretsChanged tells whether a file that a secret was read from has another content now,
-// or cannot be read any more: whether reading the same configuration again may give another
-// one.
-func (c *Config) SecretsChanged() bool {
-	if c.origin == nil || c.origin.secrets == nil {
+// FilesChanged tells whether a file that a secret or a descriptor set was read from has
+// another content now, or cannot be read any more: whether reading the same configuration
+// again may give another one.
+func (c *Config) FilesChanged() bool {
+	if c.origin == nil {
+		return false
+	}
+	for path, set := range c.origin.descriptors {
+		data, err := readFile(path, maxDescriptor)
+		if err != nil || !bytes.Equal(data, set) {
+			return true
+		}
+	}
+	if c.origin.secrets == nil {
 		return false
 	}
 	for path, sum := range c.origin.secrets.files {
-		data, err := readSecret(path)
+		data, err := readFile(path, maxSecret)
 		if err != nil || sha256.Sum256(data) != sum {
 			return true
 		}

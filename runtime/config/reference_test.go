@@ -65,11 +65,11 @@ func TestReferences(t *testing.T) {
 		t.Errorf("printed:\n%s", text)
 	}
 
-	if c.SecretsChanged() {
+	if c.FilesChanged() {
 		t.Error("nothing has changed")
 	}
 	write(key, "planted-3\n")
-	if !c.SecretsChanged() {
+	if !c.FilesChanged() {
 		t.Error("the key has changed")
 	}
 	again, err := config.Load(o)

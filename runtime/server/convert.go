@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"sync/atomic"
 
@@ -40,18 +39,13 @@ func compileConverters(cfg *config.Config) (map[string]*codec.Converter, error) 
 }
 
 func compileConverter(name string, c config.Converter) (*codec.Converter, error) {
-	s := codec.Spec{Name: name, Message: c.Message, Limits: codec.Limits{Size: int(c.Limits.Size), Depth: c.Limits.Depth, Values: c.Limits.Values}}
+	s := codec.Spec{Name: name, Descriptor: c.Set, Message: c.Message, Limits: codec.Limits{Size: int(c.Limits.Size), Depth: c.Limits.Depth, Values: c.Limits.Values}}
 	var err error
 	if s.From, err = codec.Parse(c.From); err != nil {
 		return nil, fmt.Errorf("from: %w", err)
 	}
 	if s.To, err = codec.Parse(c.To); err != nil {
 		return nil, fmt.Errorf("to: %w", err)
-	}
-	if c.Path != "" {
-		if s.Descriptor, err = os.ReadFile(c.Path); err != nil {
-			return nil, fmt.Errorf("descriptor: %w", err)
-		}
 	}
 	return codec.Compile(s)
 }

@@ -91,18 +91,18 @@ func (r *rollouts) putIn(to *config.Config) {
 	r.watchAll()
 }
 
-// readAlready tells whether the file, and those of its secrets, are as they were last read, so that a change of which
-// SIGHUP tells as well is not logged twice. Whoever asks for it is answered in any case,
+// readAlready tells whether the file, and those of its secrets and descriptor sets, are as they were last read, so that a
+// change of which SIGHUP tells as well is not logged twice. Whoever asks for it is answered in any case,
 // and can have one read again that was refused: what it names may have been mended. Where it is
 // read once more by itself, it is to be the one that was refused.
 func (r *rollouts) readAlready(at reading) bool {
 	r.mu.RLock()
 	applied := r.applied
 	r.mu.RUnlock()
-	file, secrets := applied.File(), applied.SecretsChanged()
+	file, others := applied.File(), applied.FilesChanged()
 	sum, ok := sumOfFile(file) // before it is read: should it change meanwhile, it is read once more
 	r.mu.Lock()
-	same, bad := ok && sum == r.lastRead && !secrets, r.reloads.refusal != nil
+	same, bad := ok && sum == r.lastRead && !others, r.reloads.refusal != nil
 	if at.again != nil {
 		defer r.mu.Unlock()
 		return !ok || sum != *at.again || sum != r.lastRead || !bad
