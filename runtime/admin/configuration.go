@@ -26,6 +26,8 @@ type Configuration interface {
 	Settings() []*weftv1.ConfigValue
 	// CheckConfig says what is wrong with a text in a format, yaml, toml or json, and, if
 	// nothing is, what of it a reload would put into effect and what waits for a restart.
+	// The text is taken as the running one was, with its folder, environment and overrides;
+	// what these hold is not in the answers.
 	CheckConfig(text []byte, format string) (problems, changes, restart []string)
 }
 

@@ -97,7 +97,8 @@ func Load(o Options) (*Config, error) {
 
 	d := &decoder{places: src.places, frames: src.frames, secrets: newSecrets(o), problems: l.problems}
 	tree := layers.Raw()
-	c := &Config{origin: &origin{file: o.File, folder: o.folder(), sum: src.sum, blank: src.blank, read: o.Data == nil && o.File != "", places: src.places, tree: tree, secrets: d.secrets, presets: o.Presets, std: o.StdPlugins, descriptors: map[string][]byte{}}}
+	c := &Config{origin: &origin{file: o.File, folder: o.folder(), sum: src.sum, blank: src.blank, read: o.Data == nil && o.File != "", places: src.places, tree: tree, secrets: d.secrets, options: o, descriptors: map[string][]byte{}}}
+	c.origin.options.Data = nil
 	d.structure(reflect.ValueOf(c).Elem(), tree, "")
 	c.complete(tree)
 	all := append(d.problems, c.validate()...)
@@ -105,6 +106,27 @@ func Load(o Options) (*Config, error) {
 		return nil, c.arrange(all)
 	}
 	return c, nil
+}
+
+// LoadLike loads another text as the configuration was loaded: o says what it is, and its
+// paths are relative to the same folder, and the same environment and overrides hold. The
+// text says where their values come to stand, and may be of somebody who must not know
+// them: a problem with one does not show it.
+func (c *Config) LoadLike(o Options) (*Config, error) {
+	if c.origin != nil {
+		from := &c.origin.options
+		o.Folder, o.Env, o.Reserved, o.Overrides = c.Folder(), from.Env, from.Reserved, from.Overrides
+	}
+	to, err := Load(o)
+	if problems, ok := errors.AsType[Problems](err); ok {
+		for i := range problems {
+			p := &problems[i]
+			if p.File == overridePlace || strings.HasPrefix(p.File, envPlace) {
+				p.Value, p.Found, p.Fix = "", "", ""
+			}
+		}
+	}
+	return to, err
 }
 
 // Default is the configuration without a file, an environment or overrides.

@@ -19,8 +19,7 @@ type origin struct {
 	places  map[string]Place
 	tree    map[string]any // what was given, before types and defaults
 	secrets *secrets
-	presets []string
-	std     []string
+	options Options // but for the text
 	// descriptors are the sets that converters were given, by resolved path.
 	descriptors map[string][]byte
 }

@@ -85,8 +85,8 @@ func (k *checker) upstreamProtocol(path string, u *Upstream) {
 			p.Fix = "declare the server in modbus.devices: routes name it as upstream:NAME too"
 		}
 		k.add(join(path, "frame"), p)
-	case !http && u.Frame != "" && k.c.origin != nil && k.c.origin.presets != nil:
-		known := slices.Concat(k.c.origin.presets, sortedKeys(k.c.Frames))
+	case !http && u.Frame != "" && k.c.origin != nil && k.c.origin.options.Presets != nil:
+		known := slices.Concat(k.c.origin.options.Presets, sortedKeys(k.c.Frames))
 		known = slices.DeleteFunc(known, func(name string) bool { return strings.HasPrefix(name, "modbus-") })
 		k.oneOf(join(path, "frame"), u.Frame, known, "unknown frame", "a preset or a key of frames")
 	}

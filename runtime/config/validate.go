@@ -74,8 +74,8 @@ func (k *checker) listener(path string, l *Listener) {
 		k.name(join(path, "name"), l.Name)
 	}
 	k.address(join(path, "address"), l.Address)
-	if l.Frame != "" && k.c.origin != nil && k.c.origin.presets != nil {
-		known := slices.Concat(k.c.origin.presets, []string{FrameMQTT, FrameDatagram}, sortedKeys(k.c.Frames))
+	if l.Frame != "" && k.c.origin != nil && k.c.origin.options.Presets != nil {
+		known := slices.Concat(k.c.origin.options.Presets, []string{FrameMQTT, FrameDatagram}, sortedKeys(k.c.Frames))
 		k.oneOf(join(path, "frame"), l.Frame, known, "unknown frame", "a preset or a key of frames")
 	}
 	k.chain(path, l.Chain)
@@ -122,8 +122,8 @@ func (k *checker) plugin(path, name string, p Plugin) {
 		k.add(join(path, "config"), Problem{Cause: "out of range", Value: Size(len(p.Config)).String(), Expected: fmt.Sprintf("at most %s", Size(abi.MaxConfig))})
 	}
 	if std, ok := p.Std(); ok {
-		if k.c.origin != nil && k.c.origin.std != nil {
-			k.oneOf(join(path, "file"), std, k.c.origin.std, "unknown standard plugin", "a plugin that ships with weft")
+		if k.c.origin != nil && k.c.origin.options.StdPlugins != nil {
+			k.oneOf(join(path, "file"), std, k.c.origin.options.StdPlugins, "unknown standard plugin", "a plugin that ships with weft")
 		}
 	} else if p.Path != "" {
 		k.module(join(path, "file"), p.Path)

@@ -20,9 +20,10 @@ func (s *Server) Settings() []*weftv1.ConfigValue {
 	return list
 }
 
-// CheckConfig implements admin.Configuration.
+// CheckConfig implements admin.Configuration. The text is taken as the configuration that
+// runs was: a reload would do the same with it.
 func (s *Server) CheckConfig(text []byte, format string) (problems, changes, restart []string) {
-	to, err := config.Load(config.Options{File: "config." + format, Data: text, Presets: frame.Presets(), StdPlugins: std.Names()})
+	to, err := s.running().LoadLike(config.Options{File: "config." + format, Data: text, Presets: frame.Presets(), StdPlugins: std.Names()})
 	if err == nil {
 		err = to.Emptied(s.running())
 	}

@@ -49,8 +49,10 @@ type ConfigClient interface {
 	// Reload reads the configuration again and puts it into effect. FAILED_PRECONDITION: it
 	// is refused, and why; the former one goes on.
 	Reload(context.Context, *connect.Request[weftv1.ConfigReloadRequest]) (*connect.Response[weftv1.ConfigReloadResponse], error)
-	// Check says what is wrong with a configuration. Nothing is put into effect. The files
-	// that it names must be there; what is in them is not looked at.
+	// Check says what is wrong with a configuration. Nothing is put into effect. It is taken
+	// as the running one was: paths are relative to the same folder, and the same environment
+	// and overrides hold, whose values are not shown. The files that it names must be there;
+	// what is in them is not looked at, but for descriptor sets.
 	Check(context.Context, *connect.Request[weftv1.ConfigCheckRequest]) (*connect.Response[weftv1.ConfigCheckResponse], error)
 }
 
@@ -116,8 +118,10 @@ type ConfigHandler interface {
 	// Reload reads the configuration again and puts it into effect. FAILED_PRECONDITION: it
 	// is refused, and why; the former one goes on.
 	Reload(context.Context, *connect.Request[weftv1.ConfigReloadRequest]) (*connect.Response[weftv1.ConfigReloadResponse], error)
-	// Check says what is wrong with a configuration. Nothing is put into effect. The files
-	// that it names must be there; what is in them is not looked at.
+	// Check says what is wrong with a configuration. Nothing is put into effect. It is taken
+	// as the running one was: paths are relative to the same folder, and the same environment
+	// and overrides hold, whose values are not shown. The files that it names must be there;
+	// what is in them is not looked at, but for descriptor sets.
 	Check(context.Context, *connect.Request[weftv1.ConfigCheckRequest]) (*connect.Response[weftv1.ConfigCheckResponse], error)
 }
 
