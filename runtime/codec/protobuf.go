@@ -94,13 +94,19 @@ func messagesOf(files *protoregistry.Files) []string {
 
 // toJSON appends a payload of Protobuf as canonical JSON without white space.
 func (p *protoType) toJSON(dst, payload []byte, limits Limits) ([]byte, *Error) {
-	if err := p.scan(payload, limits); err != nil {
-		return dst, err
+	s, fault := p.scan(payload, limits)
+	if fault != nil {
+		return dst, fault
 	}
 	m := p.free.Get().(proto.Message)
 	defer p.recycle(m)
 	if err := (proto.UnmarshalOptions{Resolver: p.types, RecursionLimit: limits.Depth}).Unmarshal(payload, m); err != nil {
 		return dst, protoFault(Protobuf, ErrMalformed, err)
+	}
+	if s.anys {
+		if fault := s.unpack(m.ProtoReflect(), 0, nil); fault != nil {
+			return dst, fault
+		}
 	}
 	start := len(dst)
 	grown, err := protojson.MarshalOptions{Resolver: p.types}.MarshalAppend(dst, m)

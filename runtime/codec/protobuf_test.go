@@ -3,6 +3,7 @@ package codec_test
 import (
 	"errors"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -119,14 +120,6 @@ func TestProtobufRefusals(t *testing.T) {
 		}
 		return b
 	}
-	// An Any in an Any in an Any: unpacking each costs the length of all below.
-	matryoshka := func(n int) (b []byte) {
-		for range n {
-			url := protowire.AppendString(protowire.AppendTag(nil, 1, protowire.BytesType), "x/google.protobuf.Any")
-			b = protowire.AppendBytes(protowire.AppendTag(url, 2, protowire.BytesType), b)
-		}
-		return protowire.AppendBytes(protowire.AppendTag(nil, 8, protowire.BytesType), b)
-	}
 	for _, c := range []struct {
 		in   []byte
 		kind error
@@ -137,7 +130,8 @@ func TestProtobufRefusals(t *testing.T) {
 		{append(nest(1), 0x0a, 1, 0xff), codec.ErrMalformed, "($.device_id): a text is not UTF-8"},
 		{append([]byte{0x32, 3}, 0x0a, 1, 0xff), codec.ErrMalformed, "at byte 3 ($.nested.device_id): a text is not UTF-8"},
 		{nest(70), codec.ErrLimit, "nested deeper than 64 levels"},
-		{matryoshka(2000), codec.ErrLimit, "nested deeper than 64 levels"},
+		{part(8, matryoshka(2000)), codec.ErrLimit, "nested deeper than 64 levels"},
+		{slices.Concat(part(8, part1(anyURL)), part(8, part(2, matryoshka(2000)))), codec.ErrLimit, "nested deeper than 64 levels"},
 		{protowire.AppendBytes(protowire.AppendTag(nil, 5, protowire.BytesType), make([]byte, 100_001)), codec.ErrLimit, "($.samples): more than 100000 values"},
 	} {
 		got, err := compile(t, codec.Protobuf, codec.JSON, codec.Limits{}).Append([]byte("kept"), c.in)

@@ -16,12 +16,15 @@ type scanner struct {
 	types  *dynamicpb.Types
 	values int
 	source []byte
+	anys   bool // an Any was seen, whose value is not checked yet
 }
 
-// scan checks the wire form of a payload against its type.
-func (p *protoType) scan(payload []byte, limits Limits) *Error {
+// scan checks the wire form of a payload against its type. What an Any carries is
+// checked when the payload has become a message: only that has its parts together.
+func (p *protoType) scan(payload []byte, limits Limits) (scanner, *Error) {
 	s := scanner{limits: limits, types: p.types, source: payload}
-	return s.message(payload, p.kind.Descriptor(), 0, nil)
+	err := s.message(payload, p.kind.Descriptor(), 0, nil)
+	return s, err
 }
 
 // place is a way to a field, innermost first.
@@ -50,17 +53,13 @@ func (s *scanner) message(b []byte, d protoreflect.MessageDescriptor, depth int,
 	if depth >= s.limits.Depth {
 		return s.fail(ErrLimit, s.offset(b), at, "nested deeper than %d levels", s.limits.Depth)
 	}
-	if d.FullName() == "google.protobuf.Any" {
-		if err := s.any(b, depth, at); err != nil {
-			return err
-		}
-	}
+	s.anys = s.anys || d.FullName() == anyName
 	for len(b) > 0 {
 		number, wire, n := protowire.ConsumeTag(b)
 		if n < 0 {
 			return s.fail(ErrMalformed, s.offset(b), at, "no tag of a field is here: the payload is cut short or not of type %s", d.FullName())
 		}
-		field := d.Fields().ByNumber(number)
+		field := s.find(d, number)
 		inner := at
 		if field != nil {
 			inner = &place{at, field.Name()}
@@ -82,33 +81,17 @@ func (s *scanner) message(b []byte, d protoreflect.MessageDescriptor, depth int,
 	return nil
 }
 
-// any checks what an Any carries: JSON shows it unpacked.
-func (s *scanner) any(b []byte, depth int, at *place) *Error {
-	var url, value []byte
-	for len(b) > 0 {
-		number, wire, n := protowire.ConsumeTag(b)
-		if n < 0 {
-			return nil // message says so
-		}
-		length := protowire.ConsumeFieldValue(number, wire, b[n:])
-		if length < 0 {
-			return nil
-		}
-		if v := b[n : n+length]; wire == protowire.BytesType && (number == 1 || number == 2) {
-			content, _ := protowire.ConsumeBytes(v)
-			if content = v[len(v)-len(content):]; number == 1 {
-				url = content
-			} else {
-				value = content
-			}
-		}
-		b = b[n+length:]
+// find returns the field of a message, or its extension; nil for none.
+func (s *scanner) find(d protoreflect.MessageDescriptor, number protowire.Number) protoreflect.FieldDescriptor {
+	if field := d.Fields().ByNumber(number); field != nil {
+		return field
 	}
-	kind, err := s.types.FindMessageByURL(string(url))
-	if err != nil {
-		return nil // it is refused when it is unpacked
+	if d.ExtensionRanges().Has(number) {
+		if x, err := s.types.FindExtensionByNumber(d.FullName(), number); err == nil {
+			return x.TypeDescriptor()
+		}
 	}
-	return s.message(value, kind.Descriptor(), depth+1, at)
+	return nil
 }
 
 // field checks one value; v has the length before it where the wire type does.
