@@ -204,6 +204,7 @@ type mqttSession struct {
 type mqttSubscription struct {
 	filter string // as the client wrote it, $share/ included
 	by     router.Subscriber
+	shared bool // it made the session a member of a group; mqtt.shared may have changed since
 }
 
 // replaying tells whether retained messages are owed to the client.

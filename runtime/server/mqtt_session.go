@@ -178,14 +178,14 @@ func (s *mqttSpeaker) end(session *mqttSession) {
 // groupKeys is by what other nodes know the session's shared subscriptions, by their
 // numbers here; nil without others.
 func (s *mqttSpeaker) groupKeys(session *mqttSession) (keys map[uint32]uint64) {
-	if s.path.far == nil || !s.setup.Shared {
+	if s.path.far == nil {
 		return nil
 	}
 	for i := range session.subscriptions {
-		group, pattern, shared, _ := mqtt.CutShare(session.subscriptions[i].filter)
-		if !shared {
+		if !session.subscriptions[i].shared {
 			continue
 		}
+		group, pattern, _, _ := mqtt.CutShare(session.subscriptions[i].filter)
 		if g := s.groups.Group(s.groups.Number(group, pattern)); g != nil {
 			if keys == nil {
 				keys = map[uint32]uint64{}

@@ -81,12 +81,13 @@ func (s *mqttSpeaker) subscribeTo(c *mqttConn, f *packet.Subscription, identifie
 		return code
 	}
 	if at < 0 {
-		session.subscriptions = append(session.subscriptions, mqttSubscription{filter, by})
+		session.subscriptions = append(session.subscriptions, mqttSubscription{filter, by, shared})
 	} else {
-		if !shared && session.subscriptions[at].by != by {
-			s.path.server.topics.Remove(pattern, session.subscriptions[at].by)
+		before := &session.subscriptions[at]
+		if before.shared != shared || !shared && before.by != by {
+			s.lift(session, before)
 		}
-		session.subscriptions[at].by = by
+		before.by, before.shared = by, shared
 	}
 	if replays {
 		session.replays(pattern, qos, identifier)
@@ -161,17 +162,22 @@ func (s *mqttSpeaker) unsubscribed(from *peer, c *mqttConn, unit []byte) error {
 	return nil
 }
 
-// drop takes a subscription out of force.
+// drop takes a subscription out of force, and what it owes with it.
 func (s *mqttSpeaker) drop(session *mqttSession, sub *mqttSubscription) {
 	s.budget.Give(mqtt.SubscriptionCost(sub.filter))
-	group, pattern, shared, _ := mqtt.CutShare(sub.filter)
-	if !shared || !s.setup.Shared {
-		if session.replay != nil {
-			session.replay.Remove(sub.filter)
-		}
+	if !sub.shared && session.replay != nil {
+		session.replay.Remove(sub.filter)
+	}
+	s.lift(session, sub)
+}
+
+// lift undoes what enforce has done for the subscription.
+func (s *mqttSpeaker) lift(session *mqttSession, sub *mqttSubscription) {
+	if !sub.shared {
 		s.path.server.topics.Remove(sub.filter, sub.by)
 		return
 	}
+	group, pattern, _, _ := mqtt.CutShare(sub.filter)
 	if g, last := s.groups.Leave(group, pattern, session.id); last {
 		s.path.server.topics.Remove(pattern, router.Subscriber{Session: groupSession(g.ID)})
 	}

@@ -141,7 +141,7 @@ func (s *mqttSpeaker) resubscribe(session *mqttSession, sub mqttSubscription) {
 	if !shared {
 		pattern = sub.filter
 	}
-	sub.by.Session = session.id
+	sub.by.Session, sub.shared = session.id, shared
 	if s.enforce(session, group, pattern, shared, sub.by) != 0 {
 		s.budget.Give(mqtt.SubscriptionCost(sub.filter))
 		return
