@@ -83,6 +83,7 @@ func (c *Conn) acknowledged(now int64, h header, payload []byte) {
 		c.aloft--
 		c.forget(p)
 	}
+	c.ended(ch, h.seq)
 	if len(payload) < ackFixed {
 		return
 	}

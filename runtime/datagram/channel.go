@@ -14,8 +14,10 @@ type channel struct {
 	unsent, unsentTail   *packet
 	aloft                uint32 // records of sent
 	aloftBytes           int
-	records, windowBytes int  // what the peer offers, beyond what it has acknowledged
-	listed               bool // in Conn.ready
+	records, windowBytes int    // what the peer offers, beyond what it has acknowledged
+	listed               bool   // in Conn.ready or Conn.line
+	begun                int    // the longest message of several records, of those begun and not acknowledged
+	begunEnd             uint32 // the last record of the last of them
 
 	// Receiving.
 	expect  uint32 // the next record to be handed over
@@ -95,7 +97,7 @@ func (c *Conn) Send(m Message) error {
 		c.append(ch, kind, extra > 0, m.ID, m.Payload)
 		return nil
 	}
-	for rest := m.Payload; ; {
+	for rest, long := m.Payload, extra+len(m.Payload); ; long = 0 {
 		part := rest[:min(len(rest), c.room()-HeaderSize-extra)]
 		rest = rest[len(part):]
 		more := uint8(0)
@@ -103,6 +105,9 @@ func (c *Conn) Send(m Message) error {
 			more = flagMore
 		}
 		c.append(ch, kind|more, extra > 0, m.ID, part)
+		if long > 0 { // it fills a packet, which is new
+			ch.unsentTail.long = long
+		}
 		if len(rest) == 0 {
 			return nil
 		}
@@ -179,9 +184,6 @@ func (p *packet) unfinished() bool {
 	}
 	return last&flagMore != 0
 }
-
-// continues tells whether what was sent last goes on in what is to be sent next.
-func (ch *channel) continues() bool { return ch.sentTail != nil && ch.sentTail.unfinished() }
 
 // forget takes a packet out of the account and gives it back.
 func (c *Conn) forget(p *packet) {

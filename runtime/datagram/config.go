@@ -28,7 +28,8 @@ type Config struct {
 	MTU int
 	// Window is how many records of a channel, and WindowBytes how many bytes of a
 	// connection, may have arrived and wait: for those before them, or to be
-	// accepted. WindowBytes bounds what is in flight as well.
+	// accepted. WindowBytes bounds what is in flight as well, and with MaxMessage the
+	// messages of several records that the peer has begun and not ended.
 	Window      int
 	WindowBytes int
 	// QueueBytes is what may wait to be sent and be in flight, together; beyond it

@@ -96,6 +96,8 @@ type Conn struct {
 	more  map[uint8]*channel
 	due   []*channel // acknowledgements are owed
 	ready []*channel // have something unsent; in turn
+	line  []*channel // have, and wait until they may begin a long message
+	begun int        // bytes of those that channels have begun
 
 	flight, lost list
 	inFlight     int // bytes of flight
@@ -277,7 +279,7 @@ func (c *Conn) release() {
 	}
 	c.flight, c.lost = list{}, list{}
 	c.inFlight, c.packets, c.aloft, c.queued, c.waiting, c.held, c.runs, c.parts = 0, 0, 0, 0, 0, 0, 0, 0
-	c.ready, c.due, c.more, c.spent = nil, nil, nil, nil // what is lent is left to the collector
+	c.begun, c.ready, c.line, c.due, c.more, c.spent = 0, nil, nil, nil, nil, nil // what is lent is left to the collector
 }
 
 // channel finds a channel and makes it if the peer may have one more; nil if not.

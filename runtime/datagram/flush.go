@@ -152,6 +152,7 @@ func (f *flusher) again() {
 // fresh sends what was not sent before: the channels in turn, a packet each.
 func (f *flusher) fresh() {
 	c := f.c
+	c.admit()
 	for stuck := 0; stuck < len(c.ready); {
 		ch := c.ready[0]
 		if !c.mayFly(ch.unsent) {
@@ -160,6 +161,11 @@ func (f *flusher) fresh() {
 		if !ch.allowed() {
 			stuck++
 			rotate(c.ready)
+			continue
+		}
+		if ch.unsent.long > 0 && (len(c.line) > 0 || !c.begin(ch)) {
+			c.line = append(c.line, ch)
+			c.ready = shift(c.ready)
 			continue
 		}
 		stuck = 0
@@ -171,10 +177,7 @@ func (f *flusher) fresh() {
 			continue
 		}
 		ch.listed = false
-		last := len(c.ready) - 1
-		copy(c.ready, c.ready[1:])
-		c.ready[last] = nil
-		c.ready = c.ready[:last]
+		c.ready = shift(c.ready)
 	}
 }
 

@@ -13,6 +13,7 @@ type packet struct {
 
 	first   uint32 // sequence of its first record
 	count   uint32 // records
+	long    int    // payload of the message of several records that is to begin with it
 	tx      uint64 // number of the datagram that carried it last
 	sentAt  int64
 	gave    bool // was given up because later ones arrived

@@ -2,6 +2,7 @@ package datagram
 
 import (
 	"encoding/binary"
+	"fmt"
 	"slices"
 )
 
@@ -82,8 +83,11 @@ func (c *Conn) handPart(ch *channel, h header, payload []byte) error {
 		return ErrProtocol
 	}
 	c.parts += len(payload)
-	if len(ch.partial)+len(payload) > c.cfg.MaxMessage+5 || c.parts > c.cfg.WindowBytes+c.cfg.MaxMessage {
+	if len(ch.partial)+len(payload) > c.cfg.MaxMessage+5 {
 		return ErrTooLong
+	}
+	if most := c.cfg.WindowBytes + c.cfg.MaxMessage; c.parts > most {
+		return fmt.Errorf("%w: %d bytes of unfinished messages, at most %d are taken (PROTOCOL.md, Long messages)", ErrProtocol, c.parts, most)
 	}
 	ch.partial = append(ch.partial, payload...)
 	if h.kind&flagMore != 0 {

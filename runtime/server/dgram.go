@@ -159,6 +159,7 @@ func (t *talk) over(err error) {
 	reason := engine.ReasonProtocol
 	if errors.Is(err, datagram.ErrProtocol) || errors.Is(err, datagram.ErrTooLong) {
 		t.dgram.path.offends(t.peer, offenceFrame) // once a handshake, which proves the address
+		t.dgram.path.server.crowd.Info("not as mcp-dgram orders", "listener", t.dgram.listener.name, "remote", t.peer.conn.Remote(), "error", err)
 	}
 	switch {
 	case errors.Is(err, datagram.ErrGoodbye):
