@@ -44,14 +44,22 @@ func (b *bus) Publish(ctx context.Context, m *abi.Message) (admin.Receipt, error
 	if err := router.ValidateTopic(m.Topic); err != nil {
 		return admin.Receipt{}, fmt.Errorf("%w: %w", admin.ErrInvalidMessage, err)
 	}
-	if forges(m.Attrs) {
-		return admin.Receipt{}, fmt.Errorf("%w: names of attributes that begin with %s are weft's own: they say who has sent a message", admin.ErrInvalidMessage, ownPrefix)
+	if err := honest(m); err != nil {
+		return admin.Receipt{}, err
 	}
 	if state, _ := b.server.life.State(); state != life.Running {
 		return admin.Receipt{}, fmt.Errorf("%w: weft is %s", admin.ErrDraining, state)
 	}
 	m.Session = 0
 	return b.hand(ctx, m)
+}
+
+// honest refuses a message that has attributes which only weft gives.
+func honest(m *abi.Message) error {
+	if !forges(m.Attrs) {
+		return nil
+	}
+	return fmt.Errorf("%w: names of attributes that begin with %s are weft's own: they say who has sent a message", admin.ErrInvalidMessage, ownPrefix)
 }
 
 // hand hands a message to the loop of its topic and waits for what becomes of it.

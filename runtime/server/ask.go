@@ -112,6 +112,9 @@ func (b *bus) Request(ctx context.Context, m *abi.Message) (admin.Delivery, erro
 	if err := router.ValidateTopic(m.Topic); err != nil {
 		return admin.Delivery{}, fmt.Errorf("%w: %w", admin.ErrInvalidMessage, err)
 	}
+	if err := honest(m); err != nil {
+		return admin.Delivery{}, err
+	}
 	if state, _ := b.server.life.State(); state != life.Running {
 		return admin.Delivery{}, fmt.Errorf("%w: weft is %s", admin.ErrDraining, state)
 	}

@@ -142,6 +142,11 @@ func TestNobodyForgesAnIdentity(t *testing.T) {
 	if _, err := f.Bus().Publish(t.Context(), &abi.Message{Topic: []byte("plain"), Attrs: forged}); !errors.Is(err, admin.ErrInvalidMessage) {
 		t.Errorf("by the API: %v", err)
 	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if _, err := f.Bus().Request(ctx, &abi.Message{Topic: []byte("plain"), Attrs: forged}); !errors.Is(err, admin.ErrInvalidMessage) {
+		t.Errorf("by a request: %v", err)
+	}
 }
 
 // TestIdentify is the same in detail, and that it costs nothing in steady state.

@@ -333,7 +333,7 @@ func (p *path) poolAnswered(f *flight) {
 	c := &f.job.Message
 	p.ledger.In++
 	start := len(p.scratch)
-	p.scratch = c.Attrs.Merge(p.scratch, f.job.Answer.Attrs)
+	p.scratch = c.Attrs.Merge(p.scratch, withoutOwn(f.job.Answer.Attrs))
 	m := abi.Message{
 		Seq: c.Seq, Time: p.now, Listener: apiListener, Type: abi.TypeResponse, Priority: c.Priority, QoS: c.QoS,
 		Topic: c.Topic, Attrs: abi.Attributes(p.scratch[start:len(p.scratch):len(p.scratch)]), Payload: f.job.Answer.Payload,
