@@ -44,6 +44,9 @@ func (f *fakeLetters) Replay(l *delivery.DeadLetter, way admin.ReplayWay) (admin
 		return admin.ReplayResult{}, admin.ErrBusy
 	}
 	f.seen = append(f.seen, l.ID)
+	if string(l.Message.Payload) == "panics" {
+		panic("a replay")
+	}
 	return admin.ReplayResult{Outcome: string(l.Message.Payload), Reason: way.Topic, Copies: 1}, f.Check(l, way)
 }
 
@@ -134,6 +137,19 @@ func TestReplaySaysOfEachWhatBecameOfIt(t *testing.T) {
 	}
 	if got, err = replay(t, c, &weftv1.DeadLettersReplayRequest{Filter: all, Limit: 1}); err != nil || len(got) != 1 {
 		t.Errorf("one of them: %v, %v", got, err)
+	}
+}
+
+// A replay that panics gives its letter back: it can be replayed again.
+func TestAReplayThatPanicsLocksNoLetter(t *testing.T) {
+	f, c := startLetters(t, "panics")
+	for n := range 2 {
+		if _, err := replay(t, c, &weftv1.DeadLettersReplayRequest{Ids: []uint64{1}}); connect.CodeOf(err) != connect.CodeInternal {
+			t.Errorf("%v", err)
+		}
+		if len(f.seen) != n+1 {
+			t.Errorf("it was replayed %d times", len(f.seen))
+		}
 	}
 }
 

@@ -169,6 +169,12 @@ func (s *deadLetters) replayOne(ctx context.Context, store *delivery.DeadLetterS
 	if err != nil {
 		return &weftv1.DeadLettersReplayResponse{Id: id, Outcome: replayGone, Reason: err.Error()}, nil
 	}
+	ended := false
+	defer func() { // whatever happens: it can be replayed again
+		if !ended {
+			store.Cancel(id)
+		}
+	}()
 	out := replayOf(l)
 	result, err := s.letters.Replay(l, way)
 	for errors.Is(err, ErrBusy) && ctx.Err() == nil {
@@ -176,7 +182,6 @@ func (s *deadLetters) replayOne(ctx context.Context, store *delivery.DeadLetterS
 		result, err = s.letters.Replay(l, way)
 	}
 	if err != nil {
-		store.Cancel(id)
 		if !errors.Is(err, ErrNotReplayable) {
 			return nil, err
 		}
@@ -189,5 +194,6 @@ func (s *deadLetters) replayOne(ctx context.Context, store *delivery.DeadLetterS
 		said += ": " + result.Reason
 	}
 	store.End(id, result.Handled(), said)
+	ended = true
 	return out, nil
 }
