@@ -27,6 +27,9 @@ type Message struct {
 	Receipt uint32
 	// FrameStale: Frame is what was received, and no longer what the message says.
 	FrameStale bool
+	// Changed: the message is no longer what came: a plugin, a converter or a route
+	// has changed it.
+	Changed bool
 
 	Topic   []byte
 	Attrs   Attributes
@@ -37,6 +40,9 @@ type Message struct {
 	// frame carries has changed, it can be delivered in the same format without
 	// encoding the message again.
 	Frame []byte
+	// Came is the message as it came, where it is Changed; nil if that is not known
+	// any more. Its bytes are valid as long as the message's. Guests never see it.
+	Came *Message
 }
 
 // Type says what a message is for. Values 0 to 4 are those of version 1.0; a

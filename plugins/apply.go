@@ -44,6 +44,9 @@ func (c *Chain) apply(h *seat, b *Batch, hook abi.Hook, index int32, memory []by
 }
 
 func (c *Chain) applyChanges(b *Batch, m *abi.Message, changes abi.Changes, memory []byte, r *[abi.RecordSize]byte) {
+	if changes&^abi.ChangedContext != 0 {
+		b.keep(m)
+	}
 	if changes&abi.ChangedTopic != 0 {
 		if raw := le.Uint64(r[abi.RecordTopic:]); raw != c.topicSpan {
 			c.topicSpan, c.topic = raw, b.bytes.copy(guestSpan(memory, r[abi.RecordTopic:]))

@@ -24,6 +24,8 @@ type Batch struct {
 	// frame of a message of which a plugin changed the payload is stale; whether
 	// another change makes it so the caller knows by Outcome.Changes.
 	Messages []abi.Message
+	// From is the first plugin that sees the messages; Reset makes it 0.
+	From int16
 	// Outcomes says for each message what became of it; filled in by the run.
 	Outcomes []Outcome
 	// Subscriptions that plugins began and ended, in order.
@@ -40,7 +42,8 @@ type Batch struct {
 	// Carried is, after Resume, what went with each message, by its Origin.
 	Carried []any
 
-	again         []*held // of a Resume, by origin
+	again         []*held       // of a Resume, by origin
+	came          []abi.Message // what messages were that plugins have changed
 	bytes         arena
 	spareMessages []abi.Message
 	spareOutcomes []Outcome
@@ -180,16 +183,26 @@ func (b *Batch) Reset() {
 	b.Outcomes = b.Outcomes[:0]
 	b.Subscriptions = b.Subscriptions[:0]
 	b.Contexts = b.Contexts[:0]
-	b.Held = 0
+	b.Held, b.From = 0, 0
 	if len(b.again) > 0 {
 		clear(b.again)
 		clear(b.Carried)
 		b.again, b.Carried = b.again[:0], b.Carried[:0]
 	}
 	b.emits = b.emits[:0]
+	clear(b.came)
+	b.came = b.came[:0]
 	clear(b.failures)
 	b.failures = b.failures[:0]
 	b.bytes.reset()
+}
+
+// keep notes what a message is before something of it changes for the first time.
+func (b *Batch) keep(m *abi.Message) {
+	if !m.Changed {
+		b.came = append(b.came, *m) // what grows it leaves the older ones where they are
+		m.Changed, m.Came = true, &b.came[len(b.came)-1]
+	}
 }
 
 // begin prepares the outcomes of a run.
@@ -201,7 +214,7 @@ func (b *Batch) begin(hook abi.Hook) {
 	}
 	b.Outcomes = b.Outcomes[:n]
 	for i := range b.Outcomes {
-		b.Outcomes[i] = Outcome{Origin: int32(i), Plugin: -1, hook: hook}
+		b.Outcomes[i] = Outcome{Origin: int32(i), Plugin: -1, hook: hook, next: b.From}
 	}
 }
 

@@ -276,6 +276,9 @@ func (p *pauses) take(b *Batch, i int) *held {
 	} else {
 		size += int64(len(m.Frame) + len(m.Payload))
 	}
+	if was := m.Came; was != nil {
+		size += int64(len(was.Topic) + len(was.Attrs) + len(was.Payload))
+	}
 	if p.count > 0 && (p.count >= p.maxCount || p.bytes+size > p.maxBytes) {
 		return nil
 	}
@@ -309,6 +312,12 @@ func own(m *abi.Message) abi.Message {
 		c.Payload = c.Frame[from : from+len(m.Payload)]
 	} else {
 		c.Payload = slices.Clone(m.Payload)
+	}
+	if m.Came != nil {
+		was := *m.Came
+		was.Context, was.Frame = nil, nil // the message has them
+		was = own(&was)
+		c.Came = &was
 	}
 	return c
 }

@@ -25,9 +25,9 @@ type DeadLetters interface {
 }
 
 // ReplayWay is the way that a replayed letter takes. The zero value is that of
-// the message itself: from the frame as it was received through the listener's
-// whole chain; for a message that came without one, from what it was when it
-// became a dead letter.
+// the message itself: as it came through the listener's whole chain; a message that
+// a plugin made, from the plugin on that failed on it. Where neither is known, it
+// is refused.
 type ReplayWay struct {
 	// PastPlugins: the message as it was when it became a dead letter, along the
 	// routes, through no plugin.

@@ -45,6 +45,30 @@ func TestLettersAreKeptByCount(t *testing.T) {
 	}
 }
 
+// What came and what became of it share the bytes that nothing has changed.
+func TestLettersKeepWhatCame(t *testing.T) {
+	l := letter("p", "trap", "t", 1)
+	l.Came = l.Message
+	l.Came.Frame = nil
+	size := l.Size()
+	l.Came.Payload = []byte("what came")
+	if more := l.Size() - size; more != int64(len(l.Came.Payload)) {
+		t.Errorf("%d bytes more", more)
+	}
+	s := delivery.NewDeadLetterStore(delivery.DeadLetterLimits{Keep: 3, Bytes: 1 << 20})
+	s.Add(l)
+	clear(l.Came.Payload)
+	clear(l.Message.Payload)
+	clear(l.Message.Topic)
+	got, err := s.Get(1)
+	if err != nil || string(got.Came.Topic) != "t" || string(got.Came.Payload) != "what came" || string(got.Message.Payload) != "payload" || got.Size() != l.Size() {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if &got.Came.Topic[0] != &got.Message.Topic[0] {
+		t.Error("the topic is kept twice")
+	}
+}
+
 func TestLettersAreKeptByBytes(t *testing.T) {
 	big := letter("p", "trap", "t", 1)
 	big.Message.Payload = make([]byte, 1000)

@@ -64,7 +64,7 @@ func honest(m *abi.Message) error {
 
 // hand hands a message to the loop of its topic and waits for what becomes of it.
 func (b *bus) hand(ctx context.Context, m *abi.Message) (admin.Receipt, error) {
-	m.Listener, m.Frame = apiListener, nil
+	m.Listener, m.Frame, m.Changed, m.Came = apiListener, nil, false, nil
 	done := make(chan admin.Receipt, 1)
 	at := b.server.publishTo(m.Topic)
 	err := b.server.engine.Do(at, func() {
@@ -256,6 +256,7 @@ func cloneMessage(m *abi.Message) *abi.Message {
 		return all[start:len(all):len(all)]
 	}
 	c.Topic, c.Attrs, c.Context, c.Payload, c.Frame = take(m.Topic), take(m.Attrs), take(m.Context), take(m.Payload), nil
+	c.Came = nil
 	return &c
 }
 

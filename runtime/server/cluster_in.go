@@ -155,6 +155,7 @@ func (p *path) arriveFar(slot int, b []byte) {
 	f.slot, f.message = slot, record.Message
 	m := &f.message
 	m.Listener, m.Time = apiListener, min(m.Time, p.now)
+	m.Changed = true // what came before the plugins the other node knows
 	m.Flags &= abi.FlagsKnown &^ abi.FlagPayloadPrefix
 	p.why, p.letter = delivery.NoSubscriber, routeLetter(apiName)
 	p.encoded.reset(abi.ChangesKnown)

@@ -178,6 +178,7 @@ func (p *path) converted(c *conversion, m *abi.Message) error {
 		return err
 	}
 	c.done.Add(1)
+	p.changes(m)
 	m.Payload = grown[start:len(grown):len(grown)]
 	p.describe(m, c.converter.MediaType())
 	return nil

@@ -176,6 +176,15 @@ func (p *path) keepOf(m *abi.Message, hook abi.Hook) bool {
 		Time: p.now, Message: *m, Cause: p.letter.Cause, Plugin: p.letter.Plugin, Generation: p.letter.Generation,
 		Hook: hook.String(), Listener: p.letter.Listener,
 	}
+	switch {
+	case hook != abi.HookMessages || m.Changed && m.Came == nil:
+		l.CameLost = true
+	case m.Changed:
+		l.Came = *m.Came
+	default:
+		l.Came = *m
+	}
+	l.Message.Came, l.Came.Frame, l.Came.Context = nil, nil, m.Context
 	if p.letter.Reason != p.letter.Cause {
 		l.Text = p.letter.Reason
 	}

@@ -177,6 +177,7 @@ func (a logsAPI) send(ctx context.Context, r *durableRoute, entries []admin.LogE
 		for i := range entries {
 			m := entries[i].Delivery.Message
 			m.Session, m.Frame, m.Listener = 0, nil, apiListener
+			m.Changed = true // what came before the plugins is not in a log
 			m.Flags = m.Flags&^abi.FlagEmitted | abi.FlagRedelivered
 			if way.Topic != "" {
 				m.Topic = []byte(way.Topic)

@@ -168,6 +168,7 @@ func (p *path) reviveEntry(l *logLane, e *backbone.Entry, record *delivery.Recor
 	m := &record.Message
 	m.Listener = p.setup.indexOf(record.Listener)
 	m.Flags &^= abi.FlagEmitted
+	m.Changed = true // what came before the plugins is not in a log
 	p.encoded.reset(abi.ChangesKnown)
 	p.letter = routeLetter(p.setup.nameOf(m.Listener))
 	return m, true

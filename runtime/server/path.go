@@ -42,6 +42,7 @@ type path struct {
 
 	now      int64                                   // of this turn, nanoseconds since 1970-01-01 UTC; 0 between turns
 	scratch  []byte                                  // this turn's attributes, topics and encoded frames
+	came     []abi.Message                           // what messages of this turn were before weft changed them
 	lastWrap wrap                                    // of the last unit that went to a WebSocket
 	wrapped  []byte                                  // while a WebSocket's bytes are cut: what follows them
 	moved    bool                                    // and that it went to another loop meanwhile
@@ -387,6 +388,15 @@ func (p *path) acknowledge(l *lane, m *abi.Message, o *plugins.Outcome, payload 
 	}
 }
 
+// changes notes what a message is before weft changes something of it for the first
+// time: a plugin's changes the chain notes.
+func (p *path) changes(m *abi.Message) {
+	if !m.Changed {
+		p.came = append(p.came, *m) // what grows it leaves the older ones where they are
+		m.Changed, m.Came = true, &p.came[len(p.came)-1]
+	}
+}
+
 // endTurn gives back what the turn has borrowed.
 func (p *path) endTurn() {
 	for _, t := range p.turners {
@@ -397,6 +407,8 @@ func (p *path) endTurn() {
 		p.scratch = nil
 	}
 	p.scratch, p.now, p.refusals = p.scratch[:0], 0, false
+	clear(p.came)
+	p.came = p.came[:0]
 	p.lastWrap = wrap{}
 	if p.trace != nil {
 		p.trace.post()

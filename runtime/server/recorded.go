@@ -98,6 +98,7 @@ func onlyChanged(m *abi.Message, changes abi.Changes) abi.Message {
 
 func copyMessage(m *abi.Message, take func([]byte) []byte) {
 	m.Topic, m.Attrs, m.Context, m.Payload, m.Frame = take(m.Topic), take(m.Attrs), take(m.Context), take(m.Payload), nil
+	m.Came = nil
 }
 
 // sizeSeen is how many bytes put copies at most.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/weftrun/weft/abi"
+	"github.com/weftrun/weft/plugins"
 	"github.com/weftrun/weft/runtime/admin"
 	"github.com/weftrun/weft/runtime/delivery"
 	"github.com/weftrun/weft/runtime/engine"
@@ -27,8 +28,11 @@ func (d deadLetters) Store() *delivery.DeadLetterStore {
 // Lost implements admin.DeadLetters.
 func (d deadLetters) Lost() uint64 { return d.server.keeper.lost() }
 
-// errFrame is why a letter cannot go through the chain again.
-var errFrame = errors.New("what was received is no frame of its listener any more; replay it past the plugins")
+// Why a letter cannot go through the chain again.
+var (
+	errLost    = errors.New("what came is not known any more, and the plugins had done their work; replay it past the plugins")
+	errEmitted = errors.New("a plugin made it, and none failed on it; replay it past the plugins")
+)
 
 // Check implements admin.DeadLetters.
 func (d deadLetters) Check(l *delivery.DeadLetter, way admin.ReplayWay) error {
@@ -46,15 +50,23 @@ func (d deadLetters) Check(l *delivery.DeadLetter, way admin.ReplayWay) error {
 	if index < 0 {
 		return fmt.Errorf("%w: there is no listener %s any more; replay it to a topic", admin.ErrNotReplayable, l.Listener)
 	}
-	if way.PastPlugins || l.Message.Frame == nil {
-		return nil
-	}
-	var m abi.Message
-	n, _, err := s.setup().listeners[index].format.Decode(l.Message.Frame, nil, &m)
-	if err != nil || n != len(l.Message.Frame) {
-		return fmt.Errorf("%w: %w", admin.ErrNotReplayable, errFrame)
+	switch {
+	case way.PastPlugins:
+	case isEmitted(l) && !hasFailed(l):
+		return fmt.Errorf("%w: %w", admin.ErrNotReplayable, errEmitted)
+	case !isEmitted(l) && l.CameLost:
+		return fmt.Errorf("%w: %w", admin.ErrNotReplayable, errLost)
 	}
 	return nil
+}
+
+// isEmitted tells the letter of a message that a plugin made.
+func isEmitted(l *delivery.DeadLetter) bool { return l.Message.Flags&abi.FlagEmitted != 0 }
+
+// hasFailed tells the letter of a message that a plugin failed on: it is as it reached
+// the plugin.
+func hasFailed(l *delivery.DeadLetter) bool {
+	return l.Plugin != "" && l.Cause != plugins.CausePlugin.String()
 }
 
 // listenerIndex finds a listener, the API included; -1 if there is none.
@@ -107,6 +119,7 @@ func (d deadLetters) Replay(l *delivery.DeadLetter, way admin.ReplayWay) (admin.
 // replaying is what a path notes about the dead letter that it replays.
 type replaying struct {
 	pastPlugins bool
+	plugin      string          // at which an emitted message begins
 	letter      delivery.Letter // why it is a dead letter again
 }
 
@@ -130,14 +143,20 @@ func (p *path) replay(l *delivery.DeadLetter, way admin.ReplayWay) admin.ReplayR
 	p.ledger.In++
 	index := p.server.listenerIndex(l.Listener)
 	m := l.Message
-	p.revive(&m, index, way)
-	if way.Topic == "" && !way.PastPlugins && index >= 0 && index < len(p.lanes) {
-		lane := p.lanes[index]
-		if !p.receive(&m, l, lane.listener) {
-			return p.outcome(&before)
+	if way.Topic == "" && !way.PastPlugins {
+		if m.Changed = false; isEmitted(l) {
+			p.again.plugin = l.Plugin
+		} else {
+			m = l.Came
 		}
-		return p.throughChain(lane, m)
+		if index >= 0 && index < len(p.lanes) {
+			lane := p.lanes[index]
+			if from := p.placeAgain(lane.chain); from >= 0 {
+				return p.throughLane(lane, l, m, from, &before)
+			}
+		}
 	}
+	p.revive(&m, index, way)
 	p.letter = routeLetter(p.setup.nameOf(m.Listener))
 	p.encoded.reset(abi.ChangesKnown)
 	p.route(&m)
@@ -165,40 +184,52 @@ func (p *path) revive(m *abi.Message, index int, way admin.ReplayWay) {
 	}
 }
 
-// receive makes of the frame the message that it was when it came; one that came
-// without a frame stays as it is. false, and counted, if that is impossible.
-func (p *path) receive(m *abi.Message, letter *delivery.DeadLetter, l *listener) bool {
-	received := letter.Message.Frame
-	if received == nil {
-		return letter.Cause != causeConversion || p.translate(m)
-	}
-	was := *m
-	n, grown, err := l.format.Decode(received, p.scratch, m)
-	p.scratch = grown
-	if err != nil || n != len(received) || !l.format.AsMessage(m) {
-		p.ledger.Drop(delivery.BadFrame)
-		return false
-	}
-	m.Frame = received
-	if to, ok := was.Attrs.Get(attrTo); ok && l.nodeAttr != "" {
-		number, _ := was.Attrs.Get(l.nodeAttr)
-		p.readdress(m, l.nodeAttr, string(number), to)
-	}
-	switch {
-	case len(m.Topic) > 0:
-	case l.fixedTopic != nil:
-		m.Topic = l.fixedTopic
-	default:
-		if !p.makeTopic(l, m) {
-			return false
+// throughLane passes a letter's message through its listener's chain, from a plugin on.
+func (p *path) throughLane(lane *lane, l *delivery.DeadLetter, m abi.Message, from int, before *delivery.Ledger) admin.ReplayResult {
+	p.again.plugin = ""                     // from here on it is like any other
+	came := m.Session != 0 && !isEmitted(l) // by a connection: it is no client's will
+	stale := m.FrameStale
+	p.revive(&m, int(lane.listener.index), admin.ReplayWay{})
+	if came {
+		p.reframe(&m, l.Message.Frame, stale, lane.listener)
+		if !p.translate(&m) {
+			return p.outcome(before)
 		}
 	}
-	return p.translate(m)
+	return p.throughChain(lane, m, from)
 }
 
-// throughChain passes one message through a lane's chain apart from its batch.
-func (p *path) throughChain(l *lane, m abi.Message) (r admin.ReplayResult) {
-	p.events.Messages = append(p.events.Messages, m)
+// reframe gives the message the frame that it came in, if that is still one of its
+// listener: whoever gets it unchanged gets the same bytes.
+func (p *path) reframe(m *abi.Message, received []byte, stale bool, l *listener) {
+	if received == nil || l.format == nil {
+		return
+	}
+	var again abi.Message
+	n, grown, err := l.format.Decode(received, p.scratch, &again)
+	if p.scratch = grown; err == nil && n == len(received) {
+		m.Frame, m.FrameStale = received, stale
+	}
+}
+
+// placeAgain is the plugin of a chain at which the letter begins: the first one, or for
+// an emitted message the one that failed on it; -1 if that is in another chain.
+func (p *path) placeAgain(chain *plugins.Chain) int {
+	if p.again.plugin == "" {
+		return 0
+	}
+	for i := range chain.Len() {
+		if chain.Plugin(i).Name() == p.again.plugin {
+			return i
+		}
+	}
+	return -1
+}
+
+// throughChain passes one message through a lane's chain, from a plugin on, apart from
+// its batch.
+func (p *path) throughChain(l *lane, m abi.Message, from int) (r admin.ReplayResult) {
+	p.events.Messages, p.events.From = append(p.events.Messages, m), int16(from)
 	l.chain.Messages(&p.events)
 	p.remember(&p.events)
 	if p.events.Held > 0 {

@@ -77,6 +77,9 @@ func (p *path) flush() {
 	s := p.stages[p.open]
 	p.open = noStage
 	encoded, letter := p.encoded, p.letter
+	if p.again != nil {
+		s.batch.From = int16(max(p.placeAgain(s.chain), 0))
+	}
 	s.chain.Messages(&s.batch)
 	if p.tail != nil {
 		p.tail.held(&s.batch)
@@ -142,7 +145,10 @@ func (p *path) route(m *abi.Message) {
 	p.input.Nonce++
 	p.choices = p.setup.table.Route(&p.input, entry.Rules, p.choices[:0])
 	choice := p.choices[0]
-	m.QoS = choice.QoS
+	if m.QoS != choice.QoS {
+		p.changes(m)
+		m.QoS = choice.QoS
+	}
 	p.flows.routed(m, choice.Rule)
 	if choice.Rule >= 0 && p.stages[choice.Rule].chain != nil && !p.pastPlugins() {
 		p.wait(m, choice)

@@ -145,7 +145,7 @@ func (f *flight) fill(m *abi.Message) bool {
 	f.buf = f.buf[:0]
 	c := &f.job.Message
 	*c = transport.Message{Message: *m}
-	c.Context, c.Frame, c.Receipt = nil, nil, 0
+	c.Context, c.Frame, c.Came, c.Receipt = nil, nil, nil, 0
 	c.Topic, c.Attrs, c.Payload = f.copied(m.Topic), f.copied(m.Attrs), f.copied(m.Payload)
 	if id, ok := c.Attrs.Get(attrMessageID); ok {
 		c.ID = id

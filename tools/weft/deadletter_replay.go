@@ -45,7 +45,9 @@ func deadLetterReplayCommand(sys system) *cobra.Command {
 		Short: "Sends dead letters on their way again",
 		Long: `Sends dead letters on their way again, the oldest first, and says what became of each.
 
-A letter goes as it came: from the frame as it was received through its listener's whole chain. Its sender gets no second
+A letter goes as it came, whatever brought it, through its listener's whole chain; one that a plugin made, from the plugin on
+that failed on it. Where weft does not know what came (the letter is of a durable route's log, of another node, or of an
+upstream pool after plugins had changed it) it says so: these go with --past-plugins or --to. Its sender gets no second
 acknowledgement; an answer reaches it if it is still connected. One that is delivered or answered leaves the store, any
 other stays, and none is kept twice. Letters that arrive during the replay are not part of it.
 Exit code 1: a letter was not delivered.`,

@@ -28,7 +28,8 @@ type ReplayWay int32
 const (
 	// As CHAIN.
 	ReplayWay_REPLAY_WAY_UNSPECIFIED ReplayWay = 0
-	// From the frame as it was received, through the listener's whole chain.
+	// As it came, through the listener's whole chain; what a plugin made, from the
+	// plugin on that failed on it. What a log or another node had is refused.
 	ReplayWay_REPLAY_WAY_CHAIN ReplayWay = 1
 	// The message as it was when it became a dead letter, along the routes, through
 	// no plugin.
