@@ -200,9 +200,12 @@ func (p *path) receiver(id uint64) *listener {
 
 // took counts a copy and remembers why it was not taken.
 func (p *path) took(why delivery.Reason) bool {
-	if why == taken {
+	switch why {
+	case taken:
 		p.ledger.Copies++
 		return true
+	case notNow: // no copy yet: its end is counted when it has one
+		return false
 	}
 	p.ledger.DropCopy(why)
 	p.why = why

@@ -1,8 +1,10 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -58,7 +60,8 @@ func placeOf(m *mqtt.Message) (place int, ok bool) {
 // notNow is what deliver answers when the session gets the message later, or has it.
 const notNow = asDeadLetter + 1
 
-// deliverLogged takes a message that came out of a log to a session with a cursor.
+// deliverLogged takes a message that came out of a log to a session with a cursor: by
+// what the session itself is subscribed to, and not by what its connection is.
 func (s *mqttSpeaker) deliverLogged(m *abi.Message, session *mqttSession, copied *mqtt.Copy) delivery.Reason {
 	p := s.path
 	r := &p.recall
@@ -375,12 +378,9 @@ func (s *mqttSpeaker) offerLogged(session *mqttSession, l *logLane, e *backbone.
 	return true
 }
 
-// subscriptionsOf are a session's among a topic's.
+// subscriptionsOf are a session's among a topic's, which are in the order of sessions.
 func subscriptionsOf(all []router.Subscriber, id uint64) []router.Subscriber {
-	from := 0
-	for from < len(all) && all[from].Session != id {
-		from++
-	}
+	from, _ := slices.BinarySearchFunc(all, id, func(s router.Subscriber, id uint64) int { return cmp.Compare(s.Session, id) })
 	to := from
 	for to < len(all) && all[to].Session == id {
 		to++

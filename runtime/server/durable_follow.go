@@ -298,14 +298,16 @@ func (p *path) recallSubscribers(m *abi.Message, home bool) (copies int, tried b
 				}
 			}
 		} else if loopOf(id) == p.loop.Index() {
-			why := notNow
-			if isStay(id) {
-				why = p.spoken(m, id, by[:n])
-			} else if tried = true; p.sendBy(m, id, by[:n]) {
-				copies++
-			}
-			if why != notNow {
-				if tried = true; p.took(why) {
+			switch {
+			case isStay(id):
+				if why := p.spoken(m, id, by[:n]); why != notNow {
+					if tried = true; p.took(why) {
+						copies++
+					}
+				}
+			case p.ownToo(id, found.Subscribers):
+			default:
+				if tried = true; p.sendBy(m, id, by[:n]) {
 					copies++
 				}
 			}
@@ -313,6 +315,21 @@ func (p *path) recallSubscribers(m *abi.Message, home bool) (copies int, tried b
 		by = by[n:]
 	}
 	return copies, tried
+}
+
+// ownToo tells whether a connection is that of a kept session which is subscribed to the
+// topic itself: it gets the entry once, by its cursor.
+func (p *path) ownToo(id uint64, by []router.Subscriber) bool {
+	c := p.loop.Conn(engine.ConnID(id))
+	if c == nil {
+		return false
+	}
+	from, ok := c.Value.(*peer)
+	if !ok {
+		return false
+	}
+	said, ok := from.said.(*mqttConn)
+	return ok && said.session != nil && said.session.kept != nil && len(subscriptionsOf(by, said.session.id)) > 0
 }
 
 // pause is how long who cannot go on waits: longer each time.

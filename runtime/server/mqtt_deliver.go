@@ -31,7 +31,7 @@ func (s *mqttSpeaker) deliver(m *abi.Message, to uint64, by []router.Subscriber)
 		return delivery.NoSubscriber
 	}
 	p := s.path
-	if p.recall.lane != nil && p.recall.seq != 0 && session.kept != nil && copied.Group == 0 {
+	if isStay(to) && p.recall.lane != nil && p.recall.seq != 0 && session.kept != nil && copied.Group == 0 {
 		return s.deliverLogged(m, session, &copied)
 	}
 	if session.state.Passes(copied.QoS) && !session.replaying() {

@@ -1,0 +1,141 @@
+package server_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/weftrun/weft/abi"
+	"github.com/weftrun/weft/runtime/mqtt/packet"
+)
+
+// calm sees that no loop has panicked, and that nothing was lost.
+func (f *fixture) calm() {
+	f.t.Helper()
+	if n := f.Metric("weft_loop_panics_total"); n != 0 {
+		f.t.Errorf("loops have panicked %v times", n)
+	}
+	if l := f.Ledger(); l.Lost() != 0 || l.InFlight() != 0 {
+		f.t.Errorf("the ledger: %+v", l)
+	}
+}
+
+// tells publishes by the API, with QoS 1.
+func (f *fixture) tells(topic, text string) {
+	f.t.Helper()
+	r, err := f.Bus().Publish(f.t.Context(), &abi.Message{Topic: []byte(topic), Payload: []byte(text), QoS: 1})
+	if err != nil || !r.Logged {
+		f.t.Fatalf("%+v, %v", r, err)
+	}
+}
+
+// What a listener subscribes its connections to reaches a kept session as well. One that is
+// subscribed itself gets it once, in order and as it asked for; when it is behind nobody
+// else misses anything.
+func TestAListenersSubscriptionAndAKeptSession(t *testing.T) {
+	eachLoops(t, func(t *testing.T, loops int) {
+		f := start(t, "auto", fmt.Sprintf(`
+loops: %d
+listeners: [{name: mqtt, address: "127.0.0.1:0", frame: mqtt, subscribe: ["d/#"], mqtt: {queue: {messages: 10}}}]
+routes: [{name: kept, when: {topic: "d/#"}, to: [subscribers], durable: {}}]
+backbone: {data: %q, name: one}
+api: {address: "127.0.0.1:0"}
+`, loops, t.TempDir()))
+		keeper := f.mqtt(packet.V5, "keeper", persistent)
+		keeper.subscribes(to("d/#", 1))
+		f.tells("d/x", "live")
+		if m := keeper.gets("live"); m.QoS != 1 {
+			t.Errorf("it came with QoS %d", m.QoS)
+		}
+		keeper.quiet()
+		plain := f.mqtt(packet.V5, "not subscribed", persistent)
+		keeper.leaves()
+		const missed, more = 60, 3
+		for i := range missed {
+			f.tells("d/x", fmt.Sprint(i))
+			plain.gets(fmt.Sprint(i))
+		}
+		others := make([]*mqttClient, 8) // some come behind the keeper in a loop's order
+		for i := range others {
+			others[i] = f.mqtt(packet.V5, fmt.Sprint("other", i), persistent)
+			others[i].subscribes(to("d/#", 1))
+		}
+		keeper = comesBack(f, packet.V5, "keeper") // and acknowledges nothing
+		for i := range more {
+			f.tells("d/x", fmt.Sprint(missed+i))
+		}
+		for i := range more {
+			plain.gets(fmt.Sprint(missed + i))
+			for _, other := range others {
+				other.gets(fmt.Sprint(missed + i))
+			}
+		}
+		for i := range missed + more {
+			keeper.gets(fmt.Sprint(i))
+		}
+		keeper.quiet()
+		f.calm()
+	})
+}
+
+// all and reply go to connections: also to one that has a kept session, which may be
+// behind with what it is subscribed to.
+func TestAConnectionsCopyAndAKeptSession(t *testing.T) {
+	eachLoops(t, func(t *testing.T, loops int) {
+		f := start(t, "auto", fmt.Sprintf(`
+loops: %d
+listeners:
+  - {name: mqtt, address: "127.0.0.1:0", frame: mqtt, node: keeper, mqtt: {queue: {messages: 10}}}
+  - {name: others, address: "127.0.0.1:0", frame: mqtt}
+routes:
+  - {name: both, when: {topic: "both/#"}, to: [subscribers, all], durable: {}}
+  - {name: everyone, when: {topic: "all/#"}, to: [all], durable: {}}
+  - {name: back, when: {topic: "reply/#"}, to: [reply], durable: {}}
+backbone: {data: %q, name: one}
+api: {address: "127.0.0.1:0"}
+`, loops, t.TempDir()))
+		keeper := f.mqtt(packet.V5, "keeper", persistent)
+		keeper.subscribes(to("both/#", 1))
+		other := f.mqttDialTo("others", packet.V5)
+		other.connect("other", persistent)
+		other.subscribes(to("both/#", 1))
+		for i := range 3 {
+			f.tells("both/x", fmt.Sprint(i))
+			keeper.gets(fmt.Sprint(i)) // as a subscriber
+			keeper.gets(fmt.Sprint(i)) // and as one of all
+			other.gets(fmt.Sprint(i))
+			f.tells("all/x", fmt.Sprint("all ", i))
+			keeper.gets(fmt.Sprint("all ", i))
+			keeper.publishes(message("reply/x", fmt.Sprint("reply ", i), 1))
+			keeper.gets(fmt.Sprint("reply ", i))
+		}
+		keeper.quiet()
+		keeper.leaves()
+		const missed = 30
+		for i := range missed {
+			f.tells("both/x", fmt.Sprint("missed ", i))
+			other.gets(fmt.Sprint("missed ", i))
+		}
+		keeper = comesBack(f, packet.V5, "keeper")
+		held := keeper.hears()
+		f.tells("all/x", "all")
+		f.tells("both/x", "now")
+		other.gets("now")
+		// What is for the connection does not wait for what the session has missed.
+		keeper.acks(packet.TypePuback, held.ID)
+		next, addressed := 1, 0
+		for next <= missed || addressed < 2 {
+			m := keeper.hears()
+			keeper.acks(packet.TypePuback, m.ID)
+			switch text := string(m.Payload); {
+			case text == fmt.Sprint("missed ", next), text == "now" && next == missed:
+				next++
+			case text == "all", text == "now":
+				addressed++
+			default:
+				t.Fatalf("got %q, want %d", text, next)
+			}
+		}
+		keeper.quiet()
+		f.calm()
+	})
+}
