@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/weftrun/weft/abi"
@@ -129,6 +130,51 @@ type recall struct {
 	catching bool
 }
 
+// feeding is how far a loop is with one entry, so that one receiver at which it panics
+// costs nobody else the entry: the loop goes on behind that one.
+type feeding struct {
+	seq    uint64   // the entry; 0: none yet
+	at     int      // how many of its destinations were begun
+	begun  []uint64 // the last one's receivers that were
+	known  int      // so many of these, in order, were when it panicked
+	steps  int      // of both, in all
+	before int      // steps when it was begun, again
+	copies int
+	some   bool // somebody here wants it
+}
+
+// begin begins an entry. again: it has panicked, and goes on; not on: it did so without
+// a step, and is over.
+func (f *feeding) begin(seq uint64) (again, on bool) {
+	if f.seq != seq {
+		*f = feeding{seq: seq, begun: f.begun[:0]}
+		return false, true
+	}
+	on = f.steps > f.before
+	f.before, f.known = f.steps, len(f.begun)
+	slices.Sort(f.begun)
+	return true, on
+}
+
+// destination tells whether the destination of this place is to be served.
+func (f *feeding) destination(place int) bool {
+	if place+1 > f.at {
+		f.at, f.begun, f.known = place+1, f.begun[:0], 0
+		f.steps++
+	}
+	return place+1 == f.at
+}
+
+// receiver tells whether the destination's receiver is to be served.
+func (f *feeding) receiver(id uint64) bool {
+	if _, was := slices.BinarySearch(f.begun[:f.known], id); was {
+		return false
+	}
+	f.begun = append(f.begun, id)
+	f.steps++
+	return true
+}
+
 // recallGroup takes a group of entries to the loop's own receivers; false if one of
 // these takes no more for now: it is called again later, and goes on where it was.
 func (p *path) recallGroup(l *logLane, entries []backbone.Entry) (finished bool) {
@@ -145,9 +191,9 @@ func (p *path) recallGroup(l *logLane, entries []backbone.Entry) (finished bool)
 		if e.Seq <= l.fed {
 			continue
 		}
-		l.fed = e.Seq // should it panic, it is over
 		p.recall.lane, p.recall.seq, p.recall.until = l, e.Seq, 0
 		p.recalled(l, e)
+		l.fed = e.Seq
 		if p.recall.until != 0 {
 			l.until = p.recall.until
 			break
@@ -183,44 +229,60 @@ func (p *path) placesOf(l *logLane, m *abi.Message, seq uint64) []router.Destina
 
 // recalled takes one entry to the loop's own receivers.
 func (p *path) recalled(l *logLane, e *backbone.Entry) {
-	var record delivery.Record
-	m, ok := p.reviveEntry(l, e, &record)
-	if !ok {
-		return
-	}
-	outer := p.tail.recalling(m, l, e)
+	f := &l.feeding
 	p.why = delivery.NoRoute
-	copies, tried := 0, false
-	home := l.route.place%p.loop.Loops() == p.loop.Index()
-	for _, to := range p.placesOf(l, m, e.Seq) {
-		if isOnce(to.Kind) {
-			continue
-		}
-		n, some := p.recallTo(m, &to, &record, home)
-		copies, tried = copies+n, tried || some
-		if f := p.tail.of(m); f != nil && some {
-			f.went(to.Kind, to.Name, n)
-		}
+	again, on := f.begin(e.Seq)
+	if again {
+		p.took(delivery.Internal)
+		f.some = true
 	}
-	result := resultDropped
-	if copies > 0 {
-		result = resultDelivered
+	if on {
+		p.recalledTo(l, e)
 	}
-	p.tail.recalled(outer, tried, result, p.why)
-	if !tried {
+	if !f.some {
 		return // nobody here wants it
 	}
 	p.ledger.Recalled++
-	if copies > 0 {
+	if f.copies > 0 {
 		p.ledger.Delivered++
 	} else {
 		p.ledger.Drop(p.why)
 	}
 }
 
+// recalledTo is recalled for those who were not served yet.
+func (p *path) recalledTo(l *logLane, e *backbone.Entry) {
+	var record delivery.Record
+	m, ok := p.reviveEntry(l, e, &record)
+	if !ok {
+		return
+	}
+	outer := p.tail.recalling(m, l, e)
+	home := l.route.place%p.loop.Loops() == p.loop.Index()
+	fed := &l.feeding
+	places := p.placesOf(l, m, e.Seq)
+	for i := range places {
+		to := &places[i]
+		if isOnce(to.Kind) || !fed.destination(i) {
+			continue
+		}
+		before := fed.copies
+		some := p.recallTo(m, to, &record, home)
+		fed.some = fed.some || some
+		if f := p.tail.of(m); f != nil && some {
+			f.went(to.Kind, to.Name, fed.copies-before)
+		}
+	}
+	result := resultDropped
+	if fed.copies > 0 {
+		result = resultDelivered
+	}
+	p.tail.recalled(outer, fed.some, result, p.why)
+}
+
 // recallTo takes an entry to one destination that fans out. tried says that somebody
 // here wants it.
-func (p *path) recallTo(m *abi.Message, d *router.Destination, record *delivery.Record, home bool) (copies int, tried bool) {
+func (p *path) recallTo(m *abi.Message, d *router.Destination, record *delivery.Record, home bool) (tried bool) {
 	name := d.Name
 	if d.Template != nil {
 		p.values.set(p.setup.nameOf(m.Listener), m)
@@ -228,10 +290,11 @@ func (p *path) recallTo(m *abi.Message, d *router.Destination, record *delivery.
 		grown, err := d.Template.Append(p.scratch, &p.values)
 		if p.scratch = grown; err != nil {
 			p.why = delivery.BadDestination
-			return 0, home
+			return home
 		}
 		name = grown[start:]
 	}
+	fed := &p.recall.lane.feeding
 	switch d.Kind {
 	case abi.ToSubscribers:
 		if len(name) == 0 {
@@ -240,15 +303,15 @@ func (p *path) recallTo(m *abi.Message, d *router.Destination, record *delivery.
 		own := m.Topic
 		m.Topic = name
 		p.encoded.changed(abi.ChangedTopic)
-		copies, tried = p.recallSubscribers(m, home)
+		tried = p.recallSubscribers(m, home)
 		m.Topic = own
 		p.encoded.changed(abi.ChangedTopic)
 	case abi.ToAll:
 		p.server.sessions.Names(func(_ string, id uint64) bool {
-			if loopOf(id) == p.loop.Index() {
+			if loopOf(id) == p.loop.Index() && fed.receiver(id) {
 				tried = true
 				if p.send(m, id) {
-					copies++
+					fed.copies++
 				}
 			}
 			return true
@@ -256,33 +319,34 @@ func (p *path) recallTo(m *abi.Message, d *router.Destination, record *delivery.
 	case abi.ToReply:
 		if len(record.From) == 0 || string(record.Node) != p.server.node {
 			p.why = delivery.NoReply
-			return 0, home && string(record.Node) == p.server.node
+			return home && string(record.Node) == p.server.node
 		}
 		id, there := p.server.sessions.Lookup(record.From)
 		if !there {
 			p.why = delivery.NoReply
-			return 0, home
+			return home
 		}
-		if loopOf(id) == p.loop.Index() {
+		if loopOf(id) == p.loop.Index() && fed.receiver(id) {
 			if tried = true; p.send(m, id) {
-				copies++
+				fed.copies++
 			}
 		}
 	}
-	return copies, tried
+	return tried
 }
 
 // recallSubscribers takes an entry to those subscribers of its topic that live on this
 // loop; the API's, and shared subscriptions of which no other node has members, to the
 // route's home.
-func (p *path) recallSubscribers(m *abi.Message, home bool) (copies int, tried bool) {
-	if home && m.Flags&abi.FlagRetain != 0 && p.server.mqtt != nil {
+func (p *path) recallSubscribers(m *abi.Message, home bool) (tried bool) {
+	fed := &p.recall.lane.feeding
+	if home && m.Flags&abi.FlagRetain != 0 && p.server.mqtt != nil && fed.receiver(0) { // no session has this id
 		p.retain(m)
 	}
 	found := p.cache.Lookup(m.Topic)
 	if found.Err != nil {
 		p.why = delivery.BadTopic
-		return 0, home
+		return home
 	}
 	for by := found.Subscribers; len(by) > 0; {
 		n := 1
@@ -290,31 +354,35 @@ func (p *path) recallSubscribers(m *abi.Message, home bool) (copies int, tried b
 			n++
 		}
 		id := by[0].Session
-		if isAPI(id) || isGroup(id) {
-			if home && (isAPI(id) || p.sharesAlone(id, found.Subscribers)) {
-				tried = true
-				if p.sendBy(m, id, by[:n]) {
-					copies++
-				}
+		if p.recallHere(id, found.Subscribers, home) && fed.receiver(id) {
+			why := notNow
+			if isStay(id) {
+				why = p.spoken(m, id, by[:n])
+			} else if tried = true; p.sendBy(m, id, by[:n]) {
+				fed.copies++
 			}
-		} else if loopOf(id) == p.loop.Index() {
-			switch {
-			case isStay(id):
-				if why := p.spoken(m, id, by[:n]); why != notNow {
-					if tried = true; p.took(why) {
-						copies++
-					}
-				}
-			case p.ownToo(id, found.Subscribers):
-			default:
-				if tried = true; p.sendBy(m, id, by[:n]) {
-					copies++
+			if why != notNow {
+				if tried = true; p.took(why) {
+					fed.copies++
 				}
 			}
 		}
 		by = by[n:]
 	}
-	return copies, tried
+	return tried
+}
+
+// recallHere tells whether a subscriber is this loop's to serve.
+func (p *path) recallHere(id uint64, by []router.Subscriber, home bool) bool {
+	switch {
+	case isAPI(id):
+		return home
+	case isGroup(id):
+		return home && p.sharesAlone(id, by)
+	case loopOf(id) != p.loop.Index():
+		return false
+	}
+	return isStay(id) || !p.ownToo(id, by)
 }
 
 // ownToo tells whether a connection is that of a kept session which is subscribed to the

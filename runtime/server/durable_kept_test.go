@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/weftrun/weft/abi"
+	"github.com/weftrun/weft/runtime/delivery"
 	"github.com/weftrun/weft/runtime/mqtt/packet"
 )
 
@@ -137,5 +138,41 @@ api: {address: "127.0.0.1:0"}
 		}
 		keeper.quiet()
 		f.calm()
+	})
+}
+
+// A panic at one receiver costs this one the message, counted, and nobody else: neither
+// those behind it nor what comes later.
+func TestAPanicAtAReceiverOfALog(t *testing.T) {
+	eachLoops(t, func(t *testing.T, loops int) {
+		f := start(t, "auto", withLoops(durableConfig(t.TempDir(), ""), loops))
+		all := make([]*mqttClient, 6)
+		for i := range all {
+			all[i] = f.mqtt(packet.V5, fmt.Sprint("c", i), persistent)
+			all[i].subscribes(to("d/#", 1))
+		}
+		mend := f.BreakDelivery("c2")
+		f.tells("d/x", "one")
+		f.tells("d/x", "two")
+		for i, c := range all {
+			if i != 2 {
+				c.gets("one")
+				c.gets("two")
+			}
+		}
+		mend()
+		f.tells("d/x", "three")
+		for i, c := range all {
+			c.gets("three")
+			if i == 2 {
+				c.quiet()
+			}
+		}
+		if n := f.Metric("weft_loop_panics_total"); n != 2 {
+			t.Errorf("loops have panicked %v times", n)
+		}
+		if l := f.Ledger(); l.CopiesDropped[delivery.Internal] != 2 || l.Copies != 3*6-2 || l.InFlight() != 0 {
+			t.Errorf("the ledger: %+v", l)
+		}
 	})
 }

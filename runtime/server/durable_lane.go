@@ -22,6 +22,7 @@ type logLane struct {
 	bytes   int
 	held    []*peer // publishers that are not read from until the log has caught up
 	fed     uint64  // the loop has dealt with the log's entries up to here
+	feeding feeding // of the entry behind that
 	until   engine.ConnID
 	mean    int // size of the entries that were read back last
 }

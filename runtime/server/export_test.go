@@ -13,6 +13,7 @@ import (
 	"github.com/weftrun/weft/runtime/config"
 	"github.com/weftrun/weft/runtime/delivery"
 	"github.com/weftrun/weft/runtime/engine"
+	"github.com/weftrun/weft/runtime/mqtt"
 	"github.com/weftrun/weft/runtime/router"
 )
 
@@ -303,4 +304,42 @@ func (s *Server) ReadAgain() error {
 	sum := r.lastRead
 	r.mu.RUnlock()
 	return r.readAgain(sum)
+}
+
+// clumsy is a speaker that panics where it is to take something to a session.
+type clumsy struct {
+	speaker
+	to uint64
+}
+
+func (c clumsy) deliver(m *abi.Message, to uint64, by []router.Subscriber) delivery.Reason {
+	if to == c.to {
+		panic(ErrInjected)
+	}
+	return c.speaker.deliver(m, to, by)
+}
+
+// BreakDelivery makes loops panic that take something to the MQTT session of a client,
+// until mend is called.
+func (s *Server) BreakDelivery(client string) (mend func()) {
+	s.onLoops(func(p *path) {
+		for i, one := range p.speakers {
+			speaker, ok := one.(*mqttSpeaker)
+			if !ok {
+				continue
+			}
+			if session := speaker.clients.Find(mqtt.Key{ClientID: client}); session != nil {
+				p.speakers[i] = clumsy{one, session.ID()}
+			}
+		}
+	})
+	return func() {
+		s.onLoops(func(p *path) {
+			for i, one := range p.speakers {
+				if c, ok := one.(clumsy); ok {
+					p.speakers[i] = c.speaker
+				}
+			}
+		})
+	}
 }
