@@ -35,6 +35,8 @@ type keptState struct {
 	elsewhere []keptCursor
 	dirty     bool     // it has changed since it was written
 	reading   bool     // entries are being read for it
+	stuck     bool     // in mqttSpeaker.stuck
+	failed    bool     // nothing could be read for it
 	waiting   uint8    // SUBACKs that wait for it to be written
 	held      bool     // it is not read from, as too many of these wait
 	left      int64    // when its client went away
@@ -74,9 +76,7 @@ func (s *mqttSpeaker) deliverLogged(m *abi.Message, session *mqttSession, copied
 		return s.direct(m, session, copied)
 	}
 	if !session.state.Fits(m, len(copied.Identifiers)) && session.state.Len() > 0 {
-		c.next, c.behind = r.seq, true
-		s.dirty(session)
-		return notNow
+		return s.postpone(session, c)
 	}
 	if len(m.Attrs) > 0 {
 		copied.Expires = mqtt.ExpiresAt(m.Attrs, m.Time)
@@ -87,9 +87,7 @@ func (s *mqttSpeaker) deliverLogged(m *abi.Message, session *mqttSession, copied
 	o := session.state.Offer(m, *copied, p.now)
 	m.Session, m.Seq = own, seq
 	if o == mqtt.DropBudget {
-		c.next, c.behind = r.seq, true
-		s.dirty(session)
-		return notNow
+		return s.postpone(session, c)
 	}
 	c.next = r.seq + 1
 	s.dirty(session)
@@ -102,6 +100,14 @@ func (s *mqttSpeaker) deliverLogged(m *abi.Message, session *mqttSession, copied
 	default:
 		return lossOf(o)
 	}
+}
+
+// postpone leaves an entry to when the session has room: it reads by itself from there on.
+func (s *mqttSpeaker) postpone(session *mqttSession, c *cursor) delivery.Reason {
+	c.next, c.behind = s.path.recall.seq, true
+	s.dirty(session)
+	s.stick(session)
+	return notNow
 }
 
 // dirty has the session written with the next round.
@@ -203,15 +209,19 @@ func (c *catchers) read(ctx context.Context, q catchRequest) {
 }
 
 // readOn has entries read for a session that is behind, if its client is there and it
-// has room.
+// has room; if it has none, a tick or an acknowledgement asks again.
 func (s *mqttSpeaker) readOn(session *mqttSession) {
 	k := session.kept
-	if k == nil || k.reading || session.peer == nil || session.state.Crowded() {
+	if k == nil || k.reading || session.peer == nil {
 		return
 	}
 	for _, l := range s.path.logList {
 		if k.cursors[l.route.place].behind {
-			k.reading = true
+			if session.state.Crowded() {
+				s.stick(session)
+				return
+			}
+			k.reading, k.failed = true, false
 			s.path.toCatch = append(s.path.toCatch, catchFor{s, session.id, l})
 			s.path.catchNext()
 			return
@@ -274,8 +284,8 @@ func (s *mqttSpeaker) caughtUp(q catchRequest, entries []backbone.Entry, err err
 	k := session.kept
 	k.reading = false
 	c := &k.cursors[q.lane.route.place]
-	if err != nil {
-		s.stuck = append(s.stuck, session)
+	if k.failed = err != nil; k.failed {
+		s.stick(session)
 	}
 	if err != nil || session.peer == nil {
 		return // the next tick asks again, or the client when it is back
@@ -290,9 +300,6 @@ func (s *mqttSpeaker) caughtUp(q catchRequest, entries []backbone.Entry, err err
 			continue
 		}
 		if !s.offerLogged(session, q.lane, e) {
-			if session.state.Len() == 0 { // the memory of all sessions is spent
-				s.stuck = append(s.stuck, session)
-			}
 			done = true
 			return
 		}
@@ -309,13 +316,46 @@ func (s *mqttSpeaker) caughtUp(q catchRequest, entries []backbone.Entry, err err
 	s.readOn(session)
 }
 
-// unstick tries again to read for sessions for which that has failed.
+// stick has ticks look after a session that is behind: not each one gets an
+// acknowledgement that would. The memory of all sessions may be spent, and what waits may
+// be of QoS 0, or expire.
+func (s *mqttSpeaker) stick(session *mqttSession) {
+	if k := session.kept; !k.stuck && session.peer != nil {
+		k.stuck = true
+		s.stuck = append(s.stuck, session)
+	}
+}
+
+// unstick reads on for sessions that are stuck. While one is to acknowledge something it
+// has no room for more, unless it was the log that could not be read.
 func (s *mqttSpeaker) unstick() {
 	stuck := s.stuck
-	s.stuck = nil
-	for _, session := range stuck {
+	s.stuck = s.unstuck[:0]
+	for i, session := range stuck {
+		stuck[i] = nil
+		k := session.kept
+		if k == nil {
+			continue
+		}
+		if k.stuck = false; session.state.InFlight() > 0 && !k.failed {
+			if k.behind() {
+				s.stick(session)
+			}
+			continue
+		}
 		s.readOn(session)
 	}
+	s.unstuck = stuck[:0]
+}
+
+// behind tells whether the session is behind in any log.
+func (k *keptState) behind() bool {
+	for i := range k.cursors {
+		if k.cursors[i].behind {
+			return true
+		}
+	}
+	return false
 }
 
 // offerLogged offers an entry to one session; false if it has no room.

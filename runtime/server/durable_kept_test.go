@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/weftrun/weft/abi"
@@ -174,5 +175,42 @@ func TestAPanicAtAReceiverOfALog(t *testing.T) {
 		if l := f.Ledger(); l.CopiesDropped[delivery.Internal] != 2 || l.Copies != 3*6-2 || l.InFlight() != 0 {
 			t.Errorf("the ledger: %+v", l)
 		}
+	})
+}
+
+// A kept session for which there was no memory gets what it has missed when there is some
+// again, though nothing is under way to it that it could acknowledge.
+func TestAKeptSessionGoesOnWhenThereIsMemory(t *testing.T) {
+	eachLoops(t, func(t *testing.T, loops int) {
+		f := start(t, "auto", fmt.Sprintf(`
+loops: %d
+listeners:
+  - name: mqtt
+    address: "127.0.0.1:0"
+    frame: mqtt
+    mqtt: {queue: {messages: 100000, size: 64MiB, total: 1MiB}}
+routes: [{name: kept, when: {topic: "d/#"}, to: [subscribers], durable: {}}]
+backbone: {data: %q, name: one}
+api: {address: "127.0.0.1:0"}
+`, loops, t.TempDir()))
+		hog := f.mqtt(packet.V5, "hog", persistent)
+		hog.subscribes(to("h/#", 1))
+		hog.leaves()
+		keeper := f.mqtt(packet.V5, "keeper", persistent)
+		keeper.subscribes(to("d/#", 1))
+		f.tells("d/x", "before")
+		keeper.gets("before")
+		pub := f.mqtt(packet.V5, "pub")
+		large := strings.Repeat("z", 4000)
+		for range 300 {
+			pub.publishes(message("h/x", large, 1))
+		}
+		f.tells("d/x", large)
+		keeper.quiet()
+		f.mqtt(packet.V5, "hog").leaves() // it begins anew: what it held is gone
+		keeper.gets(large)
+		f.tells("d/x", "after")
+		keeper.gets("after")
+		keeper.quiet()
 	})
 }

@@ -122,7 +122,8 @@ type mqttSpeaker struct {
 	caught   []*mqttSession // room for the next of them
 	pressed  []*mqttSession // for which publishers are held back
 	looking  []*mqttSession // whose retained messages are still looked for
-	stuck    []*mqttSession // for which nothing could be read back from a log
+	stuck    []*mqttSession // that are behind in a log, and which ticks look after
+	unstuck  []*mqttSession // room for the next of them
 	looked   int            // in this turn: see maxLooked
 	deafAt   int64          // since when a drain waits for acknowledgements; 0 for not yet
 	ending   bool           // the loop is: connections end one after the other
