@@ -60,6 +60,7 @@ type durableRoute struct {
 	id    *router.Template // nil for none
 	last  uint64           // the newest entry when it was opened
 	fan   bool             // some destination fans out
+	sum   uint16           // of the destinations: see keptCursor
 	// shared: there is a work for shared subscriptions. back: this node was here before;
 	// what is below worked went to shared subscriptions while it was not.
 	shared, back bool
@@ -158,6 +159,7 @@ func (d *durables) newRoute(ctx context.Context, index int) (*durableRoute, erro
 		}
 	}
 	for _, to := range d.server.setup().table.Destinations(index) {
+		r.sum = uint16(mixed(uint64(r.sum) + hashOf(to.String())))
 		if isOnce(to.Kind) {
 			r.once = append(r.once, &durableWork{route: r, to: to.String()})
 		} else {

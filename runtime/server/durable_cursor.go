@@ -23,8 +23,14 @@ import (
 
 // cursor is how far a session is in one log.
 type cursor struct {
-	next   uint64 // the first entry that it was not offered
+	next   uint64 // the first entry that it was not offered by all of its destinations
+	part   uint16 // the place of the first of these by which it was not
 	behind bool   // it reads by itself: what the loop takes out of the log is not for it
+}
+
+// had tells whether the session was offered an entry by the destination of this place.
+func (c *cursor) had(seq uint64, part uint16) bool {
+	return seq < c.next || seq == c.next && part < c.part
 }
 
 // keptState is what a session has that outlives the process.
@@ -48,15 +54,29 @@ type keptState struct {
 	leaving   bool     // as it moves
 }
 
+// pass notes that the session was offered everything up to an entry.
+func (c *cursor) pass(seq uint64) {
+	if seq >= c.next {
+		c.next, c.part = seq+1, 0
+	}
+}
+
 // logLoop stands in the session id of a message that came out of a log where others
-// have a loop; the rest is the route's place. Its Seq is the entry's number then.
-const logLoop = 0xfc
+// have a loop; the rest is the destination's place, and in the lowest 32 bits that of the
+// route. Its Seq is the entry's number then.
+const (
+	logLoop      = 0xfc
+	logPartShift = 32
+)
 
-func logSession(place int) uint64 { return logLoop<<stayLoopShift | uint64(place) }
+func logSession(place int, part uint16) uint64 {
+	return logLoop<<stayLoopShift | uint64(part)<<logPartShift | uint64(place)
+}
 
-// placeOf is the route that a session's message came from; false if from none.
-func placeOf(m *mqtt.Message) (place int, ok bool) {
-	return int(m.Session & (1<<stayLoopShift - 1)), loopOf(m.Session) == logLoop
+// placeOf is the route that a session's message came from, and which of its destinations;
+// false if from none.
+func placeOf(m *mqtt.Message) (place int, part uint16, ok bool) {
+	return int(uint32(m.Session)), uint16(m.Session >> logPartShift), loopOf(m.Session) == logLoop
 }
 
 // notNow is what deliver answers when the session gets the message later, or has it.
@@ -68,11 +88,11 @@ func (s *mqttSpeaker) deliverLogged(m *abi.Message, session *mqttSession, copied
 	p := s.path
 	r := &p.recall
 	c := &session.kept.cursors[r.lane.route.place]
-	if c.behind && !r.catching || r.seq < c.next {
+	if c.behind && !r.catching || c.had(r.seq, r.part) {
 		return notNow
 	}
 	if copied.QoS == 0 && session.state.Passes(0) && !session.replaying() {
-		c.next = r.seq + 1
+		c.next, c.part = r.seq, r.part+1
 		return s.direct(m, session, copied)
 	}
 	if !session.state.Fits(m, len(copied.Identifiers)) && session.state.Len() > 0 {
@@ -83,13 +103,13 @@ func (s *mqttSpeaker) deliverLogged(m *abi.Message, session *mqttSession, copied
 	}
 	copied.Firm = true
 	own, seq := m.Session, m.Seq
-	m.Session, m.Seq = logSession(r.lane.route.place), r.seq
+	m.Session, m.Seq = logSession(r.lane.route.place, r.part), r.seq
 	o := session.state.Offer(m, *copied, p.now)
 	m.Session, m.Seq = own, seq
 	if o == mqtt.DropBudget {
 		return s.postpone(session, c)
 	}
-	c.next = r.seq + 1
+	c.next, c.part = r.seq, r.part+1
 	s.dirty(session)
 	switch o {
 	case mqtt.Direct:
@@ -104,7 +124,7 @@ func (s *mqttSpeaker) deliverLogged(m *abi.Message, session *mqttSession, copied
 
 // postpone leaves an entry to when the session has room: it reads by itself from there on.
 func (s *mqttSpeaker) postpone(session *mqttSession, c *cursor) delivery.Reason {
-	c.next, c.behind = s.path.recall.seq, true
+	c.next, c.part, c.behind = s.path.recall.seq, s.path.recall.part, true
 	s.dirty(session)
 	s.stick(session)
 	return notNow
@@ -124,19 +144,20 @@ type dirtied struct {
 	session *mqttSession
 }
 
-// acked is up to which entry of a route the client has acknowledged everything; live
-// says that it keeps up, and has.
-func (s *mqttSession) acked(l *logLane) (seq uint64, live bool) {
+// acked is up to which entry of a route the client has acknowledged everything, and of
+// the next one what came by so many of its destinations; live says that it keeps up, and
+// has.
+func (s *mqttSession) acked(l *logLane) (seq uint64, part uint16, live bool) {
 	c := s.kept.cursors[l.route.place]
 	for m := range s.state.Held() {
-		if place, ok := placeOf(m); ok && place == l.route.place {
-			return m.Seq - 1, false
+		if place, part, ok := placeOf(m); ok && place == l.route.place {
+			return m.Seq - 1, part, false
 		}
 	}
 	if c.behind {
-		return c.next - 1, false
+		return c.next - 1, c.part, false
 	}
-	return max(l.fed, c.next-1), true
+	return max(l.fed, c.next-1), 0, true
 }
 
 // catching is how many sessions of a loop are read for at the same time.
@@ -292,7 +313,15 @@ func (s *mqttSpeaker) caughtUp(q catchRequest, entries []backbone.Entry, err err
 	}
 	done := false
 	defer p.mend(&done, p.underWay())
-	defer func() { p.recall.lane, p.recall.catching = nil, false }()
+	defer func() {
+		if !done { // the entry at which it panicked is over
+			c.pass(p.recall.seq)
+			p.ledger.Recalled++
+			p.ledger.Drop(delivery.Internal)
+			s.stick(session)
+		}
+		p.recall.lane, p.recall.catching = nil, false
+	}()
 	for i := range entries {
 		e := &entries[i]
 		p.recall.lane, p.recall.seq, p.recall.catching = q.lane, e.Seq, true
@@ -303,10 +332,10 @@ func (s *mqttSpeaker) caughtUp(q catchRequest, entries []backbone.Entry, err err
 			done = true
 			return
 		}
-		c.next = max(c.next, e.Seq+1)
+		c.pass(e.Seq)
 	}
 	if len(entries) == 0 {
-		c.next = max(c.next, q.fed+1)
+		c.pass(q.fed)
 	}
 	if c.next > q.lane.fed {
 		c.behind = false
@@ -375,11 +404,17 @@ func (s *mqttSpeaker) offerLogged(session *mqttSession, l *logLane, e *backbone.
 		}
 		p.tail.recalled(outer, on && tried, result, p.why)
 	}()
-	for _, to := range p.placesOf(l, m, e.Seq) {
-		if to.Kind != abi.ToSubscribers {
+	c, own := &session.kept.cursors[l.route.place], m.Topic
+	places := p.placesOf(l, m, e.Seq)
+	for i := range places {
+		to := &places[i]
+		if p.recall.part = uint16(i); to.Kind != abi.ToSubscribers || c.had(e.Seq, p.recall.part) {
 			continue
 		}
 		name := to.Name
+		if m.Topic = own; i > 0 {
+			p.encoded.changed(abi.ChangedTopic)
+		}
 		if to.Template != nil {
 			p.values.set(p.setup.nameOf(m.Listener), m)
 			start := len(p.scratch)
@@ -391,6 +426,7 @@ func (s *mqttSpeaker) offerLogged(session *mqttSession, l *logLane, e *backbone.
 		}
 		if len(name) > 0 {
 			m.Topic = name
+			p.encoded.changed(abi.ChangedTopic)
 		}
 		by := subscriptionsOf(p.cache.Lookup(m.Topic).Subscribers, session.id)
 		if len(by) == 0 {

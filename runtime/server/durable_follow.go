@@ -120,6 +120,7 @@ func (r *durableRoute) awaitAll(back <-chan bool, n int) bool {
 type recall struct {
 	lane  *logLane // nil: it does not
 	seq   uint64
+	part  uint16        // the place of the destination
 	until engine.ConnID // a receiver that takes no more for now; 0: none
 	taken engine.ConnID // the connection whose outbox has taken it last; 0: none
 	// offers are those of the work whose entry is offered; nil: it is another reader's.
@@ -266,6 +267,7 @@ func (p *path) recalledTo(l *logLane, e *backbone.Entry) {
 		if isOnce(to.Kind) || !fed.destination(i) {
 			continue
 		}
+		p.recall.part = uint16(i)
 		before := fed.copies
 		some := p.recallTo(m, to, &record, home)
 		fed.some = fed.some || some

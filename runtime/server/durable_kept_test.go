@@ -214,3 +214,91 @@ api: {address: "127.0.0.1:0"}
 		keeper.quiet()
 	})
 }
+
+const twoPlaces = `
+loops: %d
+listeners: [{name: mqtt, address: "127.0.0.1:0", frame: mqtt, mqtt: {queue: {messages: 5}, window: 3}}]
+routes: [{name: kept, when: {topic: "d/#"}, to: [subscribers, "topic:copy/{topic...}"], durable: {}}]
+backbone: {data: %q, name: one}
+api: {address: "127.0.0.1:0"}
+`
+
+// getsBoth gets messages from one number to another by both destinations of twoPlaces, each
+// once and in order. place is the destination that comes first.
+func (c *mqttClient) getsBoth(from, place, to, until int) {
+	c.t.Helper()
+	for n := from; n < to || n == to && place < until; {
+		m := c.gets(fmt.Sprint(n))
+		if want := []string{"d/x", "copy/d/x"}[place]; string(m.Topic) != want {
+			c.t.Fatalf("%d came as %s, want %s", n, m.Topic, want)
+		}
+		if place++; place == 2 {
+			n, place = n+1, 0
+		}
+	}
+}
+
+// A kept session gets what a route has for it by each of its destinations, live and when it
+// reads back what it has missed; also where it had room for one of an entry's two alone,
+// and weft was stopped then. Nothing comes twice, of no quality of service.
+func TestAKeptSessionGetsAllDestinations(t *testing.T) {
+	eachLoops(t, func(t *testing.T, loops int) {
+		for qos := uint8(1); qos <= 2; qos++ {
+			t.Run(fmt.Sprint("QoS ", qos), func(t *testing.T) {
+				config := fmt.Sprintf(twoPlaces, loops, t.TempDir())
+				f := start(t, "auto", config)
+				tell := func(n int) {
+					t.Helper()
+					r, err := f.Bus().Publish(t.Context(), &abi.Message{Topic: []byte("d/x"), Payload: []byte(fmt.Sprint(n)), QoS: qos})
+					if err != nil || !r.Logged {
+						t.Fatalf("%+v, %v", r, err)
+					}
+				}
+				filters := []packet.Subscription{to("d/#", qos), to("copy/#", qos), to("d/+", qos)}
+				kept, clean := f.mqtt(packet.V5, "kept", persistent), f.mqtt(packet.V5, "clean")
+				kept.subscribes(filters...)
+				clean.subscribes(filters...)
+				for n := range 5 {
+					tell(n)
+					kept.getsBoth(n, 0, n+1, 0)
+					clean.getsBoth(n, 0, n+1, 0)
+				}
+				// It is there, and full between the two of an entry.
+				for n := 5; n < 15; n++ {
+					tell(n)
+					clean.getsBoth(n, 0, n+1, 0)
+				}
+				kept.getsBoth(5, 0, 15, 0)
+				kept.quiet()
+				// So is it while it is away.
+				kept.leaves()
+				for n := 15; n < 30; n++ {
+					tell(n)
+					clean.getsBoth(n, 0, n+1, 0)
+				}
+				kept = comesBack(f, packet.V5, "kept")
+				kept.getsBoth(15, 0, 17, 1) // what comes next is the other one of 17
+				kept.quietBut()
+				f.end()
+
+				f = start(t, "auto", config)
+				kept = comesBack(f, packet.V5, "kept")
+				kept.getsBoth(17, 1, 30, 0)
+				tell(30)
+				kept.getsBoth(30, 0, 31, 0)
+				kept.quiet()
+				f.calm()
+			})
+		}
+	})
+}
+
+// quietBut leaves in good order while messages are under way to the client, and forgets
+// them.
+func (c *mqttClient) quietBut() {
+	c.t.Helper()
+	c.send(packet.AppendDisconnect(nil, &packet.Disconnect{}, c.v))
+	for c.packet() != nil {
+	}
+	_ = c.Close()
+}

@@ -187,7 +187,7 @@ func (p *path) ackedBy(r *durableRoute, from int, seq *uint64) (next int) {
 		if st == nil || st.said == nil || st.said.kept == nil {
 			continue
 		}
-		if acked, live := st.said.acked(p.logs[r.rule]); !live {
+		if acked, _, live := st.said.acked(p.logs[r.rule]); !live {
 			*seq = min(*seq, acked)
 		}
 	}

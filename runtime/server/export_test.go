@@ -13,7 +13,6 @@ import (
 	"github.com/weftrun/weft/runtime/config"
 	"github.com/weftrun/weft/runtime/delivery"
 	"github.com/weftrun/weft/runtime/engine"
-	"github.com/weftrun/weft/runtime/mqtt"
 	"github.com/weftrun/weft/runtime/router"
 )
 
@@ -306,38 +305,23 @@ func (s *Server) ReadAgain() error {
 	return r.readAgain(sum)
 }
 
-// clumsy is a speaker that panics where it is to take something to a session.
-type clumsy struct {
-	speaker
-	to uint64
-}
-
-func (c clumsy) deliver(m *abi.Message, to uint64, by []router.Subscriber) delivery.Reason {
-	if to == c.to {
-		panic(ErrInjected)
-	}
-	return c.speaker.deliver(m, to, by)
-}
-
-// BreakDelivery makes loops panic that take something to the MQTT session of a client,
+// BreakDelivery makes loops panic that take something of a log to a client's MQTT session,
 // until mend is called.
 func (s *Server) BreakDelivery(client string) (mend func()) {
+	own := map[*stay]*mqttSession{}
 	s.onLoops(func(p *path) {
-		for i, one := range p.speakers {
-			speaker, ok := one.(*mqttSpeaker)
-			if !ok {
-				continue
-			}
-			if session := speaker.clients.Find(mqtt.Key{ClientID: client}); session != nil {
-				p.speakers[i] = clumsy{one, session.ID()}
+		for _, st := range p.stays.slots {
+			if st != nil && st.said != nil && st.said.key.ClientID == client {
+				own[st] = st.said
+				st.said = &mqttSession{id: st.id, key: st.said.key, peer: st.said.peer, kept: st.said.kept}
 			}
 		}
 	})
 	return func() {
 		s.onLoops(func(p *path) {
-			for i, one := range p.speakers {
-				if c, ok := one.(clumsy); ok {
-					p.speakers[i] = c.speaker
+			for _, st := range p.stays.slots {
+				if session := own[st]; session != nil {
+					st.said = session
 				}
 			}
 		})

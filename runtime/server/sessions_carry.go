@@ -36,6 +36,9 @@ type keptMessage struct {
 const (
 	carriedDone   = 1 << iota // PUBREC has come: there is no message
 	carriedRetain             // the RETAIN flag as the client sees it
+
+	carriedPart     = 2 // from this bit on: by which of its route's destinations it came
+	mostCarriedPart = 1<<(8-carriedPart) - 1
 )
 
 func (m *keptMessage) append(b []byte) []byte {
@@ -61,21 +64,22 @@ func (m *keptMessage) append(b []byte) []byte {
 // that.
 func (s *mqttSpeaker) carry(session *mqttSession, r *keptRecord) {
 	p, k := s.path, session.kept
-	cut := make([]uint64, len(p.logList)) // the first entry of each log that is not carried
+	cut := make([]keptCursor, len(p.logList)) // the first entry of each log that is not carried
 	size, dropped, most := 0, uint64(0), p.server.durable.kept.moves.most
 	for c := range session.state.Carry() {
 		m := s.carried(&c)
-		place, logged := -1, false
+		place, part, logged := -1, uint16(0), false
 		if c.Message != nil {
-			if place, logged = placeOf(c.Message); logged && place < len(cut) {
+			if place, part, logged = placeOf(c.Message); logged && place < len(cut) {
 				m.route, m.seq = p.logList[place].route.name, c.Message.Seq
+				m.flags |= uint8(min(part, mostCarriedPart)) << carriedPart
 			}
 		}
 		logged = m.route != ""
 		switch n := len(m.record) + len(m.group) + len(m.route) + 5*len(m.identifiers) + 40; {
-		case logged && cut[place] != 0:
+		case logged && cut[place].seq != 0:
 		case logged && (c.ID == 0 || size+n > most):
-			cut[place] = m.seq
+			cut[place] = keptCursor{seq: m.seq, part: part}
 		case size+n > most:
 			dropped++
 		default:
@@ -87,14 +91,14 @@ func (s *mqttSpeaker) carry(session *mqttSession, r *keptRecord) {
 		r.known = append(r.known, id)
 	}
 	for i, l := range p.logList {
-		seq, live := max(l.fed, k.cursors[i].next-1), true
+		seq, part, live := max(l.fed, k.cursors[i].next-1), uint16(0), true
 		switch {
-		case cut[i] != 0:
-			seq, live = cut[i]-1, false
+		case cut[i].seq != 0:
+			seq, part, live = cut[i].seq-1, cut[i].part, false
 		case k.cursors[i].behind:
-			seq, live = k.cursors[i].next-1, false
+			seq, part, live = k.cursors[i].next-1, k.cursors[i].part, false
 		}
-		r.cursors = append(r.cursors, keptCursor{l.route.name, seq, live && !k.leaving})
+		r.cursors = append(r.cursors, keptCursor{l.route.name, seq, live && !k.leaving, part, l.route.sum})
 	}
 	r.cursors = append(r.cursors, k.elsewhere...)
 	if k.last {
@@ -149,7 +153,7 @@ func (s *mqttSpeaker) takeUp(session *mqttSession, r *keptRecord) {
 		}
 		for _, l := range p.logList {
 			if l.route.name == c.route && (r.claimed || c.seq <= l.route.last) {
-				m.Session, m.Seq = logSession(l.route.place), c.seq
+				m.Session, m.Seq = logSession(l.route.place, r.partOf(c, l.route.sum)), c.seq
 			}
 		}
 		copied := mqtt.Copy{QoS: c.qos, Retain: c.flags&carriedRetain != 0, Identifiers: c.identifiers, Expires: c.expires}
@@ -160,6 +164,17 @@ func (s *mqttSpeaker) takeUp(session *mqttSession, r *keptRecord) {
 		session.state.TakeUp(c.id, m, copied, p.now)
 	}
 	session.kept.full = len(r.known)+len(r.carried) > 0
+}
+
+// partOf is the place of the destination by which a carried message came; the first one
+// where places may be other destinations' now.
+func (r *keptRecord) partOf(m *keptMessage, sum uint16) uint16 {
+	for i := range r.cursors {
+		if c := &r.cursors[i]; c.route == m.route && c.sum == sum {
+			return uint16(m.flags >> carriedPart)
+		}
+	}
+	return 0
 }
 
 // final has the sessions written with all that they hold. The loops have ended.

@@ -98,18 +98,22 @@ func (v *sessionMoves) exact(ctx context.Context, r *keptRecord) error {
 			if err != nil {
 				return err
 			}
-			c.seq = max(c.seq, seq)
+			if seq > c.seq {
+				c.seq, c.part = seq, 0
+			}
 		}
 		c.live = false
 		for _, route := range v.kept.d.list {
-			if route.name != c.route || c.seq <= route.counts.followed.Load() {
+			if route.name != c.route || c.most() <= route.counts.followed.Load() {
 				continue
 			}
 			info, err := route.log.Info(ctx)
 			if err != nil {
 				return err
 			}
-			c.seq = min(c.seq, info.Last) // see durables.beyond
+			if c.most() > info.Last { // see durables.beyond
+				c.seq, c.part = min(c.seq, info.Last), 0
+			}
 		}
 	}
 	return nil

@@ -53,12 +53,35 @@ type keptCursor struct {
 	route string
 	seq   uint64
 	live  bool
+	// part is by how many destinations it has the next entry, if it has not got it by
+	// all; sum is that of the route's destinations then.
+	part, sum uint16
+}
+
+// most is the last entry of which it has anything.
+func (c *keptCursor) most() uint64 {
+	if c.part > 0 {
+		return c.seq + 1
+	}
+	return c.seq
+}
+
+// how is what a record has beside the entry.
+func (c *keptCursor) how() uint64 {
+	if c.part == 0 {
+		return uint64(flag(c.live))
+	}
+	return uint64(c.part)<<17 | uint64(c.sum)<<1 | uint64(flag(c.live))
+}
+
+func cursorOf(route string, seq, how uint64) keptCursor {
+	return keptCursor{route: route, seq: seq, live: how&1 != 0, part: uint16(how >> 17), sum: uint16(how >> 1)}
 }
 
 // A record: version u8, length of the owner's name, name, epoch uvarint, expiry uvarint,
 // ends uvarint, then as uvarint how many subscriptions: length of the filter, filter,
 // identifier, options u8; then how many cursors: length of the route's name, name, seq,
-// live u8; then how many packet ids that are known; then how many messages, see
+// and as uvarint live in bit 0, sum from bit 1 and part from bit 17 on; then how many packet ids that are known; then how many messages, see
 // keptMessage; then flags u8; length of the context, context; length of its names that were
 // given, these as attributes without values; length of the will's record, that, delay
 // uvarint, due uvarint.
@@ -87,7 +110,7 @@ func (r *keptRecord) append(b []byte) []byte {
 	for i := range r.cursors {
 		text(r.cursors[i].route)
 		b = binary.AppendUvarint(b, r.cursors[i].seq)
-		b = append(b, flag(r.cursors[i].live))
+		b = binary.AppendUvarint(b, r.cursors[i].how())
 	}
 	b = binary.AppendUvarint(b, uint64(len(r.known)))
 	for _, id := range r.known {
@@ -147,7 +170,7 @@ func (r *keptRecord) parse(b []byte) error {
 		r.subscriptions = append(r.subscriptions, s)
 	}
 	for n := number(); n > 0 && !bad; n-- {
-		r.cursors = append(r.cursors, keptCursor{text(), number(), octet() != 0})
+		r.cursors = append(r.cursors, cursorOf(text(), number(), number()))
 	}
 	for n := number(); n > 0 && !bad; n-- {
 		r.known = append(r.known, uint16(number()))
@@ -185,8 +208,8 @@ func (s *mqttSpeaker) record(session *mqttSession) []byte {
 		return r.append(nil)
 	}
 	for _, l := range s.path.logList {
-		seq, live := session.acked(l)
-		r.cursors = append(r.cursors, keptCursor{l.route.name, seq, live})
+		seq, part, live := session.acked(l)
+		r.cursors = append(r.cursors, keptCursor{l.route.name, seq, live, part, l.route.sum})
 	}
 	r.cursors = append(r.cursors, session.kept.elsewhere...)
 	return r.append(nil)
@@ -210,7 +233,7 @@ func (d *durables) elsewhere(r *keptRecord) []keptCursor {
 func (d *durables) beyond(r *keptRecord) bool {
 	for _, c := range r.cursors {
 		for _, route := range d.list {
-			if route.name == c.route && c.seq > route.last {
+			if route.name == c.route && c.most() > route.last {
 				return true
 			}
 		}
@@ -225,14 +248,20 @@ func restoreCursor(l *logLane, r *keptRecord) cursor {
 		if c.route != l.route.name {
 			continue
 		}
-		seq := c.seq
+		seq, part := c.seq, c.part
+		if c.sum != l.route.sum {
+			part = 0 // places are other destinations' now
+		}
 		if c.live && !l.route.anew { // else the position was another's
 			seq = max(seq, l.fed)
 		}
-		if !r.claimed {
-			seq = min(seq, l.route.last) // should the log have been made anew
+		if !r.claimed && c.most() > l.route.last {
+			seq, part = min(seq, l.route.last), 0 // should the log have been made anew
 		}
-		return cursor{next: seq + 1, behind: seq < l.fed}
+		if seq != c.seq {
+			part = 0
+		}
+		return cursor{next: seq + 1, part: part, behind: seq < l.fed}
 	}
 	return cursor{next: l.fed + 1}
 }
