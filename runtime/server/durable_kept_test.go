@@ -153,6 +153,7 @@ func TestAPanicAtAReceiverOfALog(t *testing.T) {
 			all[i].subscribes(to("d/#", 1))
 		}
 		mend := f.BreakDelivery("c2")
+		t.Cleanup(mend)
 		f.tells("d/x", "one")
 		f.tells("d/x", "two")
 		for i, c := range all {
