@@ -133,7 +133,7 @@ func (p *path) take(m *abi.Message, rule int, later func(admin.Receipt)) (r admi
 	if rule < 0 {
 		p.route(m)
 	} else {
-		p.input.Message = m
+		p.asking(m)
 		choice, found := p.setup.table.Choice(rule, &p.input), p.cache.Lookup(m.Topic)
 		p.toChoice(m, &choice, &found)
 	}

@@ -127,6 +127,8 @@ type recall struct {
 	offers *workOffers
 	full   uint64 // the destination that has no room for it; 0: none
 	input  router.Input
+	// listener is what the entry's listener is called; this node may have none of that name.
+	listener []byte
 	// catching: what is offered was read for one session alone.
 	catching bool
 }
@@ -213,7 +215,7 @@ func (p *path) reviveEntry(l *logLane, e *backbone.Entry, record *delivery.Recor
 		return nil, false
 	}
 	m := &record.Message
-	m.Listener = p.setup.indexOf(record.Listener)
+	m.Listener, p.recall.listener = p.setup.indexOf(record.Listener), record.Listener
 	m.Flags &^= abi.FlagEmitted
 	m.Changed = true // what came before the plugins is not in a log
 	p.encoded.reset(abi.ChangesKnown)
@@ -223,8 +225,11 @@ func (p *path) reviveEntry(l *logLane, e *backbone.Entry, record *delivery.Recor
 
 // placesOf is where an entry's route sends it: the same on every loop and node.
 func (p *path) placesOf(l *logLane, m *abi.Message, seq uint64) []router.Destination {
-	p.recall.input.Message, p.recall.input.Nonce = m, seq
-	choice := p.setup.table.Choice(p.logList[l.route.place].rule, &p.recall.input)
+	p.values.set(p.setup.nameOf(m.Listener), m)
+	p.values.label = p.recall.listener
+	in := &p.recall.input
+	in.Message, in.Values, in.Nonce = m, &p.values, seq
+	choice := p.setup.table.Choice(p.logList[l.route.place].rule, in)
 	return choice.To
 }
 

@@ -11,6 +11,7 @@ import (
 type placeholders struct {
 	attributes router.AttributeValues
 	listener   string
+	label      []byte // stands for listener, if there is one
 	payload    []byte
 	topic      []byte
 	buffer     []byte
@@ -18,13 +19,16 @@ type placeholders struct {
 
 func (v *placeholders) set(listener string, m *abi.Message) {
 	v.attributes = router.AttributeValues{First: m.Context, Second: m.Attrs}
-	v.listener, v.payload, v.topic = listener, m.Payload, m.Topic
+	v.listener, v.label, v.payload, v.topic = listener, nil, m.Payload, m.Topic
 }
 
 // Value implements router.Values.
 func (v *placeholders) Value(name string) ([]byte, bool) {
 	switch name {
 	case "listener":
+		if len(v.label) > 0 {
+			return v.label, true
+		}
 		v.buffer = append(v.buffer[:0], v.listener...)
 		return v.buffer, true
 	case "payload":

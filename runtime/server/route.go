@@ -141,7 +141,7 @@ func (p *path) route(m *abi.Message) {
 		p.settled(m, copies)
 		return
 	}
-	p.input.Message = m
+	p.asking(m)
 	p.input.Nonce++
 	p.choices = p.setup.table.Route(&p.input, entry.Rules, p.choices[:0])
 	choice := p.choices[0]
@@ -156,6 +156,12 @@ func (p *path) route(m *abi.Message) {
 	}
 	p.flush()
 	p.toChoice(m, &choice, &entry)
+}
+
+// asking readies what the rules are asked with.
+func (p *path) asking(m *abi.Message) {
+	p.values.set(p.setup.nameOf(m.Listener), m)
+	p.input.Message, p.input.Values = m, &p.values
 }
 
 // toChoice takes the message to every destination of a route.

@@ -88,7 +88,9 @@ func (s *Server) Explain(q *weftv1.RoutesExplainRequest) (*weftv1.RoutesExplainR
 		m.Listener = at
 	}
 	table := now.table
-	input := &router.Input{Message: m}
+	var values placeholders
+	values.set(now.nameOf(m.Listener), m)
+	input := &router.Input{Message: m, Values: &values}
 	candidates := table.Candidates(m.Topic, nil)
 	choice := table.Route(input, candidates, nil)[0]
 	out := &weftv1.RoutesExplainResponse{Default: choice.Rule < 0, Qos: uint32(choice.QoS)}
