@@ -11,8 +11,8 @@ import (
 // Record is a message as it is kept in a log or sent to another node: all of it that
 // means something outside of this process.
 type Record struct {
-	// Node is the node that accepted the message, From the name of the session that
-	// it came from, Listener the name of its listener. They may be empty.
+	// Node is the node that accepted the message, From the session that it came from, as
+	// its node calls it, Listener the name of its listener. They may be empty.
 	Node, From, Listener []byte
 	// Message has Type, Priority, QoS, Flags, Seq, Time, Topic, Attrs, Context and
 	// Payload. Session, Listener, Receipt and Frame are not kept.

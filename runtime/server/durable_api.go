@@ -106,7 +106,7 @@ func (a logsAPI) Read(ctx context.Context, route string, from uint64, limit int)
 			record = delivery.Record{Message: abi.Message{Payload: entries[i].Record}}
 		}
 		m := record.Message
-		e.Node, e.From = string(record.Node), string(record.From)
+		e.Node, e.From = string(record.Node), shownSender(record.From)
 		e.Delivery = admin.Delivery{Message: &m, Listener: string(record.Listener)}
 		list = append(list, e)
 	}

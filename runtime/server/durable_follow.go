@@ -317,27 +317,12 @@ func (p *path) recallTo(m *abi.Message, d *router.Destination, record *delivery.
 		p.server.sessions.Names(func(_ string, id uint64) bool {
 			if loopOf(id) == p.loop.Index() && fed.receiver(id) {
 				tried = true
-				if p.send(m, id) {
-					fed.copies++
-				}
+				p.recallOne(m, id)
 			}
 			return true
 		})
 	case abi.ToReply:
-		if len(record.From) == 0 || string(record.Node) != p.server.node {
-			p.why = delivery.NoReply
-			return home && string(record.Node) == p.server.node
-		}
-		id, there := p.server.sessions.Lookup(record.From)
-		if !there {
-			p.why = delivery.NoReply
-			return home
-		}
-		if loopOf(id) == p.loop.Index() && fed.receiver(id) {
-			if tried = true; p.send(m, id) {
-				fed.copies++
-			}
-		}
+		return p.recallReply(m, record, home)
 	}
 	return tried
 }

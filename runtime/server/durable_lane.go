@@ -85,8 +85,7 @@ func (p *path) toLog(m *abi.Message, l *logLane) {
 		return
 	}
 	start := len(p.scratch)
-	name := p.senderName(m)
-	p.scratch = append(p.scratch, name...)
+	p.scratch = p.appendSender(p.scratch, m)
 	record := delivery.Record{Node: p.server.durable.node, From: p.scratch[start:], Listener: p.setup.labelOf(m.Listener), Message: *m}
 	at := len(p.scratch)
 	p.scratch = delivery.AppendRecord(p.scratch, &record)
@@ -108,21 +107,6 @@ func (p *path) unlogged(m *abi.Message, why delivery.Reason) {
 	p.refusedByLog = true
 	p.drop(m, why)
 	p.refusedByLog = false
-}
-
-// senderName is what the message's sender is called outside of this process.
-func (p *path) senderName(m *abi.Message) string {
-	if m.Session == 0 {
-		return ""
-	}
-	from := p.peer(m.Session)
-	if from == nil || from.session == nil {
-		return ""
-	}
-	if c, ok := from.said.(*mqttConn); ok && c.session != nil {
-		return c.session.key.ClientID
-	}
-	return from.session.Name()
 }
 
 // logID is the id by which the log knows the message again; empty for none.

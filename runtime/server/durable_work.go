@@ -174,7 +174,7 @@ func (p *path) offerMessage(o *workOffers, l *workOffer, m *abi.Message, record 
 func (p *path) giveUp(w *durableWork, e *backbone.Entry, m *abi.Message, record *delivery.Record) {
 	why := p.why
 	p.letter = delivery.Letter{Reason: why.String(), Cause: causeUntaken, Listener: p.setup.nameOf(m.Listener)}
-	path := delivery.LogPath{Route: w.route.name, To: w.to, Tries: e.Tries, Node: string(record.Node), From: string(record.From)}
+	path := delivery.LogPath{Route: w.route.name, To: w.to, Tries: e.Tries, Node: string(record.Node), From: shownSender(record.From)}
 	m.Attrs = path.Attributes(m.Attrs)
 	p.ledger.Recalled++
 	if p.toDeadLetter(m) > 0 {

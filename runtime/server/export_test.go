@@ -3,12 +3,14 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/weftrun/weft/abi"
 	"github.com/weftrun/weft/hostfuncs"
 	"github.com/weftrun/weft/plugins/watch"
 	"github.com/weftrun/weft/runtime/admin"
+	"github.com/weftrun/weft/runtime/backbone"
 	"github.com/weftrun/weft/runtime/codec"
 	"github.com/weftrun/weft/runtime/config"
 	"github.com/weftrun/weft/runtime/delivery"
@@ -326,4 +328,27 @@ func (s *Server) BreakDelivery(client string) (mend func()) {
 			}
 		})
 	}
+}
+
+// Log puts a record into a durable route's log past all else, as if it had been there.
+func (s *Server) Log(route string, r *delivery.Record) error {
+	for _, at := range s.durable.list {
+		if at.name == route {
+			ended := make(chan error, 1)
+			if err := at.log.Append("", 0, delivery.AppendRecord(nil, r), func(a backbone.Appended) { ended <- a.Err }); err != nil {
+				return err
+			}
+			return <-ended
+		}
+	}
+	return errors.New("there is no such route")
+}
+
+// LogSender is who sent an entry of a durable route, as the API shows it.
+func (s *Server) LogSender(route string, seq uint64) string {
+	entries, err := logsAPI{s}.Read(s.ctx, route, seq, 1)
+	if err != nil || len(entries) == 0 {
+		return fmt.Sprint("nobody: ", err)
+	}
+	return entries[0].From
 }
