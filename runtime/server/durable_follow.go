@@ -125,7 +125,8 @@ type recall struct {
 	taken engine.ConnID // the connection whose outbox has taken it last; 0: none
 	// offers are those of the work whose entry is offered; nil: it is another reader's.
 	offers *workOffers
-	full   uint64 // the destination that has no room for it; 0: none
+	entry  *backbone.Entry // which it is; nil where there are no offers
+	full   uint64          // the destination that has no room for it; 0: none
 	input  router.Input
 	// listener is what the entry's listener is called; this node may have none of that name.
 	listener []byte

@@ -299,10 +299,10 @@ func (p *path) offerEntries(o *workOffers, group []*workOffer, n *int) {
 	p.begin()
 	done := false
 	defer p.mend(&done, p.underWay())
-	defer func() { p.recall.lane, p.recall.offers = nil, nil }()
+	defer func() { p.recall.lane, p.recall.offers, p.recall.entry = nil, nil, nil }()
 	for ; *n < len(group) && lane.until == 0; *n++ {
 		l, r := group[*n], &p.recall
-		r.lane, r.offers, r.full, r.seq, r.until, r.taken = lane, o, 0, 0, 0, 0
+		r.lane, r.offers, r.entry, r.full, r.seq, r.until, r.taken = lane, o, &l.entry, 0, 0, 0, 0
 		l.state, l.to = offerEnded, 0 // should it panic
 		if l.state = p.offerEntry(o, l); l.state == offerWaits {
 			l.key = r.full

@@ -150,9 +150,8 @@ func (f *flight) fill(m *abi.Message) bool {
 	if id, ok := c.Attrs.Get(attrMessageID); ok {
 		c.ID = id
 	} else {
-		p.flights.last++
 		start := len(f.buf)
-		f.buf = strconv.AppendUint(append(f.buf, p.flights.prefix...), p.flights.last, 36)
+		f.buf = p.appendID(f.buf)
 		c.ID = f.buf[start:len(f.buf):len(f.buf)]
 	}
 	if pool.key == nil && pool.path == nil {
@@ -167,6 +166,19 @@ func (f *flight) fill(m *abi.Message) bool {
 		}
 	}
 	return pool.path == nil || f.address(pool)
+}
+
+// appendID appends the id of a message that has none. An entry of a log has the same one
+// each time that it is offered, by whichever node: the route, the entry's number, and when
+// it was kept, as the numbers of a log that begins anew are those of another.
+func (p *path) appendID(dst []byte) []byte {
+	if e := p.recall.entry; e != nil {
+		dst = strconv.AppendUint(dst, hashOf(p.recall.lane.route.name), 36)
+		dst = strconv.AppendUint(append(dst, '-'), e.Seq, 36)
+		return strconv.AppendInt(append(dst, '-'), e.Time.UnixNano(), 36)
+	}
+	p.flights.last++
+	return strconv.AppendUint(append(dst, p.flights.prefix...), p.flights.last, 36)
 }
 
 func (f *flight) copied(b []byte) []byte {

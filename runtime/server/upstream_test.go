@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -22,12 +23,13 @@ type service struct {
 	*httptest.Server
 	mu   sync.Mutex
 	got  []string
-	hold chan struct{} // if not nil, it answers when this can be read
-	code int           // 0 is 200
+	ids  map[string]int // how often each message came, by its text and id
+	hold chan struct{}  // if not nil, it answers when this can be read
+	code int            // 0 is 200
 }
 
 func newService(t testing.TB) *service {
-	s := &service{}
+	s := &service{ids: map[string]int{}}
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		if s.hold != nil {
@@ -36,6 +38,7 @@ func newService(t testing.TB) *service {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.got = append(s.got, r.URL.RequestURI()+" "+string(body))
+		s.ids[string(body)+" "+r.Header.Get("Message-Id")]++
 		if s.code != 0 {
 			w.WriteHeader(s.code)
 			return
@@ -321,5 +324,49 @@ api: {address: ""}
 	}
 	if len(all(f.DeadLetters().Store())) > 0 {
 		t.Error("it became a dead letter")
+	}
+}
+
+// An entry of a log that has no id comes with the same one each time, also after a restart;
+// another entry with another, also of the log that begins anew.
+func TestAnEntryHasOneMessageID(t *testing.T) {
+	s := newService(t)
+	s.answers(500)
+	ids := func() map[string]int {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return maps.Clone(s.ids)
+	}
+	for _, folder := range []string{t.TempDir(), t.TempDir()} {
+		config := `
+listeners: [{name: mqtt, address: "127.0.0.1:0", frame: mqtt}]
+upstreams: {web: {protocol: http, members: ["` + s.address() + `"], retries: 0, breaker: {calls: 0}, health: {passive: {failures: 0}}}}
+routes: [{name: log, when: {topic: log}, durable: {tries: 1000, backoff: {first: 1ms, most: 5ms}}, to: ["upstream:web"]}]
+backbone: {data: "` + folder + `"}
+api: {address: ""}
+`
+		before := ids()
+		for begun := range 2 {
+			f := start(t, "auto", config)
+			if begun == 0 {
+				c := f.mqtt(packet.V5, "m")
+				for _, what := range []string{"one", "two"} {
+					if code := c.publishes(message("log", what, 1)); code != packet.Success {
+						t.Fatalf("PUBACK says %v", code)
+					}
+				}
+			}
+			seen := len(s.seen())
+			f.until("each comes again", func() bool { return len(s.seen()) >= seen+8 })
+			f.end()
+		}
+		if n := len(ids()) - len(before); n != 2 {
+			t.Fatalf("two entries came with %d ids: %v", n, ids())
+		}
+		for id := range ids() {
+			if strings.HasSuffix(id, " ") {
+				t.Errorf("%q has none", id)
+			}
+		}
 	}
 }
