@@ -352,3 +352,25 @@ func (s *Server) LogSender(route string, seq uint64) string {
 	}
 	return entries[0].From
 }
+
+// HoldClaims has all sessions that are claimed wait; each call of next lets one go on,
+// and those behind it when that is done.
+func (s *Server) HoldClaims() (next func()) {
+	limit := s.durable.kept.moves.limit
+	for range cap(limit) {
+		limit <- struct{}{}
+	}
+	return func() { <-limit }
+}
+
+// Claiming is how many clients' sessions are being claimed.
+func (s *Server) Claiming() (n int) {
+	s.onLoops(func(p *path) {
+		for _, at := range p.speakers {
+			if speaker, ok := at.(*mqttSpeaker); ok {
+				n += len(speaker.claims)
+			}
+		}
+	})
+	return n
+}

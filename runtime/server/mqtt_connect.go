@@ -156,6 +156,9 @@ func (s *mqttSpeaker) startOf(c *mqttConn, m *packet.Connect) mqtt.Start {
 // one.
 func (s *mqttSpeaker) begun(from *peer, c *mqttConn, m *packet.Connect, key mqtt.Key, start mqtt.Start, assigned bool, got *claimed) {
 	p := s.path
+	if got == nil {
+		s.outrun(key, start)
+	}
 	s.takeOver(key, start)
 	if got != nil {
 		s.taking = got.own

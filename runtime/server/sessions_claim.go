@@ -22,7 +22,8 @@ type claimed struct {
 	record *keptRecord // nil if there was none
 }
 
-// claimant is a client whose CONNACK waits for its session to be claimed.
+// claimant is a client whose CONNACK waits for its session to be claimed. Without a
+// connection nobody waits any more, and what was asked for comes all the same.
 type claimant struct {
 	from     *peer
 	c        *mqttConn
@@ -30,6 +31,7 @@ type claimant struct {
 	client   string
 	start    mqtt.Start
 	assigned bool
+	clean    bool // a later connection has ended the session that is being claimed
 }
 
 // claim takes a session from whoever has it. It waits.
@@ -201,8 +203,8 @@ func (s *mqttSpeaker) claim(from *peer, c *mqttConn, unit []byte, key mqtt.Key, 
 	if from.logs++; from.logs == 1 {
 		s.path.quieten(from)
 	}
-	if before := s.claims[key]; before != nil {
-		s.unclaim(before, packet.ServerBusy, "another connection with this client id has begun")
+	if before := s.outrun(key, w.start); before != nil {
+		w.clean = before.clean
 		*before = w
 		return
 	}
@@ -232,6 +234,20 @@ func (v *sessionMoves) claimFor(s *mqttSpeaker, key mqtt.Key, text string, start
 	v.onLoop(key.ClientID, func() { s.claimed(key, text, got, err) })
 }
 
+// outrun ends the claim that waits for a client's session, if there is one: another
+// connection of the client has begun.
+func (s *mqttSpeaker) outrun(key mqtt.Key, start mqtt.Start) *claimant {
+	before := s.claims[key]
+	if before == nil {
+		return nil
+	}
+	if before.from != nil {
+		s.unclaim(before, packet.ServerBusy, "another connection with this client id has begun")
+	}
+	*before = claimant{clean: before.clean || start.Clean}
+	return before
+}
+
 // unclaim refuses a client that has waited.
 func (s *mqttSpeaker) unclaim(w *claimant, code packet.Code, text string) {
 	s.goOn(w.from)
@@ -259,15 +275,25 @@ func (s *mqttSpeaker) claimed(key mqtt.Key, text string, got claimed, err error)
 	if err != nil {
 		kept.moves.refused.Add(1)
 		p.server.crowd.Warn("session refused", "listener", s.listener.name, "client", key.ClientID, "error", err)
-		s.unclaim(w, packet.ServerUnavailable, "whose the session is could not be found out; try again later")
+		if w.from != nil {
+			s.unclaim(w, packet.ServerUnavailable, "whose the session is could not be found out; try again later")
+		}
 		return
 	}
+	if w.clean {
+		got.record = nil
+	}
 	from, c := w.from, w.c
-	if c.phase != mqttClaiming { // its client has gone
+	if from != nil && c.phase != mqttClaiming { // its client has gone
 		s.goOn(from)
-		if got.record != nil {
+		from = nil
+	}
+	if from == nil {
+		switch state := s.clients.Find(key); {
+		case state != nil && s.find(state.ID()).kept != nil: // it is here: its next write meets this node's own
+		case state == nil && got.record != nil:
 			s.restore(key, got.record, got.own)
-		} else {
+		default:
 			kept.put(text, got.own, nil, nil)
 		}
 		return
