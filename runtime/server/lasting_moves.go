@@ -21,8 +21,9 @@ func (p *path) claimLasting(from *peer, key string) {
 		p.quieten(from)
 	}
 	moves, id, at := &p.server.durable.kept.moves, from.session.ID(), p.loop.Index()
+	ttl := p.setup.listeners[from.listener.index].ttl // the loop's: a reload changes both
 	claim := func() {
-		got, state, err := moves.claimLasting(key, p.setup.listeners[from.listener.index].ttl)
+		got, state, err := moves.claimLasting(key, ttl)
 		wait := newPause(50 * time.Millisecond)
 		for {
 			sent := p.server.engine.Do(at, func() { p.claimedLasting(from, id, key, got, state, err) })

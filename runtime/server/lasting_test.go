@@ -174,3 +174,15 @@ func TestNodesAreForgotten(t *testing.T) {
 	f.await("weft_sessions_lasting", 0)
 	f.dial("nodes").answers(7, "color", "!none")
 }
+
+// What was said while a session was being claimed goes on with another configuration.
+func TestAReloadWhileANodeIsClaimed(t *testing.T) {
+	f := startFiltering(t, "auto", withLoops(lastingNodes, 1)+clustered(t, alone(t), "a"))
+	next := f.HoldClaims()
+	c := f.dial("nodes")
+	c.tells(7, "remember color red")
+	f.await("weft_messages_in_total", 1)
+	f.reload(`topic: "news"`, `topic: "olds"`)
+	next()
+	c.answers(7, "color", "red")
+}
