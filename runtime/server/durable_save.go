@@ -159,12 +159,14 @@ func waitFor(ctx context.Context, group *sync.WaitGroup) error {
 }
 
 // floorOf is up to where this node's receivers have everything, of which the loops have
-// dealt with what is up to seq.
+// dealt with what is up to seq. A session that is being given to another node is held before
+// it departs: who has gone when a loop is looked at is among those that are held afterwards.
+// For one that comes meanwhile the node that gave it still holds the log, or the floor of a
+// node that is gone does.
 func (d *durables) floorOf(on runner, r *durableRoute, seq uint64) (uint64, error) {
 	if !r.fan {
 		return ^uint64(0) >> 1, nil // its works alone say what is done
 	}
-	d.kept.moves.floor(r.name, &seq)
 	for i, p := range d.server.paths {
 		for at := 0; at >= 0; {
 			err := on.run(d.server, i, func() {
@@ -175,6 +177,7 @@ func (d *durables) floorOf(on runner, r *durableRoute, seq uint64) (uint64, erro
 			}
 		}
 	}
+	d.kept.moves.floor(r.name, &seq)
 	return seq, nil
 }
 

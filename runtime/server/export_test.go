@@ -15,6 +15,7 @@ import (
 	"github.com/weftrun/weft/runtime/config"
 	"github.com/weftrun/weft/runtime/delivery"
 	"github.com/weftrun/weft/runtime/engine"
+	"github.com/weftrun/weft/runtime/mqtt"
 	"github.com/weftrun/weft/runtime/router"
 )
 
@@ -373,4 +374,28 @@ func (s *Server) Claiming() (n int) {
 		}
 	})
 	return n
+}
+
+// FloorWhileGiving is up to where this node's receivers have the first durable route's log,
+// found while the session of a client without an identity is given to another node; and
+// how far that was read.
+func (s *Server) FloorWhileGiving(listener, client string) (floor, read uint64) {
+	read = s.durable.list[0].counts.followed.Load()
+	floor, err := s.durable.floorOf(giving{listener, client}, s.durable.list[0], read)
+	if err != nil {
+		return 0, 0
+	}
+	return floor, read
+}
+
+// giving gives a session away before each time that a loop is asked.
+type giving struct{ listener, client string }
+
+func (g giving) run(s *Server, loop int, fn func()) error {
+	return onLoops{}.run(s, loop, func() {
+		if speaker, ok := s.paths[loop].speakers[s.listenerIndex(g.listener)].(*mqttSpeaker); ok {
+			speaker.give(mqtt.Key{ClientID: g.client}, false, true, func(error) {})
+		}
+		fn()
+	})
 }

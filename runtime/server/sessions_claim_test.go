@@ -3,6 +3,7 @@ package server_test
 import (
 	"fmt"
 	"net"
+	"strings"
 	"testing"
 
 	"github.com/weftrun/weft/runtime/mqtt/packet"
@@ -58,4 +59,22 @@ func TestACleanStartEndsAClaim(t *testing.T) {
 			anew.ends(packet.SessionTakenOver)
 		})
 	}
+}
+
+// What a session has not been sent yet is kept for it while it is being given to another node.
+func TestALogIsKeptForASessionThatIsGiven(t *testing.T) {
+	eachLoops(t, func(t *testing.T, loops int) {
+		config := strings.Replace(withLoops(durableConfig(t.TempDir(), ""), loops), "frame: mqtt}", "frame: mqtt, mqtt: {queue: {messages: 20}, window: 8}}", 1)
+		f := start(t, "auto", config)
+		sub, pub := f.mqtt(packet.V5, "sub", persistent), f.mqtt(packet.V5, "pub")
+		sub.subscribes(to("d/#", 1))
+		for i := range 100 {
+			pub.publishes(message("d/x", fmt.Sprint(i), 1))
+		}
+		f.await("weft_log_lag", 0)
+		floor, read := f.FloorWhileGiving("mqtt", "sub")
+		if floor == 0 || floor >= read {
+			t.Errorf("the log, read up to %d, may be released up to %d", read, floor)
+		}
+	})
 }
