@@ -179,8 +179,9 @@ func (p *path) toQueue(m *abi.Message, name []byte) int {
 	}
 	group, wait := p.server.sessions.Queue(name), false
 	p.why = delivery.NoMember
-	for range group.Len() {
-		switch id, ok := group.Next(); {
+	turn := group.Turn() // others of the loops take theirs meanwhile
+	for i := range uint64(group.Len()) {
+		switch id, ok := group.Member(turn + i); {
 		case !ok:
 		case !p.roomAt(id):
 			wait = true

@@ -20,7 +20,7 @@
 //	(*Registry).Subscribe(s *Session, pattern string) (added bool, err error)
 //	(*Registry).Unsubscribe(s *Session, pattern string) (removed bool)
 //	(*Registry).Join(s *Session, queue string) error; Leave(s *Session, queue string) bool
-//	(*Registry).Queue(name []byte) *Group; (*Group).Next() (id uint64, ok bool); (*Group).Len() int
+//	(*Registry).Queue(name []byte) *Group; (*Group).Turn() uint64; (*Group).Member(turn uint64) (id uint64, ok bool); (*Group).Len() int
 //	(*Registry).Close(s *Session)      // gives back the name, the subscriptions, the queues
 //	(*Registry).Stats() Stats
 //

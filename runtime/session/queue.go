@@ -33,9 +33,18 @@ func (g *Group) Len() int {
 	return int(g.count.Load())
 }
 
-// Next is the member whose turn it is; false if there is none. A caller whom a
-// member cannot serve asks again, at most Len times. The group may be nil.
-func (g *Group) Next() (id uint64, ok bool) {
+// Turn begins the turn of one message: Member of it is the member to ask first, and of
+// the numbers behind it, Len in all, each of the others, whoever else asks meanwhile. The
+// group may be nil.
+func (g *Group) Turn() uint64 {
+	if g == nil {
+		return 0
+	}
+	return g.turn.Add(1) - 1
+}
+
+// Member is the member at a turn; false if there is none. The group may be nil.
+func (g *Group) Member(turn uint64) (id uint64, ok bool) {
 	if g == nil {
 		return 0, false
 	}
@@ -45,12 +54,15 @@ func (g *Group) Next() (id uint64, ok bool) {
 		if n == 0 {
 			return 0, false
 		}
-		if id := places[(g.turn.Add(1)-1)%n].Load(); id != 0 {
+		if id := places[turn%n].Load(); id != 0 {
 			return id, true
 		}
 		// The places are others since, and these were never all taken.
 	}
 }
+
+// Next is the member whose turn it is; false if there is none. The group may be nil.
+func (g *Group) Next() (id uint64, ok bool) { return g.Member(g.Turn()) }
 
 // add and remove are for one writer at a time.
 func (g *Group) add(id uint64) {

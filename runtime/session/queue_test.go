@@ -80,6 +80,34 @@ func TestMembersComeAndGo(t *testing.T) {
 	}
 }
 
+// TestTurnsDoNotMeet has two loops look for a member at the same time: each asks every one,
+// however their questions fall between each other's.
+func TestTurnsDoNotMeet(t *testing.T) {
+	r := newRegistry(session.Limits{})
+	for id := range uint64(2) {
+		if err := r.Join(newSession(id+1), "ops"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	group := r.Queue([]byte("ops"))
+	for range 3 {
+		turns := [2]uint64{group.Turn(), group.Turn()}
+		asked := [2]map[uint64]bool{{}, {}}
+		for i := range uint64(group.Len()) {
+			for loop := range turns {
+				id, ok := group.Member(turns[loop] + i)
+				if !ok {
+					t.Fatal("there is no member")
+				}
+				asked[loop][id] = true
+			}
+		}
+		if len(asked[0]) != 2 || len(asked[1]) != 2 {
+			t.Fatalf("the loops asked %v", asked)
+		}
+	}
+}
+
 // TestTurnsBesideChanges asks for turns while members come and go: whoever stays
 // is asked, and nobody who never was a member.
 func TestTurnsBesideChanges(t *testing.T) {
