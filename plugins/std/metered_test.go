@@ -79,7 +79,17 @@ func TestMetered(t *testing.T) {
 func answers(s *stage, messages []abi.Message) string {
 	s.tb.Helper()
 	b := s.run(messages...)
-	return fmt.Sprintf("%+v %+v", b.Messages, b.Outcomes)
+	var text strings.Builder
+	for _, m := range b.Messages {
+		came := m.Came
+		m.Came = nil // its place in memory says nothing
+		fmt.Fprintf(&text, "%+v ", m)
+		if came != nil {
+			fmt.Fprintf(&text, "came %+v ", *came)
+		}
+	}
+	fmt.Fprintf(&text, "%+v", b.Outcomes)
+	return text.String()
 }
 
 // compareTimes gives the median ratio of a batch's time, and the time bare.

@@ -320,8 +320,8 @@ func (s *mqttSpeaker) caughtUp(q catchRequest, entries []backbone.Entry, err err
 			p.ledger.Drop(delivery.Internal)
 			s.stick(session)
 		}
-		p.recall.lane, p.recall.catching = nil, false
 	}()
+	defer func() { p.recall.lane, p.recall.catching = nil, false }()
 	for i := range entries {
 		e := &entries[i]
 		p.recall.lane, p.recall.seq, p.recall.catching = q.lane, e.Seq, true
@@ -337,11 +337,14 @@ func (s *mqttSpeaker) caughtUp(q catchRequest, entries []backbone.Entry, err err
 	if len(entries) == 0 {
 		c.pass(q.fed)
 	}
-	if c.next > q.lane.fed {
-		c.behind = false
-	}
 	done = true
 	s.dirty(session)
+	if c.next > q.lane.begun() {
+		c.behind = false
+	} else if c.next > q.lane.fed {
+		s.stick(session) // the loop has panicked at what comes next, and perhaps passed it by
+		return
+	}
 	s.readOn(session)
 }
 

@@ -160,6 +160,10 @@ func (f *feeding) begin(seq uint64) (again, on bool) {
 	return true, on
 }
 
+// begun is the last entry that the loop has begun to take to its receivers: fed, or while
+// it has panicked the one after that.
+func (l *logLane) begun() uint64 { return max(l.fed, l.feeding.seq) }
+
 // destination tells whether the destination of this place is to be served.
 func (f *feeding) destination(place int) bool {
 	if place+1 > f.at {

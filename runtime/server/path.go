@@ -402,12 +402,14 @@ func (p *path) endTurn() {
 	for _, t := range p.turners {
 		t.turn()
 	}
-	const keep = 4 << 20
+	const keep, maxCame = 4 << 20, 16 << 10
 	if cap(p.scratch) > keep {
 		p.scratch = nil
 	}
 	p.scratch, p.now, p.refusals = p.scratch[:0], 0, false
-	clear(p.came)
+	if clear(p.came); cap(p.came) > maxCame {
+		p.came = nil
+	}
 	p.came = p.came[:0]
 	p.lastWrap = wrap{}
 	if p.trace != nil {

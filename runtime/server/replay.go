@@ -3,10 +3,12 @@ package server
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/weftrun/weft/abi"
 	"github.com/weftrun/weft/plugins"
 	"github.com/weftrun/weft/runtime/admin"
+	"github.com/weftrun/weft/runtime/config"
 	"github.com/weftrun/weft/runtime/delivery"
 	"github.com/weftrun/weft/runtime/engine"
 	"github.com/weftrun/weft/runtime/life"
@@ -32,6 +34,7 @@ func (d deadLetters) Lost() uint64 { return d.server.keeper.lost() }
 var (
 	errLost    = errors.New("what came is not known any more, and the plugins had done their work; replay it past the plugins")
 	errEmitted = errors.New("a plugin made it, and none failed on it; replay it past the plugins")
+	errGone    = errors.New("a plugin made it, and the one that failed on it is in no chain any more; replay it past the plugins")
 )
 
 // Check implements admin.DeadLetters.
@@ -54,6 +57,8 @@ func (d deadLetters) Check(l *delivery.DeadLetter, way admin.ReplayWay) error {
 	case way.PastPlugins:
 	case isEmitted(l) && !hasFailed(l):
 		return fmt.Errorf("%w: %w", admin.ErrNotReplayable, errEmitted)
+	case isEmitted(l) && !isThere(s.setup().cfg, l):
+		return fmt.Errorf("%w: %w", admin.ErrNotReplayable, errGone)
 	case !isEmitted(l) && l.CameLost:
 		return fmt.Errorf("%w: %w", admin.ErrNotReplayable, errLost)
 	}
@@ -67,6 +72,16 @@ func isEmitted(l *delivery.DeadLetter) bool { return l.Message.Flags&abi.FlagEmi
 // the plugin.
 func hasFailed(l *delivery.DeadLetter) bool {
 	return l.Plugin != "" && l.Cause != plugins.CausePlugin.String()
+}
+
+// isThere tells whether the plugin that failed is in the chain of the letter's listener,
+// or in a route's: a message that the plugin in front of it made must not get by those
+// behind it.
+func isThere(cfg *config.Config, l *delivery.DeadLetter) bool {
+	named := func(entry config.ChainEntry) bool { return entry.Plugin == l.Plugin }
+	return slices.ContainsFunc(cfg.Listeners, func(from config.Listener) bool {
+		return from.Name == l.Listener && slices.ContainsFunc(from.Chain, named)
+	}) || slices.ContainsFunc(cfg.Routes, func(r config.Route) bool { return slices.ContainsFunc(r.Chain, named) })
 }
 
 // listenerIndex finds a listener, the API included; -1 if there is none.

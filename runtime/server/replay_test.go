@@ -178,6 +178,11 @@ func TestAReplayOfWhatAPluginMade(t *testing.T) {
 	if err := f.DeadLetters().Check(&routed, admin.ReplayWay{}); !errors.Is(err, admin.ErrNotReplayable) || !strings.Contains(err.Error(), "past the plugins") {
 		t.Errorf("one that a route sent there: %v", err)
 	}
+	former := *l
+	former.Plugin = "keeper"
+	if err := f.DeadLetters().Check(&former, admin.ReplayWay{}); !errors.Is(err, admin.ErrNotReplayable) || !strings.Contains(err.Error(), "in no chain any more") {
+		t.Errorf("one whose plugin is gone: %v", err)
+	}
 	if err := f.Reload(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -303,6 +303,9 @@ func (s *mqttSpeaker) claimed(key mqtt.Key, text string, got claimed, err error)
 		s.unclaim(w, packet.UnspecifiedError, "")
 		return
 	}
+	if w.clean && w.start.Expiry == 0 {
+		kept.put(text, got.own, nil, nil) // what was ended does not come back; begun writes nothing
+	}
 	c.phase = mqttSilent
 	s.begun(from, c, m, key, w.start, w.assigned, &got)
 	s.goOn(from)

@@ -261,7 +261,7 @@ func restoreCursor(l *logLane, r *keptRecord) cursor {
 		if seq != c.seq {
 			part = 0
 		}
-		return cursor{next: seq + 1, part: part, behind: seq < l.fed}
+		return cursor{next: seq + 1, part: part, behind: seq < l.begun()}
 	}
 	return cursor{next: l.fed + 1}
 }

@@ -169,11 +169,12 @@ func (f *flight) fill(m *abi.Message) bool {
 }
 
 // appendID appends the id of a message that has none. An entry of a log has the same one
-// each time that it is offered, by whichever node: the route, the entry's number, and when
-// it was kept, as the numbers of a log that begins anew are those of another.
+// each time that it is offered to a destination, by whichever node: the route and the
+// destination, the entry's number, and when it was kept, as the numbers of a log that
+// begins anew are those of another.
 func (p *path) appendID(dst []byte) []byte {
 	if e := p.recall.entry; e != nil {
-		dst = strconv.AppendUint(dst, hashOf(p.recall.lane.route.name), 36)
+		dst = strconv.AppendUint(dst, hashOf(p.recall.lane.route.name)*31+hashOf(p.recall.offers.work.to), 36)
 		dst = strconv.AppendUint(append(dst, '-'), e.Seq, 36)
 		return strconv.AppendInt(append(dst, '-'), e.Time.UnixNano(), 36)
 	}
