@@ -19,13 +19,24 @@ import (
 	"github.com/weftrun/weft/runtime/admin/weftv1/weftv1connect"
 )
 
-// raw sends bytes as they are, and returns what comes until the server closes.
-func (r *rig) raw(t *testing.T, request string) (answer string, closed bool) {
+// dial connects to the API, for a minute at most, or until the test ends.
+func (r *rig) dial(t *testing.T) *net.TCPConn {
 	t.Helper()
 	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", r.server.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	return conn.(*net.TCPConn)
+}
+
+// raw sends bytes as they are, and returns what comes until the server closes.
+func (r *rig) raw(t *testing.T, request string) (answer string, closed bool) {
+	t.Helper()
+	conn := r.dial(t)
 	defer func() { _ = conn.Close() }()
 	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
 	if _, err := io.WriteString(conn, request); err != nil {
@@ -91,12 +102,8 @@ func TestUnfinishedRequestsAreBounded(t *testing.T) {
 func TestReadersThatStandStillEnd(t *testing.T) {
 	for name, subscribe := range map[string]func(t *testing.T, r *rig){
 		"HTTP/1.1": func(t *testing.T, r *rig) {
-			conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", r.server.Addr().String())
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = conn.Close() })
-			_ = conn.(*net.TCPConn).SetReadBuffer(4096)
+			conn := r.dial(t)
+			_ = conn.SetReadBuffer(4096)
 			if _, err := io.WriteString(conn, "GET /v1/subscribe?topic=a HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
 				t.Fatal(err)
 			}

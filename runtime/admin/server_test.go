@@ -148,24 +148,23 @@ func TestBodyLimit(t *testing.T) {
 	}
 }
 
+// subscribeAll subscribes to everything in each of the ways that clients have.
+func subscribeAll(t *testing.T, r *rig) (map[string]weftv1connect.MessagesClient, map[string]*connect.ServerStreamForClient[weftv1.SubscribeResponse]) {
+	t.Helper()
+	ways, streams := clients(t, r.url), map[string]*connect.ServerStreamForClient[weftv1.SubscribeResponse]{}
+	for way, c := range ways {
+		streams[way] = subscribe(t, c, &weftv1.SubscribeRequest{Patterns: []string{"#"}})
+	}
+	return ways, streams
+}
+
 // TestSlowBodyAndLongStream: the deadline of a body ends a client that sends it
 // too slowly, and no stream.
 func TestSlowBodyAndLongStream(t *testing.T) {
 	const within = time.Second
 	r := start(t, func(o *admin.Options) { o.BodyTimeout = within })
-	streams := map[string]*connect.ServerStreamForClient[weftv1.SubscribeResponse]{}
-	ways := clients(t, r.url)
-	for way, c := range ways {
-		streams[way] = subscribe(t, c, &weftv1.SubscribeRequest{Patterns: []string{"#"}})
-	}
-	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", r.server.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
-		t.Fatal(err)
-	}
+	ways, streams := subscribeAll(t, r)
+	conn := r.dial(t)
 	began := time.Now()
 	fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{", publish)
 	answer, err := io.ReadAll(conn) // until the server gives up
@@ -187,19 +186,8 @@ func TestSlowBodyAndLongStream(t *testing.T) {
 func TestQuietStreamsLast(t *testing.T) {
 	const within = 2 * time.Second // no pause of the machine is as long
 	r := start(t, func(o *admin.Options) { o.AnswerTimeout = within })
-	streams := map[string]*connect.ServerStreamForClient[weftv1.SubscribeResponse]{}
-	ways := clients(t, r.url)
-	for way, c := range ways {
-		streams[way] = subscribe(t, c, &weftv1.SubscribeRequest{Patterns: []string{"#"}})
-	}
-	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", r.server.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
-		t.Fatal(err)
-	}
+	_, streams := subscribeAll(t, r)
+	conn := r.dial(t)
 	answers := bufio.NewReader(conn)
 	call := func(header, body string) {
 		t.Helper()

@@ -91,8 +91,8 @@ func (r *rollouts) putIn(to *config.Config) {
 	r.watchAll()
 }
 
-// readAlready tells whether the file, and those of its secrets and descriptor sets, are as they were last read, so that a
-// change of which SIGHUP tells as well is not logged twice. Whoever asks for it is answered in any case,
+// readAlready tells whether the file, and those of its secrets and descriptor sets, are as
+// they were last read, so that a change of which SIGHUP tells as well is not logged twice. Whoever asks for it is answered in any case,
 // and can have one read again that was refused: what it names may have been mended. Where it is
 // read once more by itself, it is to be the one that was refused.
 func (r *rollouts) readAlready(at reading) bool {

@@ -195,16 +195,22 @@ func TestATraceCrossesNodes(t *testing.T) {
 	}
 }
 
-// However many senders want to be traced, a loop traces so many and lets the others pass
-// as they came.
-func TestTracesAreBounded(t *testing.T) {
-	r := otlptest.Start(t)
-	f := start(t, "auto", `
+// tracesAt starts one loop that traces at most so many messages of who speaks lines.
+func tracesAt(t *testing.T, rate string) (r *otlptest.Receiver, f *fixture, in *client) {
+	t.Helper()
+	r = otlptest.Start(t)
+	f = start(t, "auto", `
 listeners: [{name: lines, address: "127.0.0.1:0", frame: line, acknowledge: "", topic: t}]
 loops: 1
 api: {address: ""}
-`+traced(r, ", rate: 10/s"))
-	in := f.dial("lines")
+`+traced(r, ", rate: "+rate))
+	return r, f, f.dial("lines")
+}
+
+// However many senders want to be traced, a loop traces so many and lets the others pass
+// as they came.
+func TestTracesAreBounded(t *testing.T) {
+	r, f, in := tracesAt(t, "10/s")
 	for range 2000 {
 		in.say(text("x"))
 	}
@@ -220,13 +226,7 @@ api: {address: ""}
 
 // A rate of less than one a second traces one message now and then.
 func TestASlowRateTraces(t *testing.T) {
-	r := otlptest.Start(t)
-	f := start(t, "auto", `
-listeners: [{name: lines, address: "127.0.0.1:0", frame: line, acknowledge: "", topic: t}]
-loops: 1
-api: {address: ""}
-`+traced(r, ", rate: 50/m"))
-	in := f.dial("lines")
+	r, f, in := tracesAt(t, "50/m")
 	sent := 0
 	for deadline := time.Now().Add(time.Minute); f.MetricOf("weft_trace_messages_total", "here") < 2; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
