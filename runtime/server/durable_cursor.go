@@ -339,7 +339,7 @@ func (s *mqttSpeaker) caughtUp(q catchRequest, entries []backbone.Entry, err err
 	}
 	done = true
 	s.dirty(session)
-	if c.next > q.lane.begun() {
+	if c.next > q.lane.reached() {
 		c.behind = false
 	} else if c.next > q.lane.fed {
 		s.stick(session) // the loop has panicked at what comes next, and perhaps passed it by

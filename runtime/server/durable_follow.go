@@ -160,10 +160,6 @@ func (f *feeding) begin(seq uint64) (again, on bool) {
 	return true, on
 }
 
-// begun is the last entry that the loop has begun to take to its receivers: fed, or while
-// it has panicked the one after that.
-func (l *logLane) begun() uint64 { return max(l.fed, l.feeding.seq) }
-
 // destination tells whether the destination of this place is to be served.
 func (f *feeding) destination(place int) bool {
 	if place+1 > f.at {
@@ -182,6 +178,10 @@ func (f *feeding) receiver(id uint64) bool {
 	f.steps++
 	return true
 }
+
+// reached is the last entry that the loop has taken to a receiver: fed, or while it has
+// panicked the one after that.
+func (l *logLane) reached() uint64 { return max(l.fed, l.feeding.seq) }
 
 // recallGroup takes a group of entries to the loop's own receivers; false if one of
 // these takes no more for now: it is called again later, and goes on where it was.

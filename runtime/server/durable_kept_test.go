@@ -8,6 +8,7 @@ import (
 	"github.com/weftrun/weft/abi"
 	"github.com/weftrun/weft/runtime/delivery"
 	"github.com/weftrun/weft/runtime/mqtt/packet"
+	"github.com/weftrun/weft/runtime/server"
 )
 
 // calm sees that no loop has panicked, and that nothing was lost.
@@ -302,4 +303,17 @@ func (c *mqttClient) quietBut() {
 	for c.packet() != nil {
 	}
 	_ = c.Close()
+}
+
+// A session that comes while the loop has panicked at an entry reads that one itself: the
+// loop may have passed it by.
+func TestASessionThatComesBetweenAPanicAndItsSecondTry(t *testing.T) {
+	for _, c := range []struct {
+		fed, reached, seq uint64
+		behind            bool
+	}{{5, 5, 5, false}, {5, 5, 4, true}, {5, 6, 5, true}, {5, 6, 6, false}, {5, 0, 5, false}} {
+		if behind := server.RestoredBehind(c.fed, c.reached, c.seq); behind != c.behind {
+			t.Errorf("%+v: %v", c, behind)
+		}
+	}
 }

@@ -399,3 +399,11 @@ func (g giving) run(s *Server, loop int, fn func()) error {
 		fn()
 	})
 }
+
+// RestoredBehind tells whether a session that has everything up to seq is to read by itself
+// on a loop that has dealt with what is up to fed, and has panicked at reached, if that is
+// behind it.
+func RestoredBehind(fed, reached, seq uint64) bool {
+	l := &logLane{route: &durableRoute{name: "r"}, fed: fed, feeding: feeding{seq: reached}}
+	return restoreCursor(l, &keptRecord{claimed: true, cursors: []keptCursor{{route: "r", seq: seq}}}).behind
+}

@@ -82,9 +82,9 @@ func cursorOf(route string, seq, how uint64) keptCursor {
 // ends uvarint, then as uvarint how many subscriptions: length of the filter, filter,
 // identifier, options u8; then how many cursors: length of the route's name, name, seq,
 // and as uvarint live in bit 0, sum from bit 1 and part from bit 17 on; then how many
-// packet ids that are known; then how many messages, see keptMessage; then flags u8; length of the context, context; length of its names that were
-// given, these as attributes without values; length of the will's record, that, delay
-// uvarint, due uvarint.
+// packet ids that are known; then how many messages, see keptMessage; then flags u8; length
+// of the context, context; length of its names that were given, these as attributes without
+// values; length of the will's record, that, delay uvarint, due uvarint.
 const keptVersion = 3
 
 // keptFrames is the flag of a client of frames.
@@ -261,7 +261,7 @@ func restoreCursor(l *logLane, r *keptRecord) cursor {
 		if seq != c.seq {
 			part = 0
 		}
-		return cursor{next: seq + 1, part: part, behind: seq < l.begun()}
+		return cursor{next: seq + 1, part: part, behind: seq < l.reached()}
 	}
 	return cursor{next: l.fed + 1}
 }
